@@ -1,0 +1,1 @@
+"""The kernel: clock, ids, errors, canonical bytes, limits, records. Pure, no framework."""

@@ -1,0 +1,36 @@
+"""The only source of randomness: identifiers, salts and secrets."""
+
+import os
+import secrets
+import time
+from uuid import UUID
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+def uuid7() -> UUID:
+    """Return a time-ordered identifier.
+
+    48 bits of Unix milliseconds, then 74 random bits; ids made in one millisecond have no order
+    among themselves. Source: RFC 9562 §5.7.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return UUID(int=value)
+
+
+def salt() -> bytes:
+    """Return the 32 random bytes that hide a committed value."""
+    return os.urandom(32)
+
+
+def secret(*, length: int = 40) -> str:
+    """Return a random base62 string, about 5.95 bits a character."""
+    return "".join(secrets.choice(_BASE62) for _ in range(length))
+
+
+def jitter(*, spread: float) -> float:
+    """Return a random number in `[0, spread)`, to spread work of several processes in time."""
+    return secrets.randbelow(1_000_000) / 1_000_000 * spread

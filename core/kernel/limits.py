@@ -1,0 +1,55 @@
+"""Every upper bound of the platform, with its unit and reason. Nothing else defines one."""
+
+from datetime import timedelta
+
+# --- definitions -----------------------------------------------------------------------------
+SOURCE_BYTES_MAX = 256 * 1024  # a definition is read by people; bigger is generated data
+SOURCE_DEPTH_MAX = 40  # nesting of YAML; deeper is an attack on the parser's stack
+SOURCE_NODE_COUNT_MAX = 20_000  # scalars, lists and maps in one definition
+STEP_COUNT_MAX = 10_000  # steps of one version
+EXPRESSION_CHARS_MAX = 4_000  # one CEL expression
+PROBLEM_COUNT_MAX = 50  # problems reported at once; people fix the first ten
+
+# --- runs ------------------------------------------------------------------------------------
+INPUT_BYTES_MAX = 256 * 1024  # inputs of one run, canonical JSON
+PAYLOAD_BYTES_MAX = 1024 * 1024  # one recorded value (a step's result), canonical JSON
+ENTRY_BYTES_MAX = 65_535  # one ledger entry; its length must fit the tile format's uint16
+ATTEMPT_COUNT_MAX = 100  # `retry.max` of one step
+LOST_ATTEMPT_COUNT_MAX = 5  # attempts whose worker died, before a step is called poisonous
+RUN_ENTRY_COUNT_MAX = 200_000  # entries in one run's stream
+PARALLEL_STEP_COUNT_MAX = 8  # steps one driver executes at the same time
+ERROR_CHARS_MAX = 2_000  # an error message kept on record
+IDEMPOTENCY_KEY_CHARS_MAX = 200
+REASON_CHARS_MAX = 2_000  # a reason or comment a person types
+LIST_ITEM_COUNT_MAX = 500  # items of a list an expression sees: CEL's map and filter are quadratic
+EXPRESSION_TEXT_CHARS_MAX = 100_000  # one text an expression sees
+
+# --- time ------------------------------------------------------------------------------------
+STEP_TIMEOUT_DEFAULT = timedelta(minutes=30)
+STEP_TIMEOUT_MAX = timedelta(hours=24)
+RETRY_DELAY_MAX = timedelta(days=1)
+LEASE_SECONDS = 15.0  # a worker silent this long is dead
+HEARTBEAT_SECONDS = 5.0  # three heartbeats fit one lease
+SWEEP_SECONDS = 1.0  # pause between two sweeps, plus jitter
+SWEEP_ROW_COUNT_MAX = 200  # rows one sweep takes of each kind, so that it stays short
+READY_OLD_SECONDS = 2.0  # a READY run this old has lost its hint
+APPROVAL_EXPIRY_MAX = timedelta(days=366)
+
+# --- approvals -------------------------------------------------------------------------------
+STAGE_COUNT_MAX = 20
+QUORUM_COUNT_MAX = 100
+FORM_BYTES_MAX = 64 * 1024
+SUBJECT_BYTES_MAX = 256 * 1024
+APPROVER_COUNT_MAX = 1_000  # people a stage resolves to, for "who may decide"
+
+# --- API and live updates --------------------------------------------------------------------
+PAGE_SIZE_DEFAULT = 50
+PAGE_SIZE_MAX = 200
+BODY_BYTES_MAX = 2 * 1024 * 1024
+SOCKET_FRAME_BYTES_MAX = 4_096  # what a client may send
+SOCKET_TOPIC_COUNT_MAX = 50  # subscriptions of one socket
+
+# --- deliveries ------------------------------------------------------------------------------
+DELIVERY_ATTEMPT_COUNT_MAX = 8  # then a delivery is dead and its owner is told
+DELIVERY_DELAY_MAX = timedelta(hours=1)
+HINT_BREAKER_SECONDS = 5.0  # no hints for this long after Redis refused one

@@ -1,0 +1,1 @@
+"""The engine: definitions, versions, runs, actions. Approvals plug in as a verb."""

@@ -1,0 +1,1 @@
+"""The engine's pure core: plan, expressions, decider. Read `plan`, then `decider`."""
