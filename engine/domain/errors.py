@@ -1,0 +1,98 @@
+"""What can go wrong with a run or a definition, as stable codes."""
+
+from core.kernel.errors import ConflictError, InvalidError, MissingError, ThrottledError
+
+
+class UnexpectedEventError(ConflictError):
+    """An event cannot happen in the state it meets."""
+
+    code = "engine.unexpected_event"
+    title = "The event does not fit the state of the run."
+
+    def __init__(self, *, kind: str, reason: str) -> None:
+        super().__init__(f"{kind}: {reason}.", kind=kind, reason=reason)
+
+
+class NondeterministicError(ConflictError):
+    """Replaying a run's events leads elsewhere than they record."""
+
+    code = "engine.nondeterministic"
+    title = "Replaying the run leads elsewhere than its record."
+
+    def __init__(self, *, seq: int, expected: str, found: str) -> None:
+        super().__init__(
+            f"Entry {seq} records {expected}, but replaying it gives {found}.",
+            seq=seq,
+            expected=expected,
+            found=found,
+        )
+
+
+class RunClosedError(ConflictError):
+    """The run is over."""
+
+    code = "engine.run_closed"
+    title = "The run is closed; nothing can be added to it."
+
+
+class RunMissingError(MissingError):
+    """There is no such run, or the caller may not see it."""
+
+    code = "engine.run_missing"
+    title = "There is no such run."
+
+
+class WorkflowMissingError(MissingError):
+    """There is no such workflow, or the caller may not see it."""
+
+    code = "engine.workflow_missing"
+    title = "There is no such workflow."
+
+
+class VersionMissingError(MissingError):
+    """There is no such version of the workflow."""
+
+    code = "engine.version_missing"
+    title = "The workflow has no such version."
+
+
+class NothingPublishedError(ConflictError):
+    """The workflow has no published version to run."""
+
+    code = "engine.nothing_published"
+    title = "The workflow has no published version; publish one first."
+
+
+class NotPublishableError(ConflictError):
+    """The version is not a draft."""
+
+    code = "engine.not_publishable"
+    title = "Only a draft can be published."
+
+
+class DefinitionInvalidError(InvalidError):
+    """The definition has errors; `problems` lists them with line and column."""
+
+    code = "engine.definition_invalid"
+    title = "The definition is not valid."
+
+
+class InputsInvalidError(InvalidError):
+    """The inputs do not match the version's schema; `problems` lists every error."""
+
+    code = "engine.inputs_invalid"
+    title = "The inputs do not match the workflow's schema."
+
+
+class KeyReusedError(InvalidError):
+    """An idempotency key came back with another request."""
+
+    code = "engine.key_reused"
+    title = "This idempotency key was used for a different request."
+
+
+class TooManyRunsError(ThrottledError):
+    """The workflow has as many ready runs as it may."""
+
+    code = "engine.too_many_runs"
+    title = "Too many runs are waiting for a worker; try again later."

@@ -1,0 +1,67 @@
+"""Where packages above plug into the engine, filled in their `ready()`. Read `register_verb`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from engine.actions.contract import ActionSpec
+from engine.domain.verbs import WaitVerb
+from engine.ports import WaitOpener
+
+SweepFunction = Callable[[], int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredVerb:
+    """A waiting verb: its pure half and its writing half."""
+
+    verb: WaitVerb
+    opener: WaitOpener
+
+
+_VERBS: dict[str, RegisteredVerb] = {}
+_ACTIONS: dict[str, ActionSpec] = {}
+_SWEEPS: dict[str, SweepFunction] = {}
+
+
+def register_verb(verb: WaitVerb, opener: WaitOpener) -> None:
+    """Let definitions use a waiting verb."""
+    assert verb.name not in _VERBS, f"the verb {verb.name} is registered twice"
+    _VERBS[verb.name] = RegisteredVerb(verb=verb, opener=opener)
+
+
+def register_action(spec: ActionSpec) -> None:
+    """Let definitions use an action, as `name@version`."""
+    assert spec.reference not in _ACTIONS, f"the action {spec.reference} is registered twice"
+    _ACTIONS[spec.reference] = spec
+
+
+def register_sweep(name: str, sweep: SweepFunction) -> None:
+    """Let the sweep call a function each round; it returns how many rows it moved."""
+    assert name not in _SWEEPS, f"the sweep {name} is registered twice"
+    _SWEEPS[name] = sweep
+
+
+def verbs() -> Mapping[str, WaitVerb]:
+    """Return the pure halves of the registered verbs by name."""
+    return {name: entry.verb for name, entry in _VERBS.items()}
+
+
+def opener(name: str) -> WaitOpener:
+    """Return the writing half of a verb. Raises: KeyError."""
+    return _VERBS[name].opener
+
+
+def openers() -> Mapping[str, WaitOpener]:
+    """Return the writing halves of the registered verbs by name."""
+    return {name: entry.opener for name, entry in _VERBS.items()}
+
+
+def actions() -> Mapping[str, ActionSpec]:
+    """Return the registered actions by reference (`python/call@1`), read-only."""
+    return MappingProxyType(_ACTIONS)
+
+
+def sweeps() -> Mapping[str, SweepFunction]:
+    """Return the registered sweeps by name, read-only."""
+    return MappingProxyType(_SWEEPS)
