@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from uuid import UUID
 
 from core.kernel.types import JsonLike
 
@@ -59,7 +60,9 @@ class Draft:
 
     `kind` is `noun.verbed`. `data` is small, not personal, and has no floats: it becomes part of
     the hashed entry. What may be personal or large goes into `payloads` (name → JSON value), which
-    the entry only commits to. Digests are lower-case hex.
+    the entry only commits to; the name `source` is taken by the origin's address. Digests are
+    64 lower-case hex digits. `scope` is the identity scope whose readers may see the entry (a
+    workflow's or a project's); without one only readers of the whole ledger see it.
     """
 
     kind: str
@@ -74,3 +77,4 @@ class Draft:
     shown: str = ""  # digest of what was shown to the actor
     policy: str = ""  # what the authority check said
     reason: str = ""  # a reason code
+    scope: UUID | None = None
