@@ -45,7 +45,8 @@ APPROVER_COUNT_MAX = 1_000  # people a stage resolves to, for "who may decide"
 # --- API and live updates --------------------------------------------------------------------
 PAGE_SIZE_DEFAULT = 50
 PAGE_SIZE_MAX = 200
-BODY_BYTES_MAX = 2 * 1024 * 1024
+BODY_BYTES_MAX = 2 * 1024 * 1024  # one request's body
+JSON_DEPTH_MAX = 100  # nesting of a request's body; every later walk over it may then recurse
 SOCKET_FRAME_BYTES_MAX = 4_096  # what a client may send
 SOCKET_TOPIC_COUNT_MAX = 50  # subscriptions of one socket
 
@@ -53,3 +54,12 @@ SOCKET_TOPIC_COUNT_MAX = 50  # subscriptions of one socket
 DELIVERY_ATTEMPT_COUNT_MAX = 8  # then a delivery is dead and its owner is told
 DELIVERY_DELAY_MAX = timedelta(hours=1)
 HINT_BREAKER_SECONDS = 5.0  # no hints for this long after Redis refused one
+
+# --- outbound HTTP ---------------------------------------------------------------------------
+HTTP_TIMEOUT_DEFAULT = timedelta(seconds=30)  # one request, name lookup to last byte
+HTTP_TIMEOUT_MAX = timedelta(hours=1)
+HTTP_URL_CHARS_MAX = 4_000
+HTTP_HEADER_COUNT_MAX = 50  # headers a definition may set
+HTTP_HEADER_CHARS_MAX = 4_000  # one header's value, and one header kept of an answer
+HTTP_REQUEST_BYTES_MAX = 1024 * 1024  # the body sent; larger data belongs in a function
+HTTP_ADDRESS_COUNT_MAX = 16  # addresses of one name that are tried

@@ -1,0 +1,129 @@
+"""From any exception of a view to a problem+json answer. Read `handle_exception` first."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import structlog
+from django.core.exceptions import (
+    BadRequest,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+)
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from rest_framework import exceptions
+from rest_framework.response import Response
+from rest_framework.views import set_rollback
+
+from core.kernel.errors import PlatformError, Problem
+from core.toolkit.api import origin
+from core.toolkit.api.errors import (
+    PROBLEM_MEDIA_TYPE,
+    BodyTooLargeError,
+    CredentialsRefusedError,
+    DependencyDownError,
+    InputRefusedError,
+    InternalError,
+    MalformedError,
+    MediaTypeRefusedError,
+    MethodRefusedError,
+    NotAcceptableError,
+    NotAuthenticatedError,
+    PermissionRefusedError,
+    RouteMissingError,
+    TooManyRequestsError,
+    describe_error,
+)
+
+_log = structlog.get_logger(__name__)
+
+_FRAMEWORK: tuple[tuple[tuple[type[Exception], ...], type[PlatformError]], ...] = (
+    ((exceptions.NotAuthenticated,), NotAuthenticatedError),
+    ((exceptions.AuthenticationFailed,), CredentialsRefusedError),
+    ((exceptions.PermissionDenied, PermissionDenied), PermissionRefusedError),
+    ((exceptions.NotFound, Http404), RouteMissingError),
+    ((exceptions.MethodNotAllowed,), MethodRefusedError),
+    ((exceptions.NotAcceptable,), NotAcceptableError),
+    ((exceptions.UnsupportedMediaType,), MediaTypeRefusedError),
+    ((RequestDataTooBig,), BodyTooLargeError),
+    (
+        (exceptions.ParseError, BadRequest, SuspiciousOperation, UnreadablePostError),
+        MalformedError,
+    ),
+)
+
+
+def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response:
+    """Return the answer to whatever a view raised; DRF's `EXCEPTION_HANDLER`.
+
+    Anticipated errors say what they are. Anything else is a bug: the log gets the traceback, the
+    caller a reference. This is the process edge where every exception is caught.
+    """
+    request: HttpRequest = context["request"]
+    set_rollback()
+    answer = describe_error(
+        _translate(error), instance=request.path, request_id=origin.read_request_id(request)
+    )
+    return Response(
+        answer.body,
+        status=answer.status,
+        headers=answer.headers,
+        content_type=PROBLEM_MEDIA_TYPE,
+    )
+
+
+def respond_to_error(request: HttpRequest, error: PlatformError) -> HttpResponse:
+    """Return the problem+json answer to an error found outside any view of DRF."""
+    answer = describe_error(
+        error, instance=request.path, request_id=origin.read_request_id(request)
+    )
+    return JsonResponse(
+        answer.body,
+        status=answer.status,
+        headers=answer.headers,
+        content_type=PROBLEM_MEDIA_TYPE,
+    )
+
+
+def list_validation_problems(detail: Any, *, path: str = "") -> Iterator[Problem]:
+    """Yield a problem for each leaf of a DRF validation error, with JSON pointers under `path`."""
+    if isinstance(detail, Mapping):
+        for key, item in detail.items():
+            inner = path if key == "non_field_errors" else f"{path}/{_escape(str(key))}"
+            yield from list_validation_problems(item, path=inner)
+    elif isinstance(detail, list):
+        for index, item in enumerate(detail):
+            # A list of messages belongs to its field; a list of maps belongs to its items.
+            nested = isinstance(item, Mapping | list)
+            yield from list_validation_problems(item, path=f"{path}/{index}" if nested else path)
+    else:
+        yield Problem(message=str(detail), path=path, code=str(getattr(detail, "code", "")))
+
+
+def _translate(error: Exception) -> PlatformError:
+    if isinstance(error, PlatformError):
+        return error
+    if isinstance(error, exceptions.ValidationError):
+        return InputRefusedError(problems=tuple(list_validation_problems(error.detail)))
+    if isinstance(error, exceptions.Throttled):
+        return TooManyRequestsError(retry_after_seconds=error.wait or 1)
+    for sources, target in _FRAMEWORK:
+        if isinstance(error, sources):
+            return target(_sentence(error))
+    if isinstance(error, OperationalError | InterfaceError):
+        # Also deadlocks and lock timeouts: PostgreSQL undid the transaction, trying again is right.
+        _log.exception("api.dependency_down")
+        return DependencyDownError(retry_after_seconds=1)
+    _log.error("api.unhandled_exception", exc_info=error)
+    return InternalError()
+
+
+def _sentence(error: Exception) -> str:
+    """Return what DRF says of its own errors; Django's may name internals and are left out."""
+    return str(error.detail) if isinstance(error, exceptions.APIException) else ""
+
+
+def _escape(key: str) -> str:
+    """Return a key as a JSON pointer's part. Source: RFC 6901 §3."""
+    return key.replace("~", "~0").replace("/", "~1")

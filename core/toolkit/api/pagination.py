@@ -1,0 +1,88 @@
+"""Pages of a list, by a cursor over a unique key. Read `read_page_query` first.
+
+A cursor holds the key of the last item a page showed; the next page starts after it. So a row that
+is inserted or removed between two pages never repeats or hides another, unlike page numbers.
+Cursors are opaque and signed for one list, so that no client comes to depend on what is inside.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from django.core import signing
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from core.kernel import limits
+from core.kernel.errors import Problem
+from core.kernel.types import Json
+from core.toolkit.api.errors import InputRefusedError
+
+_SALT: Final = "countersign.cursor."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageQuery:
+    """Which page a client asks for.
+
+    `after` is the key of the last item it has, as `respond_with_page` was given it, or `None`
+    for the first page. `limit` is between 1 and `PAGE_SIZE_MAX`.
+    """
+
+    list_name: str
+    limit: int
+    after: Json = None
+
+
+def read_page_query(request: Request, *, list_name: str) -> PageQuery:
+    """Return the page the query parameters `limit` and `cursor` ask for.
+
+    Raises:
+        InputRefusedError: for a limit out of range, or a cursor of another list or not ours.
+    """
+    text = request.query_params.get("limit", str(limits.PAGE_SIZE_DEFAULT))
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= limits.PAGE_SIZE_MAX):
+        raise _refused("limit", f"Send a whole number from 1 to {limits.PAGE_SIZE_MAX}.")
+    cursor = request.query_params.get("cursor")
+    after = None if cursor is None else _read_cursor(cursor, list_name=list_name)
+    return PageQuery(list_name=list_name, limit=int(text), after=after)
+
+
+def respond_with_page(
+    request: Request, *, query: PageQuery, items: Sequence[Any], next_after: Json
+) -> Response:
+    """Return the answer with one page.
+
+    Args:
+        request: the request, whose other query parameters the link keeps.
+        query: what `read_page_query` returned.
+        items: the serialized items, in the list's order.
+        next_after: key of the page's last item if more follow, else `None`.
+    """
+    if next_after is None:
+        return Response({"items": items, "next": None})
+    parameters = request.query_params.copy()
+    parameters["cursor"] = _signer(query.list_name).sign_object(next_after)
+    parameters["limit"] = str(query.limit)
+    # A reference without scheme and host is right behind any proxy. Source: RFC 3986 §4.2.
+    link = f"{request.path}?{urlencode(sorted(parameters.lists()), doseq=True)}"
+    return Response({"items": items, "next": link}, headers={"Link": f'<{link}>; rel="next"'})
+
+
+def _read_cursor(cursor: str, *, list_name: str) -> Json:
+    try:
+        key: Json = _signer(list_name).unsign_object(cursor)
+    except (signing.BadSignature, ValueError) as error:
+        raise _refused("cursor", "Send a cursor as a page of this list gave it.") from error
+    return key
+
+
+def _signer(list_name: str) -> signing.Signer:
+    return signing.Signer(salt=f"{_SALT}{list_name}")
+
+
+def _refused(name: str, message: str) -> InputRefusedError:
+    return InputRefusedError(
+        problems=(Problem(message=message, path=f"query:{name}", code="invalid"),)
+    )
