@@ -1,0 +1,14 @@
+"""The web process's entry: HTTP to Django, websockets at `/ws/` to Channels."""
+
+import os
+
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "core.settings.local")
+os.environ.setdefault("PROCESS_ROLE", "web")
+
+_http = get_asgi_application()
+
+from channels.routing import ProtocolTypeRouter
+
+application = ProtocolTypeRouter({"http": _http})

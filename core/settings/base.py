@@ -1,0 +1,260 @@
+"""Settings that hold for every profile, as strict as production needs them.
+
+A profile (`local`, `demo`, `test`, `production`) changes what its place needs and nothing else.
+The environment is read by `core.settings.env` alone; apps read settings through their `conf.py`.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+from core.kernel import limits
+from core.settings import connections
+from core.settings.env import BASE_DIR, MailDelivery, load
+from core.settings.logs import configure_structlog, logging_settings
+
+ENVIRONMENT = load()
+PROFILE = ENVIRONMENT.profile.value
+VAR: Path = ENVIRONMENT.var
+
+# --- applications ------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "django_filters",
+    "guardian",
+    "knox",
+    "auditlog",
+    "csp",
+    "channels",
+    "core.apps.CoreConfig",
+    "core.identity.apps.IdentityConfig",
+    "audit.apps.AuditConfig",
+    "engine.apps.EngineConfig",
+    "approvals.apps.ApprovalsConfig",
+]
+ROOT_URLCONF = "core.urls"
+ASGI_APPLICATION = "core.asgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+
+# --- ports: who does for a lower package what only an upper one can ------------------------------
+LEDGER_SINK = "audit.sink.LedgerSink"
+
+# --- web -----------------------------------------------------------------------------------------
+DEBUG = ENVIRONMENT.debug
+SECRET_KEY = ENVIRONMENT.secret_key
+SECRET_KEY_FALLBACKS = list(ENVIRONMENT.secret_key_fallbacks)
+ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
+PUBLIC_URL = ENVIRONMENT.public_url
+TRUSTED_ORIGINS = [PUBLIC_URL, *ENVIRONMENT.trusted_origins]
+TRUSTED_PROXY_COUNT = ENVIRONMENT.proxy_count
+# Both spellings of an API path work by themselves: a redirect would drop the body of a POST.
+APPEND_SLASH = False
+DATA_UPLOAD_MAX_MEMORY_SIZE = limits.BODY_BYTES_MAX
+
+MIDDLEWARE = [
+    "core.toolkit.request_log.RequestLogMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "auditlog.middleware.AuditlogMiddleware",
+]
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = VAR / "static"
+STATICFILES_DIRS = [path for path in (BASE_DIR / "static",) if path.is_dir()]
+WHITENOISE_USE_FINDERS = False
+
+# --- what a browser may do -----------------------------------------------------------------------
+_SOCKET_ORIGIN = re.sub(r"^http", "ws", PUBLIC_URL)  # old Safari does not count it as 'self'
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'", _SOCKET_ORIGIN],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# The prefix makes browsers refuse the cookie unless it is Secure, for this host, at path "/".
+SESSION_COOKIE_NAME = "__Host-session"
+SESSION_COOKIE_SECURE = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 12 * 60 * 60
+CSRF_COOKIE_NAME = "__Host-csrf"
+CSRF_COOKIE_SECURE = True
+CSRF_COOKIE_HTTPONLY = True
+CSRF_COOKIE_SAMESITE = "Lax"
+CSRF_TRUSTED_ORIGINS = TRUSTED_ORIGINS
+
+# --- who people are ------------------------------------------------------------------------------
+AUTH_USER_MODEL = "identity.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        # The forms offer and recommend 15 characters or more; ASVS 5.0 §6.2.1 refuses under 8.
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 8},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+ANONYMOUS_USER_NAME = None  # guardian: nobody is nobody, not a row
+KNOX_TOKEN_MODEL = "identity.ApiToken"  # noqa: S105  # the name of a model
+REST_KNOX = {"TOKEN_PREFIX": "cs_", "AUTO_REFRESH": False}
+AUDITLOG_DISABLE_REMOTE_ADDR = True  # it believes any X-Forwarded-For
+
+# --- database ------------------------------------------------------------------------------------
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": connections.database(
+        url=ENVIRONMENT.database_url,
+        role=ENVIRONMENT.role,
+        plan_cache_mode=ENVIRONMENT.plan_cache_mode,
+        pool_size_max=ENVIRONMENT.database_pool_size_max,
+    )
+    if ENVIRONMENT.database_url
+    else {"ENGINE": "django.db.backends.dummy"}
+}
+
+# --- Redis: broker, channel layer, cache ----------------------------------------------------------
+# Without an address (test profile, no server touched) nothing listens there, so any use says so.
+REDIS_URL = ENVIRONMENT.redis_url or "unix:///nonexistent/redis.sock"
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [{"address": REDIS_URL}], "prefix": "countersign:ws"},
+    }
+}
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "countersign:cache",
+        "OPTIONS": {"socket_timeout": 1.0, "socket_connect_timeout": 1.0},
+    }
+}
+
+# --- Celery: a message is only a hint, the database is the truth ---------------------------------
+_VISIBILITY_SECONDS = int(limits.STEP_TIMEOUT_MAX.total_seconds()) + 3600  # over the longest task
+CELERY_BROKER_URL = connections.celery_broker(redis_url=REDIS_URL)
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "visibility_timeout": _VISIBILITY_SECONDS,
+    "global_keyprefix": "countersign:queue:",
+    "socket_timeout": 5.0,
+    "socket_connect_timeout": 1.0,
+    "retry_on_timeout": False,
+    "max_retries": 0,
+}
+CELERY_VISIBILITY_TIMEOUT = _VISIBILITY_SECONDS
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "engine"
+CELERY_TASK_ROUTES = (
+    [
+        # Deliveries to the outside wait on slow servers; runs do not wait behind them.
+        (re.compile(r"[a-z_]+\.deliver.*"), {"queue": "mail"}),
+        ("*", {"queue": "engine"}),
+    ],
+)
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5.0
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_WORKER_SEND_TASK_EVENTS = False
+CELERY_TIMEZONE = "UTC"
+
+# --- API -----------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "core.toolkit.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["core.toolkit.api.parsers.StrictJsonParser"],
+    "DEFAULT_FILTER_BACKENDS": [],
+    "DEFAULT_PAGINATION_CLASS": None,  # views page by `core.toolkit.api.pagination`
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_THROTTLE_CLASSES": ["core.toolkit.api.throttling.CallerThrottle"],
+    "EXCEPTION_HANDLER": "core.toolkit.api.handler.handle_exception",
+    "TEST_REQUEST_DEFAULT_FORMAT": "json",
+}
+API_PASSWORD_TOKENS = False  # a password alone is no second factor
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Countersign",
+    "DESCRIPTION": "Durable workflows that wait for people, with everything on record.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.1",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- mail ----------------------------------------------------------------------------------------
+_MAIL_BACKENDS = {
+    MailDelivery.CONSOLE: "django.core.mail.backends.console.EmailBackend",
+    MailDelivery.FILE: "django.core.mail.backends.filebased.EmailBackend",
+    MailDelivery.SMTP: "django.core.mail.backends.smtp.EmailBackend",
+    MailDelivery.MEMORY: "django.core.mail.backends.locmem.EmailBackend",
+}
+EMAIL_BACKEND = _MAIL_BACKENDS[ENVIRONMENT.mail.delivery]
+EMAIL_FILE_PATH = VAR / "mail"
+EMAIL_HOST = ENVIRONMENT.mail.host
+EMAIL_PORT = ENVIRONMENT.mail.port
+EMAIL_HOST_USER = ENVIRONMENT.mail.username
+EMAIL_HOST_PASSWORD = ENVIRONMENT.mail.password
+EMAIL_USE_TLS = ENVIRONMENT.mail.encrypted
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = SERVER_EMAIL = ENVIRONMENT.mail.sender
+
+# --- logs ----------------------------------------------------------------------------------------
+LOGGING_CONFIG = "logging.config.dictConfig"
+LOGGING = logging_settings(level=ENVIRONMENT.log_level, log_format=ENVIRONMENT.log_format)
+configure_structlog()

@@ -1,0 +1,295 @@
+"""The only reader of the environment. Read `Environment` first, then `load`.
+
+Everything a process can be told from outside is one typed field below. `load` reads all of it at
+once and refuses to go on with a message that lists every bad or missing variable, so that a wrong
+deployment fails when it starts and is fixed in one round.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+from core.settings.reader import Reader
+
+BASE_DIR = Path(__file__).resolve().parent.parent.parent
+STATE_FILE_NAME = "embedded.json"
+SECRET_FILE_NAME = "secret_key"  # noqa: S105  # the name of a file, not a secret
+
+_SECRET_CHARS_MIN = 50  # what Django's deployment check asks for
+_PORT_MAX = 65_535
+
+
+class SettingsError(ImproperlyConfigured):
+    """The environment does not allow this process to start; the message lists every reason."""
+
+
+class Profile(StrEnum):
+    """Which settings module is in use: the last part of DJANGO_SETTINGS_MODULE."""
+
+    LOCAL = "local"
+    DEMO = "demo"
+    TEST = "test"
+    PRODUCTION = "production"
+
+
+class ProcessRole(StrEnum):
+    """What this process does; it decides how the process uses the database."""
+
+    WEB = "web"
+    WORKER = "worker"
+    MAILER = "mailer"
+    SWEEP = "sweep"
+    COMMAND = "command"
+
+
+class PlanCacheMode(StrEnum):
+    """PostgreSQL's `plan_cache_mode`."""
+
+    AUTO = "auto"
+    FORCE_GENERIC_PLAN = "force_generic_plan"
+    FORCE_CUSTOM_PLAN = "force_custom_plan"
+
+
+class MailDelivery(StrEnum):
+    """Where mail goes."""
+
+    CONSOLE = "console"
+    FILE = "file"
+    SMTP = "smtp"
+    MEMORY = "memory"
+
+
+class LogLevel(StrEnum):
+    """The least severe log line that is written."""
+
+    DEBUG = "DEBUG"
+    INFO = "INFO"
+    WARNING = "WARNING"
+    ERROR = "ERROR"
+
+
+class LogFormat(StrEnum):
+    """How a log line looks."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailSettings:
+    """How mail leaves. Host, port, account and encryption count for SMTP only."""
+
+    delivery: MailDelivery
+    sender: str
+    host: str
+    port: int
+    username: str
+    password: str
+    encrypted: bool  # STARTTLS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """What the environment says, checked.
+
+    The two server addresses are `None` only in the test profile, where a tool that touches no
+    server (a type checker, `makemigrations --check`) may load settings.
+    """
+
+    profile: Profile
+    role: ProcessRole
+    var: Path  # the data folder, absolute
+    database_url: str | None
+    database_pool_size_max: int  # connections of one web process
+    plan_cache_mode: PlanCacheMode
+    redis_url: str | None
+    secret_key: str
+    secret_key_fallbacks: tuple[str, ...]
+    debug: bool
+    port: int
+    public_url: str  # scheme and host people use, without a trailing slash
+    allowed_hosts: tuple[str, ...]
+    trusted_origins: tuple[str, ...]  # further origins whose pages may post and open sockets
+    proxy_count: int  # trusted reverse proxies in front of the web process
+    log_level: LogLevel
+    log_format: LogFormat
+    mail: MailSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningServers:
+    """Where the embedded servers of a running supervisor listen."""
+
+    database_url: str
+    redis_url: str
+
+
+def load(
+    *, profile: Profile | None = None, variables: Mapping[str, str] | None = None
+) -> Environment:
+    """Read and check every variable.
+
+    Args:
+        profile: whose rules hold; by default the one DJANGO_SETTINGS_MODULE names.
+        variables: what to read instead of the process's environment.
+
+    Raises:
+        SettingsError: with one line for each variable that is missing or wrong.
+    """
+    values = os.environ if variables is None else variables
+    reader = Reader(values)
+    environment = _read(reader, profile=profile or _profile_in_use(values))
+    raise_problems(reader)
+    return environment
+
+
+def raise_problems(reader: Reader) -> None:
+    """Refuse to go on if a reader met a problem.
+
+    Raises:
+        SettingsError: with one line for each variable that is missing or wrong.
+    """
+    if reader.problems:
+        lines = "\n".join(f"  {problem}" for problem in reader.problems)
+        raise SettingsError(f"The settings do not hold:\n{lines}")
+
+
+def data_folder(reader: Reader) -> Path:
+    """Return the absolute data folder, VAR; a relative one counts from the repository."""
+    return (BASE_DIR / Path(reader.text("VAR", default="var")).expanduser()).resolve()
+
+
+def find_running_servers(*, var: Path) -> RunningServers | None:
+    """Return the servers that a live supervisor announced in the data folder, or `None`.
+
+    An announcement counts for nothing when its process is gone or belongs to somebody else.
+    """
+    try:
+        state = json.loads((var / STATE_FILE_NAME).read_text(encoding="utf-8"))
+        os.kill(int(state["pid"]), 0)
+        return RunningServers(
+            database_url=str(state["database_url"]), redis_url=str(state["redis_url"])
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _profile_in_use(values: Mapping[str, str]) -> Profile:
+    name = values.get("DJANGO_SETTINGS_MODULE", "core.settings.local").rpartition(".")[2]
+    try:
+        return Profile(name)
+    except ValueError as error:
+        choices = ", ".join(f"core.settings.{item.value}" for item in Profile)
+        raise SettingsError(
+            f"DJANGO_SETTINGS_MODULE names no profile; it may be {choices}."
+        ) from error
+
+
+def _read(reader: Reader, *, profile: Profile) -> Environment:
+    strict = profile is Profile.PRODUCTION
+    var = data_folder(reader)
+    role = reader.choice("PROCESS_ROLE", ProcessRole, default=ProcessRole.COMMAND)
+    database_url, redis_url = _read_servers(reader, profile=profile, var=var)
+    port = reader.integer("PORT", default=8000, least=1, most=_PORT_MAX)
+    local_url = f"http://127.0.0.1:{port}"
+    public_url = reader.origin("PUBLIC_URL", default="" if strict else local_url, secure=strict)
+    return Environment(
+        profile=profile,
+        role=role,
+        var=var,
+        database_url=database_url,
+        database_pool_size_max=reader.integer(
+            "DATABASE_POOL_SIZE_MAX", default=12, least=1, most=500
+        ),
+        plan_cache_mode=reader.choice(
+            "DATABASE_PLAN_CACHE_MODE", PlanCacheMode, default=_plan_cache_mode_of(role)
+        ),
+        redis_url=redis_url,
+        secret_key=_read_secret_key(reader, profile=profile, var=var),
+        secret_key_fallbacks=reader.items("SECRET_KEY_FALLBACKS"),
+        debug=profile is Profile.LOCAL and reader.boolean("DEBUG", default=False),
+        port=port,
+        public_url=public_url,
+        allowed_hosts=_read_hosts(reader, strict=strict, public_url=public_url),
+        trusted_origins=tuple(
+            reader.check_origin("TRUSTED_ORIGINS", item, secure=strict)
+            for item in reader.items("TRUSTED_ORIGINS")
+        ),
+        proxy_count=reader.integer("PROXY_COUNT", default=0, least=0, most=10),
+        log_level=reader.choice("LOG_LEVEL", LogLevel, default=LogLevel.INFO),
+        log_format=reader.choice(
+            "LOG_FORMAT", LogFormat, default=LogFormat.JSON if strict else LogFormat.CONSOLE
+        ),
+        mail=_read_mail(reader, profile=profile),
+    )
+
+
+def _plan_cache_mode_of(role: ProcessRole) -> PlanCacheMode:
+    # Workers run few statement shapes very often; the web runs many that depend on their values.
+    if role in (ProcessRole.WORKER, ProcessRole.SWEEP):
+        return PlanCacheMode.FORCE_GENERIC_PLAN
+    return PlanCacheMode.AUTO
+
+
+def _read_mail(reader: Reader, *, profile: Profile) -> MailSettings:
+    usual = MailDelivery.MEMORY if profile is Profile.TEST else MailDelivery.FILE
+    delivery = reader.choice("MAIL_DELIVERY", MailDelivery, default=usual)
+    return MailSettings(
+        delivery=delivery,
+        sender=reader.text("MAIL_SENDER", default="countersign@localhost"),
+        host=reader.text("MAIL_HOST", default="", required=delivery is MailDelivery.SMTP),
+        port=reader.integer("MAIL_PORT", default=587, least=1, most=_PORT_MAX),
+        username=reader.text("MAIL_USERNAME", default=""),
+        password=reader.text("MAIL_PASSWORD", default=""),
+        encrypted=reader.boolean("MAIL_ENCRYPTED", default=True),
+    )
+
+
+def _read_hosts(reader: Reader, *, strict: bool, public_url: str) -> tuple[str, ...]:
+    hosts = reader.items("ALLOWED_HOSTS")
+    if "*" in hosts:
+        reader.fail("ALLOWED_HOSTS", "holds '*', which answers to any name; list the real ones")
+    public_host = urlsplit(public_url).hostname
+    local = () if strict else ("localhost", "127.0.0.1", "[::1]")
+    return tuple(dict.fromkeys((*hosts, *((public_host,) if public_host else ()), *local)))
+
+
+def _read_secret_key(reader: Reader, *, profile: Profile, var: Path) -> str:
+    given = reader.text("SECRET_KEY", default="", required=profile is Profile.PRODUCTION)
+    if given:
+        if len(given) < _SECRET_CHARS_MIN or given.startswith("django-insecure"):
+            reader.fail("SECRET_KEY", f"is weak; it needs {_SECRET_CHARS_MIN} random characters")
+        return given
+    if profile is Profile.TEST:
+        return "signs-nothing-outside-the-tests-" * 2
+    if profile is Profile.PRODUCTION:
+        return ""
+    try:
+        return (var / SECRET_FILE_NAME).read_text(encoding="ascii").strip()
+    except (OSError, ValueError):
+        reader.fail("SECRET_KEY", f"is not set, and `make run` has made none in {var}")
+        return ""
+
+
+def _read_servers(reader: Reader, *, profile: Profile, var: Path) -> tuple[str | None, str | None]:
+    problem_count = len(reader.problems)
+    database_url = reader.database_url("DATABASE_URL")
+    redis_url = reader.redis_url("REDIS_URL")
+    complete = bool(database_url and redis_url)
+    if complete or len(reader.problems) > problem_count or profile is Profile.TEST:
+        return database_url, redis_url
+    running = None if profile is Profile.PRODUCTION else find_running_servers(var=var)
+    if running is not None:
+        return database_url or running.database_url, redis_url or running.redis_url
+    for name, given in (("DATABASE_URL", database_url), ("REDIS_URL", redis_url)):
+        if given:
+            continue
+        elsewhere = f", and no embedded server runs in {var} (start it with `make run`)"
+        reader.fail(name, "is not set" + ("" if profile is Profile.PRODUCTION else elsewhere))
+    return database_url, redis_url

@@ -1,0 +1,12 @@
+"""Every path of the platform."""
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, path
+
+from core.toolkit import health
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", health.live),
+    path("readyz", health.ready),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,1 @@
+"""PostgreSQL for tests: Django's own backend with a flush that our triggers let through."""
