@@ -12,6 +12,7 @@ from core.kernel import limits
 from core.settings import connections
 from core.settings.env import BASE_DIR, MailDelivery, load
 from core.settings.logs import configure_structlog, logging_settings
+from core.toolkit.api import defaults as api_defaults
 
 ENVIRONMENT = load()
 PROFILE = ENVIRONMENT.profile.value
@@ -211,31 +212,11 @@ CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TIMEZONE = "UTC"
 
 # --- API -----------------------------------------------------------------------------------------
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "core.toolkit.api.authentication.TokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["core.toolkit.api.parsers.StrictJsonParser"],
-    "DEFAULT_FILTER_BACKENDS": [],
-    "DEFAULT_PAGINATION_CLASS": None,  # views page by `core.toolkit.api.pagination`
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_THROTTLE_CLASSES": ["core.toolkit.api.throttling.CallerThrottle"],
-    "EXCEPTION_HANDLER": "core.toolkit.api.handler.handle_exception",
-    "TEST_REQUEST_DEFAULT_FORMAT": "json",
-}
-API_PASSWORD_TOKENS = False  # a password alone is no second factor
-SPECTACULAR_SETTINGS: dict[str, Any] = {
-    "TITLE": "Countersign",
-    "DESCRIPTION": "Durable workflows that wait for people, with everything on record.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.1",
-    "SCHEMA_PATH_PREFIX": r"/api/v1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "COMPONENT_SPLIT_REQUEST": True,
-}
+# Rates per caller: core.toolkit.api.conf has the defaults, a profile may change them.
+API_THROTTLE_RATES: dict[str, str | None] = {}
+API_PASSWORD_TOKENS = False  # a password alone buys no token where it counts: no second factor
+REST_FRAMEWORK = api_defaults.REST_FRAMEWORK
+SPECTACULAR_SETTINGS = api_defaults.SPECTACULAR_SETTINGS
 
 # --- mail ----------------------------------------------------------------------------------------
 _MAIL_BACKENDS = {

@@ -9,3 +9,4 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # slow one
 # The throttle itself is on; tests of it set their own rates.
 API_THROTTLE_RATES = dict.fromkeys(("any", "start", "decide", "login"))
 WHITENOISE_AUTOREFRESH = True
+API_PASSWORD_TOKENS = True

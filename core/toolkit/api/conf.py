@@ -53,10 +53,10 @@ def read_redis_url() -> str:
 def read_trusted_proxy_count() -> int:
     """Return how many proxies of ours stand between a client and this process; 0 by default.
 
-    Setting `PROXY_COUNT`. Each of them appends one address to `X-Forwarded-For`; what is
+    Setting `TRUSTED_PROXY_COUNT`. Each of them appends one address to `X-Forwarded-For`; what is
     left of those is the client's own claim and is never believed.
     """
-    return int(getattr(settings, "PROXY_COUNT", 0))
+    return int(getattr(settings, "TRUSTED_PROXY_COUNT", 0))
 
 
 def allows_password_tokens() -> bool:
