@@ -16,6 +16,9 @@ PAYLOAD_BYTES_MAX = 1024 * 1024  # one recorded value (a step's result), canonic
 ENTRY_BYTES_MAX = 65_535  # one ledger entry; its length must fit the tile format's uint16
 ATTEMPT_COUNT_MAX = 100  # `retry.max` of one step
 LOST_ATTEMPT_COUNT_MAX = 5  # attempts whose worker died, before a step is called poisonous
+IDLE_CLAIM_COUNT_MAX = 20  # drivers in a row that took a run and moved nothing: it is halted
+DRIVE_SECONDS_MAX = 120.0  # then a driver gives a run back, so that others get their turn
+TAIL_POLL_SECONDS = 0.5  # how often a busy driver looks for decisions on parallel branches
 RUN_ENTRY_COUNT_MAX = 200_000  # entries in one run's stream
 PARALLEL_STEP_COUNT_MAX = 8  # steps one driver executes at the same time
 ERROR_CHARS_MAX = 2_000  # an error message kept on record
@@ -41,6 +44,18 @@ QUORUM_COUNT_MAX = 100
 FORM_BYTES_MAX = 64 * 1024
 SUBJECT_BYTES_MAX = 256 * 1024
 APPROVER_COUNT_MAX = 1_000  # people a stage resolves to, for "who may decide"
+APPROVER_NAME_COUNT_MAX = 200  # users or groups a stage names; more belong into a group
+EXCLUSION_COUNT_MAX = 50  # entries of one `exclude`; each expression runs once per candidate
+REQUEST_LINE_CHARS_MAX = 1_000  # one line shown to an approver, such as `if-approved`
+
+# --- identity --------------------------------------------------------------------------------
+SLUG_CHARS_MAX = 64  # a project's slug, part of every address
+TITLE_CHARS_MAX = 200  # a person's, project's or token's name, one line
+TOKEN_LIFETIME_DEFAULT = timedelta(days=90)
+TOKEN_LIFETIME_MAX = timedelta(days=366)  # a forgotten token ends by itself
+TOKEN_COUNT_MAX = 50  # live tokens of one account; more are forgotten ones
+TOKEN_USE_SECONDS = 60.0  # `last_used_at` is written at most this often
+BREAKGLASS_LIFETIME_MAX = timedelta(hours=8)  # an override role that lasts longer is a habit
 
 # --- API and live updates --------------------------------------------------------------------
 PAGE_SIZE_DEFAULT = 50
