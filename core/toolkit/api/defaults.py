@@ -16,7 +16,7 @@ REST_FRAMEWORK: Final[dict[str, Any]] = {
     "DEFAULT_THROTTLE_CLASSES": ["core.toolkit.api.throttling.CallerThrottle"],
     "DEFAULT_FILTER_BACKENDS": [],
     "DEFAULT_PAGINATION_CLASS": None,
-    "DEFAULT_SCHEMA_CLASS": "core.toolkit.api.schema.OperationSchema",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "core.toolkit.api.handler.handle_exception",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

@@ -1,6 +1,6 @@
 """From any exception of a view to a problem+json answer. Read `handle_exception` first."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import structlog
@@ -14,9 +14,8 @@ from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from rest_framework import exceptions
 from rest_framework.response import Response
-from rest_framework.views import set_rollback
 
-from core.kernel.errors import PlatformError, Problem
+from core.kernel.errors import PlatformError
 from core.toolkit.api import origin
 from core.toolkit.api.errors import (
     PROBLEM_MEDIA_TYPE,
@@ -35,6 +34,7 @@ from core.toolkit.api.errors import (
     TooManyRequestsError,
     describe_error,
 )
+from core.toolkit.api.serializers import list_validation_problems
 
 _log = structlog.get_logger(__name__)
 
@@ -61,7 +61,6 @@ def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response:
     caller a reference. This is the process edge where every exception is caught.
     """
     request: HttpRequest = context["request"]
-    set_rollback()
     answer = describe_error(
         _translate(error), instance=request.path, request_id=origin.read_request_id(request)
     )
@@ -86,21 +85,6 @@ def respond_to_error(request: HttpRequest, error: PlatformError) -> HttpResponse
     )
 
 
-def list_validation_problems(detail: Any, *, path: str = "") -> Iterator[Problem]:
-    """Yield a problem for each leaf of a DRF validation error, with JSON pointers under `path`."""
-    if isinstance(detail, Mapping):
-        for key, item in detail.items():
-            inner = path if key == "non_field_errors" else f"{path}/{_escape(str(key))}"
-            yield from list_validation_problems(item, path=inner)
-    elif isinstance(detail, list):
-        for index, item in enumerate(detail):
-            # A list of messages belongs to its field; a list of maps belongs to its items.
-            nested = isinstance(item, Mapping | list)
-            yield from list_validation_problems(item, path=f"{path}/{index}" if nested else path)
-    else:
-        yield Problem(message=str(detail), path=path, code=str(getattr(detail, "code", "")))
-
-
 def _translate(error: Exception) -> PlatformError:
     if isinstance(error, PlatformError):
         return error
@@ -122,8 +106,3 @@ def _translate(error: Exception) -> PlatformError:
 def _sentence(error: Exception) -> str:
     """Return what DRF says of its own errors; Django's may name internals and are left out."""
     return str(error.detail) if isinstance(error, exceptions.APIException) else ""
-
-
-def _escape(key: str) -> str:
-    """Return a key as a JSON pointer's part. Source: RFC 6901 §3."""
-    return key.replace("~", "~0").replace("/", "~1")

@@ -70,10 +70,6 @@ _PAGE_PARAMETERS: Final = (
 )
 
 
-class OperationSchema(AutoSchema):
-    """The schema class of every view."""
-
-
 class TokenScheme(OpenApiAuthenticationExtension):
     """Describes `TokenAuthentication`."""
 

@@ -4,7 +4,7 @@ Input and output are separate classes, and neither touches the database. Fields 
 other JSON types instead of converting them: `"yes"` is not `true`, `7` is not `"7"`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rest_framework import serializers
@@ -12,7 +12,6 @@ from rest_framework.request import Request
 
 from core.kernel.errors import Problem
 from core.toolkit.api.errors import InputRefusedError
-from core.toolkit.api.handler import list_validation_problems
 
 
 class TextField(serializers.CharField):
@@ -117,6 +116,21 @@ def read_query(request: Request, shape: type[InputSerializer]) -> dict[str, Any]
     return _read(shape, given, prefix="query:")
 
 
+def list_validation_problems(detail: Any, *, path: str = "") -> Iterator[Problem]:
+    """Yield a problem for each leaf of a DRF validation error, with JSON pointers under `path`."""
+    if isinstance(detail, Mapping):
+        for key, item in detail.items():
+            inner = path if key == "non_field_errors" else f"{path}/{_escape(str(key))}"
+            yield from list_validation_problems(item, path=inner)
+    elif isinstance(detail, list):
+        for index, item in enumerate(detail):
+            # A list of messages belongs to its field; a list of maps belongs to its items.
+            nested = isinstance(item, Mapping | list)
+            yield from list_validation_problems(item, path=f"{path}/{index}" if nested else path)
+    else:
+        yield Problem(message=str(detail), path=path, code=str(getattr(detail, "code", "")))
+
+
 _PAGE_PARAMETERS = frozenset({"limit", "cursor"})
 
 
@@ -139,3 +153,8 @@ def _with_prefix(problem: Problem, prefix: str) -> Problem:
     return Problem(
         message=problem.message, path=prefix + problem.path.removeprefix("/"), code=problem.code
     )
+
+
+def _escape(key: str) -> str:
+    """Return a key as a JSON pointer's part. Source: RFC 6901 §3."""
+    return key.replace("~", "~0").replace("/", "~1")

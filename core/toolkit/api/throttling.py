@@ -8,18 +8,20 @@ log says so, once per `HINT_BREAKER_SECONDS` and process.
 
 import hashlib
 from functools import lru_cache
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import redis
 import structlog
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
-from rest_framework.views import APIView
 
 from core.kernel import limits
 from core.kernel.clock import SYSTEM_CLOCK
 from core.toolkit.api import conf, origin
 from core.toolkit.api.errors import TooManyRequestsError
+
+if TYPE_CHECKING:  # its class body loads this module, by settings
+    from rest_framework.views import APIView
 
 _log = structlog.get_logger(__name__)
 
@@ -53,7 +55,7 @@ class CallerThrottle(BaseThrottle):
     def __init__(self) -> None:
         self._wait_seconds: float = 0.0
 
-    def allow_request(self, request: Request, view: APIView) -> bool:
+    def allow_request(self, request: Request, view: "APIView") -> bool:
         """Return whether the request may go on."""
         scope = _scope_of(view)
         scopes = ("any",) if scope is None else ("any", scope)
@@ -126,7 +128,7 @@ def _connect(url: str) -> "redis.Redis[Any]":
     )
 
 
-def _scope_of(view: APIView) -> str | None:
+def _scope_of(view: "APIView") -> str | None:
     scopes: dict[str, str] = getattr(view, "throttle_scopes", {})
     return scopes.get(getattr(view, "action", None) or "")
 
