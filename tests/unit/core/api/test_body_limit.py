@@ -13,9 +13,8 @@ async def _echo(scope, receive, send):
         event = await receive()
         body += event.get("body", b"")
         more = event.get("more_body", False)
-    text = json.dumps(
-        {"length": len(body), "declared": headers.get(b"content-length", b"").decode()}
-    )
+    declared = dict(scope["headers"]).get(b"content-length", b"").decode()
+    text = json.dumps({"length": len(body), "declared": declared})
     await send({"type": "http.response.start", "status": 200, "headers": []})
     await send({"type": "http.response.body", "body": text.encode()})
 
