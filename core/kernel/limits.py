@@ -19,6 +19,7 @@ LOST_ATTEMPT_COUNT_MAX = 5  # attempts whose worker died, before a step is calle
 IDLE_CLAIM_COUNT_MAX = 20  # drivers in a row that took a run and moved nothing: it is halted
 DRIVE_SECONDS_MAX = 120.0  # then a driver gives a run back, so that others get their turn
 TAIL_POLL_SECONDS = 0.5  # how often a busy driver looks for decisions on parallel branches
+DECIDED_COUNT_MAX = 100  # consequences written inside an entry; more go into a payload
 RUN_ENTRY_COUNT_MAX = 200_000  # entries in one run's stream
 PARALLEL_STEP_COUNT_MAX = 8  # steps one driver executes at the same time
 ERROR_CHARS_MAX = 2_000  # an error message kept on record
