@@ -1,10 +1,11 @@
-"""The Django app core.identity."""
+"""The Django app of identity and access."""
 
 from django.apps import AppConfig
 
 
 class IdentityConfig(AppConfig):
-    """Label and name of the app."""
+    """People, teams, projects, roles, tokens, and the one function that says who may do what."""
 
     name = "core.identity"
     label = "identity"
+    verbose_name = "Identity and access"

@@ -1,1 +1,1 @@
-"""Migrations of core.identity."""
+"""Migrations of the identity tables."""

@@ -1,0 +1,15 @@
+"""Makes the global scope and the builtin roles."""
+
+from django.db import migrations
+
+from core.identity.seed import seed
+
+
+def forwards(apps, schema_editor):
+    seed(apps)
+
+
+class Migration(migrations.Migration):
+    dependencies = [("identity", "0001_initial")]
+
+    operations = [migrations.RunPython(forwards, migrations.RunPython.noop)]
