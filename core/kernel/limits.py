@@ -18,6 +18,7 @@ ATTEMPT_COUNT_MAX = 100  # `retry.max` of one step
 LOST_ATTEMPT_COUNT_MAX = 5  # attempts whose worker died, before a step is called poisonous
 IDLE_CLAIM_COUNT_MAX = 20  # drivers in a row that took a run and moved nothing: it is halted
 DRIVE_SECONDS_MAX = 120.0  # then a driver gives a run back, so that others get their turn
+ANNOUNCE_SECONDS = 0.08  # live notices of one run are merged over this long
 TAIL_POLL_SECONDS = 0.5  # how often a busy driver looks for decisions on parallel branches
 DECIDED_COUNT_MAX = 100  # consequences written inside an entry; more go into a payload
 RUN_ENTRY_COUNT_MAX = 200_000  # entries in one run's stream
@@ -65,6 +66,11 @@ BODY_BYTES_MAX = 2 * 1024 * 1024  # one request's body
 JSON_DEPTH_MAX = 100  # nesting of a request's body; every later walk over it may then recurse
 SOCKET_FRAME_BYTES_MAX = 4_096  # what a client may send
 SOCKET_TOPIC_COUNT_MAX = 50  # subscriptions of one socket
+SOCKET_FRAME_COUNT_MAX = 60  # frames a client may send in SOCKET_FRAME_WINDOW_SECONDS
+SOCKET_FRAME_WINDOW_SECONDS = 10.0
+SOCKET_FAULT_COUNT_MAX = 10  # frames that make no sense, before the socket is closed
+SOCKET_RECHECK_SECONDS = 30.0  # an open socket proves itself again this often
+SIGNAL_QUEUE_COUNT_MAX = 2_000  # signals of one process that wait for Redis; more are dropped
 
 # --- deliveries ------------------------------------------------------------------------------
 DELIVERY_ATTEMPT_COUNT_MAX = 8  # then a delivery is dead and its owner is told

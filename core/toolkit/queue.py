@@ -1,0 +1,47 @@
+"""Hints to workers that there is something to do. Read `hint` first.
+
+A hint may be lost, doubled or late without harm: the database says what is to be done, and the
+sweep finds what nobody was told of. So a hint never fails and never waits for a broken broker.
+"""
+
+from functools import partial
+
+import structlog
+from django.db import transaction
+from kombu.exceptions import KombuError
+from kombu.exceptions import OperationalError as BrokerError
+from redis import RedisError
+
+from core.celery import app
+from core.toolkit.breaker import Breaker
+
+_log = structlog.get_logger(__name__)
+
+BREAKER = Breaker()  # of this process
+
+
+def hint(task: str, **kwargs: str | int) -> None:
+    """Send a task by name to whichever worker is free; by a broken broker, count and go on.
+
+    Args:
+        task: the task's name, such as "engine.drive"; the settings route it to a queue.
+        **kwargs: ids, never content: a task reads the state again.
+    """
+    if not BREAKER.lets_through():
+        return
+    try:
+        app.send_task(task, kwargs=kwargs, retry=False, ignore_result=True)
+    except (BrokerError, KombuError, RedisError, OSError) as error:
+        if BREAKER.record_failure():
+            _log.warning("hints_fail", task=task, reason=type(error).__name__)
+    else:
+        if BREAKER.record_success():
+            _log.info("hints_work_again", failure_count=BREAKER.failure_count)
+
+
+def hint_on_commit(task: str, **kwargs: str | int) -> None:
+    """Send a hint when the open transaction commits, at once if there is none.
+
+    Transaction: joins one. Nothing is sent if it rolls back.
+    """
+    transaction.on_commit(partial(hint, task, **kwargs), robust=True)
