@@ -19,7 +19,7 @@ from core.kernel.canonical import digest
 from core.kernel.types import Json
 from engine.domain import settling, unwinding
 from engine.domain.errors import NondeterministicError, UnexpectedEventError
-from engine.domain.events import Begun, Event, EventKind, Settled
+from engine.domain.events import Begun, Event, EventKind, Settled, find_decided
 from engine.domain.expressions import Evaluator, ExpressionError
 from engine.domain.needs import Verdict, rule_needs
 from engine.domain.plan import Plan, Retry, Step, Uses, Wait
@@ -137,8 +137,8 @@ class Decider:
         """
         for event in events:
             state = self.apply(state, event)
-            record = event.data.get("decided")
-            if isinstance(record, Mapping):
+            record = find_decided(event)
+            if record is not None:
                 state = self._replay_decided(state, event, record)
         return state
 

@@ -1,6 +1,6 @@
 """What can go wrong with a run or a definition, as stable codes."""
 
-from core.kernel.errors import ConflictError, InvalidError, MissingError, ThrottledError
+from core.kernel.errors import ConflictError, InvalidError, MissingError, TooLargeError
 
 
 class UnexpectedEventError(ConflictError):
@@ -91,8 +91,29 @@ class KeyReusedError(InvalidError):
     title = "This idempotency key was used for a different request."
 
 
-class TooManyRunsError(ThrottledError):
-    """The workflow has as many ready runs as it may."""
+class InputsTooLargeError(TooLargeError):
+    """The inputs are over their bound."""
 
-    code = "engine.too_many_runs"
-    title = "Too many runs are waiting for a worker; try again later."
+    code = "engine.inputs_too_large"
+    title = "The inputs are too large."
+
+
+class KeyTooLongError(InvalidError):
+    """The idempotency key is over its bound."""
+
+    code = "engine.key_too_long"
+    title = "The idempotency key is too long."
+
+
+class ReasonTooLongError(InvalidError):
+    """The reason is over its bound."""
+
+    code = "engine.reason_too_long"
+    title = "The reason is too long."
+
+
+class ProjectMissingError(MissingError):
+    """There is no such project, or the caller may not see it."""
+
+    code = "engine.project_missing"
+    title = "There is no such project."

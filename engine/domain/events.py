@@ -6,10 +6,13 @@ to it. Folding computes the same again and compares; that is how nondeterminism 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import Any, cast
 
+from core.kernel import limits
+from core.kernel.canonical import digest
 from core.kernel.types import Json, JsonLike
 
 
@@ -67,9 +70,30 @@ class Begun:
         return {"key": self.key, "attempt": self.attempt, "digest": self.digest}
 
 
-def decided(settled: tuple[Settled, ...], begun: tuple[Begun, ...]) -> dict[str, JsonLike]:
-    """Return the `decided` record of a driver's entry."""
-    return {
+def with_decided(event: Event, settled: tuple[Settled, ...], begun: tuple[Begun, ...]) -> Event:
+    """Return a driver's event with the record of what followed from it.
+
+    A long record goes into a payload, because an entry is bounded; the entry then holds its digest.
+    """
+    record: dict[str, JsonLike] = {
         "settled": [item.as_json() for item in settled],
         "next": [item.as_json() for item in begun],
     }
+    payloads = dict(event.payloads)
+    if len(settled) + len(begun) > limits.DECIDED_COUNT_MAX:
+        payloads["decided"] = cast("Json", record)
+        record = {"digest": digest(record).hex()}
+    notes: list[Json] = [
+        {"key": item.key, "message": item.message} for item in settled if item.message
+    ]
+    if notes:
+        payloads["notes"] = notes
+    return replace(event, data={**event.data, "decided": record}, payloads=payloads)
+
+
+def find_decided(event: Event) -> Mapping[str, Any] | None:
+    """Return the record of what followed from an event: `settled` and `next`, or `None`."""
+    record: Any = event.data.get("decided")
+    if isinstance(record, Mapping) and "digest" in record:
+        record = event.payloads.get("decided")
+    return record if isinstance(record, Mapping) else None

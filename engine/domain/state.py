@@ -15,6 +15,17 @@ from core.kernel.types import Json
 from engine.domain.events import Settled
 
 
+class RunStatus(StrEnum):
+    """Who moves a run on: a worker (READY, RUNNING), time or people (WAITING), or nobody."""
+
+    READY = "READY"
+    RUNNING = "RUNNING"
+    WAITING = "WAITING"
+    PAUSED = "PAUSED"
+    HALTED = "HALTED"
+    CLOSED = "CLOSED"
+
+
 class StepStatus(StrEnum):
     """Where a step stands."""
 

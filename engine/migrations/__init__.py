@@ -1,1 +1,1 @@
-"""Migrations of engine."""
+"""Migrations."""

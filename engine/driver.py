@@ -1,0 +1,322 @@
+"""The driver: takes a run and moves it on until it blocks. Read `Driver.drive` first.
+
+    claim → (execute → append)* → park, release or close
+
+The driver holds the run's epoch, place and state in memory, so a step costs one statement. When an
+append comes back empty, somebody else has appended (a decision, a cancel: read it and go on) or has
+taken over (stop: the run is theirs). Source: ENGINE §3 to §5.
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+import structlog
+from django.db import connections, transaction
+
+from audit.domain.entry import StreamHead
+from core.kernel import limits
+from core.kernel.errors import PlatformError
+from core.toolkit import queue
+from engine import announcing, loading, registry, writing
+from engine.attempts import AttemptBook
+from engine.domain.errors import NondeterministicError, UnexpectedEventError
+from engine.domain.events import Begun, Event, EventKind
+from engine.domain.moving import Move, take_over, work_out
+from engine.domain.state import RunState, RunStatus
+from engine.domain.variables import step_of
+from engine.executing import Ended, StepCall, execute
+from engine.loading import Rules
+from engine.store import RunRow, read_run
+
+log = structlog.get_logger(__name__)
+
+_CLAIM_TRIES = 3
+_DRIVABLE = frozenset({RunStatus.READY, RunStatus.WAITING, RunStatus.RUNNING})
+
+
+class DriveEnd(StrEnum):
+    """Why a driver stopped driving a run."""
+
+    NOT_FREE = "not-free"  # closed, waiting, or somebody else's
+    PARKED = "parked"
+    RELEASED = "released"  # there is more to do, but not by this driver
+    CLOSED = "closed"
+    HALTED = "halted"
+    TAKEN_OVER = "taken-over"
+
+
+_ENDS = {
+    RunStatus.CLOSED: DriveEnd.CLOSED,
+    RunStatus.HALTED: DriveEnd.HALTED,
+    RunStatus.READY: DriveEnd.RELEASED,
+    RunStatus.WAITING: DriveEnd.PARKED,
+}
+
+
+class TakenOverError(Exception):
+    """Another driver has the run: nothing of it may be written any more. Never leaves here."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """A driven run: what the driver holds in memory. Changed only by its driver's thread."""
+
+    run: RunRow
+    rules: Rules
+    epoch: int
+    head: StreamHead
+    state: RunState
+    clock_base: datetime
+    clock_started: float = field(default_factory=time.monotonic)
+    executing: dict["Future[Ended]", str] = field(default_factory=dict)
+
+    def now(self) -> datetime:
+        """Return the database's clock, carried on by this machine's monotonic one."""
+        return self.clock_base + timedelta(seconds=time.monotonic() - self.clock_started)
+
+
+class Driver:
+    """Drives one run at a time for a worker. Not to be shared between threads."""
+
+    def __init__(self, *, worker: UUID, attempts: AttemptBook | None = None) -> None:
+        self._worker = worker
+        self._attempts = attempts or AttemptBook()
+        self._draining = threading.Event()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def drain(self) -> None:
+        """Begin nothing new; the run is released after the attempts that execute now."""
+        self._draining.set()
+
+    def close(self) -> None:
+        """Stop the threads that execute parallel steps."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+
+    def drive(self, *, run_id: UUID) -> DriveEnd:
+        """Take a run, if it is free, and move it on until it blocks.
+
+        Raises only for a broken database connection or a bug; the run is then found by the sweep.
+        """
+        session = self._claim(run_id)
+        if session is None:
+            return DriveEnd.NOT_FREE
+        if isinstance(session, DriveEnd):
+            return session
+        try:
+            return self._drive(*session)
+        except TakenOverError:
+            loading.forget_state(run_id=run_id)
+            return DriveEnd.TAKEN_OVER
+        finally:
+            self._attempts.leave(run_id=run_id)
+
+    # --- the loop ----------------------------------------------------------------------------
+
+    def _drive(self, session: Session, move: Move) -> DriveEnd:
+        until = time.monotonic() + limits.DRIVE_SECONDS_MAX
+        while session.state.running:
+            ended = self._execute(session, move.begun)
+            in_time = time.monotonic() < until and not self._draining.is_set()
+            move = self._append(session, ended, capacity=self._capacity(in_time=in_time))
+            if move.begun or move.opened:
+                announcing.announce(run_id=session.run.id, seq=session.head.seq)
+        loading.keep_state(head=session.head, state=session.state)
+        announcing.announce(run_id=session.run.id, seq=session.head.seq)
+        if move.status is RunStatus.READY:
+            queue.hint("engine.drive", run_id=str(session.run.id))
+        return _ENDS[move.status]
+
+    def _claim(self, run_id: UUID) -> tuple[Session, Move] | DriveEnd | None:
+        for _ in range(_CLAIM_TRIES):
+            run = read_run(run_id=run_id)
+            if run is None or run.status not in _DRIVABLE or not _is_due(run):
+                return None
+            rules = loading.get_rules(version_id=run.version_id)
+            try:
+                state, head = loading.load_state(decider=rules.decider, run_id=run.id, seq=run.seq)
+            except (NondeterministicError, UnexpectedEventError) as error:
+                return self._halt(run, rules, error)
+            session = Session(
+                run=run,
+                rules=rules,
+                epoch=run.epoch + 1,
+                head=head,
+                state=state,
+                clock_base=run.now,
+            )
+            move = self._try_claim(session)
+            if move is not None:
+                return session, move
+        return None
+
+    def _try_claim(self, session: Session) -> Move | None:
+        at = session.now()
+        events = take_over(
+            session.rules.decider,
+            session.state,
+            worker=str(self._worker),
+            epoch=session.epoch,
+            at=at,
+        )
+        if session.state.idle_claim_count >= limits.IDLE_CLAIM_COUNT_MAX:
+            poisoned = Event(kind=EventKind.RUN_HALTED, at=at, data={"code": "engine.poisoned"})
+            events = (*events, poisoned)
+        capacity = self._capacity(in_time=not self._draining.is_set())
+        move = work_out(session.rules.decider, session.state, events, at=at, capacity=capacity)
+        # Known to the heartbeat before the row says so: a run it does not find here is orphaned.
+        self._attempts.enter(run_id=session.run.id, epoch=session.epoch)
+        if self._write(session, move, claiming=True):
+            return move
+        self._attempts.leave(run_id=session.run.id)
+        return None
+
+    def _append(self, session: Session, ended: Sequence[Ended], *, capacity: int) -> Move:
+        """Append how attempts ended, whatever others append meanwhile."""
+        while True:
+            at = session.now()
+            happened = [item.as_event(at=at) for item in ended]
+            if not happened:
+                happened = [Event(kind=EventKind.STEP_STARTED, at=at)]
+            move = work_out(
+                session.rules.decider, session.state, happened, at=at, capacity=capacity
+            )
+            if self._write(session, move, claiming=False):
+                return move
+            self._refresh(session)
+
+    def _write(self, session: Session, move: Move, *, claiming: bool) -> bool:
+        place = writing.Place(
+            run=session.run,
+            epoch=session.epoch,
+            head=session.head,
+            worker=self._worker,
+            version_digest=session.rules.version_digest,
+            scope_id=session.rules.scope_id,
+        )
+        if not move.opened:
+            written = writing.append(place, move, claiming=claiming)
+        else:
+            with transaction.atomic():
+                written = writing.append(place, move, claiming=claiming)
+                if written is not None:
+                    writing.open_waits(place, move, written=written)
+        if written is None:
+            return False
+        session.head, session.state = written.head, move.state
+        return True
+
+    def _halt(self, run: RunRow, rules: Rules, error: PlatformError) -> DriveEnd:
+        """Stop a run whose record this version cannot follow. Only an operator goes on."""
+        loading.forget_state(run_id=run.id)
+        log.error("engine.run_halted", run=str(run.id), reason=error.message)
+        event = Event(
+            kind=EventKind.RUN_HALTED,
+            at=run.now,
+            data={"code": error.code},
+            payloads={"difference": error.message[: limits.ERROR_CHARS_MAX]},
+        )
+        move = Move(
+            state=RunState(),
+            events=(event,),
+            begun=(),
+            opened=(),
+            status=RunStatus.HALTED,
+        )
+        place = writing.Place(
+            run=run,
+            epoch=run.epoch + 1,
+            head=run.stream,
+            worker=self._worker,
+            version_digest=rules.version_digest,
+            scope_id=rules.scope_id,
+        )
+        written = writing.append(place, move, claiming=True)
+        return DriveEnd.NOT_FREE if written is None else DriveEnd.HALTED
+
+    def _refresh(self, session: Session) -> None:
+        """Read what others appended. Raises: TakenOverError."""
+        run = read_run(run_id=session.run.id)
+        mine = run is not None and run.epoch == session.epoch and run.worker == self._worker
+        if not mine or run is None or run.status != RunStatus.RUNNING:
+            raise TakenOverError
+        session.state, session.head = loading.fold_tail(
+            decider=session.rules.decider, state=session.state, head=session.head
+        )
+
+    # --- executing ---------------------------------------------------------------------------
+
+    def _execute(self, session: Session, begun: Sequence[Begun]) -> list[Ended]:
+        """Execute what has begun and return the attempts that ended first.
+
+        None, if others appended meanwhile: a decision on a parallel branch may start steps now.
+        """
+        calls = [self._call(session, item) for item in begun]
+        alone = len(calls) == 1 and not session.executing and not session.state.waiting_count
+        if alone:
+            return [self._guarded(calls[0])]
+        for call in calls:
+            session.executing[self._threads().submit(self._in_thread, call)] = call.key
+        while True:
+            poll = limits.TAIL_POLL_SECONDS if session.state.waiting_count else None
+            done, _ = wait(session.executing, timeout=poll, return_when=FIRST_COMPLETED)
+            for future in done:
+                del session.executing[future]
+            if done:
+                return [future.result() for future in done]
+            if self._is_behind(session):
+                self._refresh(session)
+                return []
+
+    def _is_behind(self, session: Session) -> bool:
+        run = read_run(run_id=session.run.id)
+        return run is None or run.seq != session.head.seq or run.epoch != session.epoch
+
+    def _call(self, session: Session, begun: Begun) -> StepCall:
+        arguments = session.state.steps[begun.key].arguments
+        assert isinstance(arguments, dict), "an action's arguments are a map"
+        uses = session.rules.decider.uses_of(begun.key)
+        timeout = session.rules.decider.timeout_of(begun.key)
+        return StepCall(
+            run_id=session.run.id,
+            key=begun.key,
+            step=step_of(begun.key),
+            attempt=begun.attempt,
+            spec=registry.actions().get(uses.action),
+            action=uses.action,
+            arguments=arguments,
+            timeout=timeout,
+            deadline=time.monotonic() + timeout.total_seconds(),
+        )
+
+    def _guarded(self, call: StepCall) -> Ended:
+        with self._attempts.attempt(deadline=call.deadline):
+            return execute(call)
+
+    def _in_thread(self, call: StepCall) -> Ended:
+        try:
+            return self._guarded(call)
+        finally:
+            connections.close_all()  # this thread's own
+
+    def _threads(self) -> ThreadPoolExecutor:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(
+                max_workers=limits.PARALLEL_STEP_COUNT_MAX, thread_name_prefix="step"
+            )
+        return self._pool
+
+    def _capacity(self, *, in_time: bool) -> int:
+        return limits.PARALLEL_STEP_COUNT_MAX if in_time else 0
+
+
+def _is_due(run: RunRow) -> bool:
+    if run.status != RunStatus.WAITING:
+        return True
+    return run.wake_at is not None and run.wake_at <= run.now

@@ -1,0 +1,90 @@
+"""Executing one attempt of one step, outside any transaction. Read `execute` first."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from core.kernel import limits
+from core.kernel.canonical import UncanonicalError, canonical_bytes
+from core.kernel.types import Json
+from countersign.functions import Attempt
+from engine.actions.contract import ActionCall, ActionError, ActionSpec
+from engine.domain.events import Event, EventKind
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCall:
+    """One attempt, ready to execute. `deadline` is in the seconds of `time.monotonic`."""
+
+    run_id: UUID
+    key: str
+    step: str
+    attempt: int
+    spec: ActionSpec | None
+    action: str
+    arguments: dict[str, Json]
+    timeout: timedelta
+    deadline: float
+
+    @property
+    def idempotency_key(self) -> str:
+        """Return what every attempt of this step of this run has in common."""
+        return f"{self.run_id}:{self.key}:1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How an attempt ended: a result, or an error kind with a message."""
+
+    key: str
+    attempt: int
+    result: Json = None
+    error: str = ""
+    message: str = ""
+
+    def as_event(self, *, at: datetime) -> Event:
+        """Return the event that tells of it."""
+        data: dict[str, str | int] = {"key": self.key, "attempt": self.attempt}
+        if self.error:
+            data["error"] = self.error
+            payloads: dict[str, Json] = {"message": self.message[: limits.ERROR_CHARS_MAX]}
+            return Event(kind=EventKind.ATTEMPT_FAILED, at=at, data=data, payloads=payloads)
+        return Event(
+            kind=EventKind.STEP_COMPLETED, at=at, data=data, payloads={"result": self.result}
+        )
+
+
+def execute(call: StepCall) -> Ended:
+    """Execute an attempt and return how it ended. Never raises for what an action does."""
+    if call.spec is None:
+        return _failed(call, "permanent", f"no action {call.action} is installed here")
+    attempt = Attempt(
+        run_id=str(call.run_id),
+        step=call.step,
+        number=call.attempt,
+        idempotency_key=call.idempotency_key,
+        timeout_seconds=max(0.0, call.deadline - time.monotonic()),
+    )
+    try:
+        result = call.spec.execute(ActionCall(arguments=call.arguments, attempt=attempt))
+        size = len(canonical_bytes(result))
+    except ActionError as error:
+        return _failed(call, error.kind, error.message)
+    except UncanonicalError as error:
+        return _failed(call, "permanent", f"the result is not JSON: {error.message}")
+    except (Exception, SystemExit) as error:  # the process edge: an action may do anything
+        log.exception("engine.action_crashed", run=str(call.run_id), step=call.key)
+        return _failed(call, "permanent", f"{type(error).__name__}: {error}")
+    if size > limits.PAYLOAD_BYTES_MAX:
+        message = f"the result has {size} bytes; at most {limits.PAYLOAD_BYTES_MAX} are recorded"
+        return _failed(call, "too-large", message)
+    return Ended(key=call.key, attempt=call.attempt, result=result)
+
+
+def _failed(call: StepCall, kind: str, message: str) -> Ended:
+    return Ended(key=call.key, attempt=call.attempt, error=kind, message=message)

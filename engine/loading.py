@@ -1,0 +1,168 @@
+"""What a process keeps between drives: deciders by version, states by run. Read `load_state`.
+
+Both are caches of values that can be rebuilt from the database at any time. A kept state is used
+only if its place in the chain is still there: the entries after it must link to its head.
+"""
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+from uuid import UUID
+
+from audit import store as ledger
+from audit.domain.entry import StreamHead
+from core.kernel import limits
+from engine import registry
+from engine.domain.decider import Decider
+from engine.domain.events import Event
+from engine.domain.plan import plan_from_json
+from engine.domain.state import RunState
+from engine.expressions import CelEvaluator
+from engine.models import Version
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+_RULES_COUNT_MAX = 128
+_STATE_COUNT_MAX = 512
+
+
+class BoundedCache(Generic[Key, Value]):
+    """A small map that forgets what was used least recently. Safe between threads."""
+
+    def __init__(self, *, size: int) -> None:
+        self._size = size
+        self._items: OrderedDict[Key, Value] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, key: Key) -> Value | None:
+        """Return a kept value, or `None`."""
+        with self._lock:
+            if key not in self._items:
+                return None
+            self._items.move_to_end(key)
+            return self._items[key]
+
+    def keep(self, key: Key, value: Value) -> None:
+        """Keep a value, forgetting the oldest if there are too many."""
+        with self._lock:
+            self._items[key] = value
+            self._items.move_to_end(key)
+            while len(self._items) > self._size:
+                self._items.popitem(last=False)
+
+    def drop(self, key: Key) -> None:
+        """Forget a value."""
+        with self._lock:
+            self._items.pop(key, None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What a version says: its decider, its digest in hex, the scope of its workflow."""
+
+    decider: Decider
+    version_digest: str
+    scope_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeptState:
+    """A state, and the entry it is the state after."""
+
+    head: StreamHead
+    state: RunState
+
+
+EVALUATOR = CelEvaluator()
+_rules: BoundedCache[UUID, Rules] = BoundedCache(size=_RULES_COUNT_MAX)
+_states: BoundedCache[UUID, KeptState] = BoundedCache(size=_STATE_COUNT_MAX)
+
+
+def get_rules(*, version_id: UUID) -> Rules:
+    """Return the rules of a version. A version never changes, so they are kept."""
+    kept = _rules.find(version_id)
+    if kept is not None:
+        return kept
+    version = (
+        Version.objects.select_related("workflow")
+        .only("plan", "digest", "workflow__scope_id")
+        .get(pk=version_id)
+    )
+    decider = Decider(
+        plan=plan_from_json(version.plan), evaluator=EVALUATOR, verbs=registry.verbs()
+    )
+    made = Rules(
+        decider=decider,
+        version_digest=bytes(version.digest).hex(),
+        scope_id=version.workflow.scope_id,
+    )
+    _rules.keep(version_id, made)
+    return made
+
+
+def load_state(*, decider: Decider, run_id: UUID, seq: int) -> tuple[RunState, StreamHead]:
+    """Return a run's state after its newest entry, folding what is not kept yet.
+
+    `seq` is where the caller saw the stream: a state kept for just there needs no query.
+
+    Raises:
+        NondeterministicError, UnexpectedEventError: the entries do not replay.
+        audit errors: an entry or payload does not match its hash.
+    """
+    kept = _states.find(run_id)
+    if kept is not None and kept.head.seq == seq:
+        return kept.state, kept.head
+    if kept is not None:
+        return _fold_after(decider, kept.state, kept.head)
+    return _fold_after(decider, RunState(), StreamHead(stream=run_id, seq=0, head=bytes(32)))
+
+
+def keep_state(*, head: StreamHead, state: RunState) -> None:
+    """Keep a state for the next drive of its run."""
+    if state.closed:
+        _states.drop(head.stream)
+    else:
+        _states.keep(head.stream, KeptState(head=head, state=state))
+
+
+def forget_state(*, run_id: UUID) -> None:
+    """Forget a run another driver has."""
+    _states.drop(run_id)
+
+
+def fold_tail(
+    *, decider: Decider, state: RunState, head: StreamHead
+) -> tuple[RunState, StreamHead]:
+    """Fold the entries after `head`, whatever they are; return the new state and head."""
+    return _fold_after(decider, state, head)
+
+
+def forget_all() -> None:
+    """Empty the caches; for tests that rebuild the database."""
+    for cache in (_rules, _states):
+        cache._items.clear()  # noqa: SLF001 - the class of this module
+
+
+def _fold_after(decider: Decider, state: RunState, head: StreamHead) -> tuple[RunState, StreamHead]:
+    entries = ledger.read_verified(
+        stream=head.stream,
+        after_seq=head.seq,
+        after_head=head.head,
+        limit=limits.RUN_ENTRY_COUNT_MAX,
+    )
+    events = (
+        Event(
+            kind=entry.kind,
+            at=entry.at,
+            data=entry.data,
+            payloads=entry.payloads,
+            seq=entry.seq,
+        )
+        for entry in entries
+    )
+    state = decider.fold(state, events)
+    if entries:
+        head = StreamHead(stream=head.stream, seq=entries[-1].seq, head=entries[-1].leaf)
+    return state, head

@@ -1,0 +1,1 @@
+"""What reads definitions and runs, guarded."""

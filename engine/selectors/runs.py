@@ -1,0 +1,238 @@
+"""Reading runs: the list from rows, one run by folding its stream. Read `get_run` first."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from audit import store as ledger
+from core.identity.domain.permissions import Permission
+from core.identity.domain.principal import Principal
+from core.identity.selectors.access import list_scopes
+from core.kernel.types import Json
+from engine import loading
+from engine.domain.errors import NondeterministicError, UnexpectedEventError
+from engine.domain.state import RunState, StepState
+from engine.domain.variables import is_undo, step_key, step_of
+from engine.models import Run
+from engine.selectors.targets import get_run_target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunView:
+    """A run as lists show it."""
+
+    id: UUID
+    number: int
+    project_slug: str
+    workflow_slug: str
+    version_rev: int
+    version_digest_hex: str
+    title: str
+    status: str
+    outcome: str
+    initiator: str
+    created_at: datetime
+    closed_at: datetime | None
+    seq: int
+    head_hex: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepView:
+    """A step of a run. `undoes` is true for a compensation."""
+
+    key: str
+    step: str
+    undoes: bool
+    verb: str
+    status: str
+    outcome: str | None
+    attempt: int
+    started_at: datetime | None
+    wake_at: datetime | None
+    outputs: Mapping[str, Json]
+    error_kind: str | None
+    error_message: str | None
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDetail:
+    """A run with what its stream tells.
+
+    `steps` are in the plan's order, compensations last. They are empty, and `unreadable` says why,
+    if the stream cannot be folded with the run's version.
+    """
+
+    run: RunView
+    inputs: Json
+    outputs: Mapping[str, Json]
+    steps: tuple[StepView, ...]
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunEventView:
+    """One entry of a run's stream."""
+
+    seq: int
+    kind: str
+    at: datetime
+    actor_id: str
+    actor_kind: str
+    via: str
+    leaf_hex: str
+    data: Mapping[str, Json]
+    payloads: Mapping[str, Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFilters:
+    """What a list of runs may be narrowed to; `None` means any."""
+
+    project_slug: str | None = None
+    workflow_slug: str | None = None
+    status: str | None = None
+    outcome: str | None = None
+    initiator: str | None = None
+
+
+def list_runs(
+    *,
+    principal: Principal,
+    filters: RunFilters,
+    after: UUID | None = None,
+    limit: int,
+) -> list[RunView]:
+    """Return the runs the caller may see, newest first, after a cursor. At most 4 statements."""
+    query = _visible(principal).filter(_conditions(filters))
+    if after is not None:
+        query = query.filter(pk__lt=after)
+    return [_run_view(row) for row in query.order_by("-pk")[:limit]]
+
+
+def get_run(*, principal: Principal, run_id: UUID) -> RunDetail:
+    """Return one run with its steps. Raises: RunMissingError."""
+    get_run_target(principal=principal, run_id=run_id)
+    row = _rows().get(pk=run_id)
+    rules = loading.get_rules(version_id=row.version_id)
+    try:
+        state, _ = loading.load_state(decider=rules.decider, run_id=row.id, seq=row.seq)
+    except (NondeterministicError, UnexpectedEventError) as error:
+        return RunDetail(
+            run=_run_view(row), inputs=None, outputs={}, steps=(), unreadable=error.message
+        )
+    outputs = state.closing.outputs if state.closing else {}
+    return RunDetail(
+        run=_run_view(row),
+        inputs=state.inputs,
+        outputs=outputs,
+        steps=tuple(_step_views(rules, state)),
+    )
+
+
+def list_run_events(
+    *, principal: Principal, run_id: UUID, after_seq: int = 0, limit: int
+) -> list[RunEventView]:
+    """Return a run's entries in order, after a place. Raises: RunMissingError."""
+    get_run_target(principal=principal, run_id=run_id)
+    entries = ledger.read_stream(stream=run_id, after_seq=after_seq, limit=limit)
+    return [_event_view(entry) for entry in entries]
+
+
+def get_seq(*, run_id: UUID) -> int | None:
+    """Return how many entries a run has, or `None` if there is no such run. Unguarded."""
+    return Run.objects.filter(pk=run_id).values_list("seq", flat=True).first()
+
+
+def _visible(principal: Principal) -> QuerySet[Run]:
+    scopes = list_scopes(principal=principal, permission=Permission.VIEW_WORKFLOW)
+    if scopes.everything:
+        return _rows()
+    covered = list(scopes.scope_ids)
+    return _rows().filter(
+        Q(workflow__scope_id__in=covered) | Q(workflow__scope__parent_id__in=covered)
+    )
+
+
+def _conditions(filters: RunFilters) -> Q:
+    names = {
+        "workflow__project__slug": filters.project_slug,
+        "workflow__slug": filters.workflow_slug,
+        "status": filters.status,
+        "outcome": filters.outcome,
+        "initiator__username": filters.initiator,
+    }
+    return Q(**{name: value for name, value in names.items() if value is not None})
+
+
+def _rows() -> QuerySet[Run]:
+    return Run.objects.select_related("workflow__project", "version", "initiator").defer(
+        "version__plan", "version__source", "version__inputs_schema", "snapshot"
+    )
+
+
+def _run_view(row: Run) -> RunView:
+    return RunView(
+        id=row.id,
+        number=row.number,
+        project_slug=row.workflow.project.slug,
+        workflow_slug=row.workflow.slug,
+        version_rev=row.version.rev,
+        version_digest_hex=bytes(row.version.digest).hex(),
+        title=row.title,
+        status=row.status,
+        outcome=row.outcome,
+        initiator=row.initiator.username,
+        created_at=row.created_at,
+        closed_at=row.closed_at,
+        seq=row.seq,
+        head_hex=bytes(row.head).hex(),
+    )
+
+
+def _step_views(rules: loading.Rules, state: RunState) -> list[StepView]:
+    plan = rules.decider.plan
+    keys = [step_key(step) for step in plan.steps]
+    keys += sorted(key for key in state.steps if is_undo(key))
+    return [_step_view(rules, key, state.steps[key]) for key in keys if key in state.steps]
+
+
+def _step_view(rules: loading.Rules, key: str, step: StepState) -> StepView:
+    undoes = is_undo(key)
+    verb = rules.decider.plan.steps[step_of(key)].verb
+    name = rules.decider.uses_of(key).action if undoes else getattr(verb, "action", None)
+    return StepView(
+        key=key,
+        step=step_of(key),
+        undoes=undoes,
+        verb=name or getattr(verb, "verb", ""),
+        status=step.status,
+        outcome=step.outcome,
+        attempt=step.attempt,
+        started_at=step.started_at,
+        wake_at=step.wake_at,
+        outputs=step.outputs,
+        error_kind=step.error.kind if step.error else None,
+        error_message=step.error.message if step.error else None,
+        why=step.why,
+    )
+
+
+def _event_view(entry: Any) -> RunEventView:
+    view = entry.view
+    return RunEventView(
+        seq=entry.seq,
+        kind=entry.kind,
+        at=entry.at,
+        actor_id=view.actor.id,
+        actor_kind=view.actor.kind,
+        via=view.via,
+        leaf_hex=entry.leaf.hex(),
+        data=view.data,
+        payloads=entry.payloads,
+    )

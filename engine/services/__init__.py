@@ -1,0 +1,1 @@
+"""What changes definitions and runs, one verb a function."""

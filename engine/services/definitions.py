@@ -1,0 +1,248 @@
+"""Saving and publishing versions of a workflow. Read `save_version` first."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from audit.domain.entry import StreamHead, extend
+from core.identity.authorize import authorize, require
+from core.identity.domain.permissions import Permission, ScopeKind
+from core.identity.domain.principal import Principal
+from core.identity.services.scopes import create_scope
+from core.kernel import ids
+from core.kernel.errors import Problem
+from core.kernel.record import Draft
+from core.toolkit.db import read_database_clock
+from countersign.functions import list_functions
+from engine import loading, registry, store
+from engine.domain.errors import (
+    DefinitionInvalidError,
+    NotPublishableError,
+    VersionMissingError,
+)
+from engine.domain.flow.compiler import ActionInfo, Compilation, compile_flow
+from engine.domain.plan import Plan, plan_to_json
+from engine.models import Version, VersionStatus, Workflow
+from engine.selectors.targets import ProjectTarget, get_project_target, get_workflow_target
+from engine.selectors.workflows import VersionView, version_view
+
+
+def check_source(*, source: str | bytes) -> tuple[Problem, ...]:
+    """Return everything that is wrong with a definition, errors and warnings, by position."""
+    return _compile(source).problems
+
+
+def save_version(
+    *, principal: Principal, project_slug: str, source: str, message: str = ""
+) -> VersionView:
+    """Save a definition as a draft version of the workflow it names, creating the workflow.
+
+    Idempotent: text equal to the newest version's gives that version back.
+    Transaction: one of its own; the workflow's row is locked.
+
+    Raises:
+        ProjectMissingError: no such project, or the caller may not see it.
+        AccessForbiddenError: the caller may not edit the workflow (or the project's workflows).
+        DefinitionInvalidError: the definition has errors; `problems` lists them.
+    """
+    project = get_project_target(principal=principal, project_slug=project_slug)
+    compilation = _compile(source)
+    _require_edit(principal, project=project, compilation=compilation)
+    errors = [problem for problem in compilation.problems if problem.severity == "error"]
+    if compilation.plan is None or errors:
+        raise DefinitionInvalidError(problems=compilation.problems)
+    with transaction.atomic():
+        return _save(
+            principal=principal,
+            project=project,
+            plan=compilation.plan,
+            compilation=compilation,
+            source=source,
+            message=message,
+        )
+
+
+def publish_version(
+    *, principal: Principal, project_slug: str, workflow_slug: str, rev: int
+) -> VersionView:
+    """Publish a draft: new runs use it from now on; runs that have started keep theirs.
+
+    Idempotent: publishing a published version changes nothing. Transaction: one of its own.
+
+    Raises:
+        WorkflowMissingError, VersionMissingError: there is no such version to be seen.
+        AccessForbiddenError: the caller may not publish it.
+        DefinitionInvalidError: what it names is not installed any more.
+        NotPublishableError: the version is retired.
+    """
+    target = get_workflow_target(
+        principal=principal, project_slug=project_slug, workflow_slug=workflow_slug
+    )
+    with transaction.atomic():
+        workflow = Workflow.objects.select_for_update(no_key=True).get(pk=target.workflow_id)
+        version = (
+            Version.objects.select_related("workflow__project", "author", "published_by")
+            .filter(workflow=workflow, rev=rev)
+            .first()
+        )
+        if version is None:
+            raise VersionMissingError(rev=rev)
+        require(
+            principal=principal,
+            permission=Permission.PUBLISH_WORKFLOW,
+            scope_id=target.scope_id,
+            target=version,
+        )
+        if version.status == VersionStatus.PUBLISHED:
+            return version_view(version)
+        if version.status != VersionStatus.DRAFT:
+            raise NotPublishableError(rev=rev, status=version.status)
+        _check_again(version)
+        now = read_database_clock()
+        Version.objects.filter(pk=version.pk).update(
+            status=VersionStatus.PUBLISHED, published_at=now, published_by_id=principal.user_id
+        )
+        draft = Draft(
+            kind="version.published",
+            at=now,
+            origin=principal.origin,
+            subject=f"version:{version.id}",
+            scope=target.scope_id,
+            version=bytes(version.digest).hex(),
+            state_from=VersionStatus.DRAFT,
+            state_to=VersionStatus.PUBLISHED,
+            data={"rev": rev, "workflow": str(workflow.id)},
+        )
+        _append(workflow, draft)
+        return _view(version.pk)
+
+
+# --- saving ----------------------------------------------------------------------------------
+
+
+def _save(
+    *,
+    principal: Principal,
+    project: ProjectTarget,
+    plan: Plan,
+    compilation: Compilation,
+    source: str,
+    message: str,
+) -> VersionView:
+    now = read_database_clock()
+    workflow = _get_or_create_workflow(project=project, plan=plan, title=compilation.title, at=now)
+    latest = Version.objects.filter(workflow=workflow).order_by("-rev").first()
+    if latest is not None and bytes(latest.source_digest) == compilation.source_digest:
+        return _view(latest.pk)
+    rev = latest.rev + 1 if latest else 1
+    version = Version.objects.create(
+        workflow=workflow,
+        rev=rev,
+        label=f"1.{rev}.0",
+        digest=plan.digest(),
+        source_digest=compilation.source_digest,
+        source=source,
+        plan=plan_to_json(plan),
+        inputs_schema=plan.inputs_schema,
+        author_id=principal.user_id,
+        message=message,
+        created_at=now,
+    )
+    Workflow.objects.filter(pk=workflow.pk).update(title=compilation.title)
+    draft = Draft(
+        kind="version.saved",
+        at=now,
+        origin=principal.origin,
+        subject=f"version:{version.id}",
+        scope=workflow.scope_id,
+        version=plan.digest().hex(),
+        state_to=VersionStatus.DRAFT,
+        data={
+            "rev": rev,
+            "workflow": str(workflow.id),
+            "source_digest": compilation.source_digest.hex(),
+        },
+        payloads={"source": source, "message": message},
+    )
+    _append(workflow, draft)
+    return _view(version.pk)
+
+
+def _get_or_create_workflow(*, project: ProjectTarget, plan: Plan, title: str, at: Any) -> Workflow:
+    """Return the workflow of a name, locked. Two first versions at once make one workflow."""
+    with connection.cursor() as cursor:
+        # The name, not a row, is what two creators have in common.
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))",
+            (f"workflow:{project.project_id}:{plan.name}",),
+        )
+    known = Workflow.objects.select_for_update(no_key=True).filter(
+        project_id=project.project_id, slug=plan.name
+    )
+    workflow = known.first()
+    if workflow is not None:
+        return workflow
+    scope = create_scope(kind=ScopeKind.WORKFLOW, parent_id=project.scope_id)
+    return Workflow.objects.create(
+        project_id=project.project_id,
+        scope=scope,
+        slug=plan.name,
+        title=title,
+        created_at=at,
+    )
+
+
+def _require_edit(
+    principal: Principal, *, project: ProjectTarget, compilation: Compilation
+) -> None:
+    """Who may edit a whole project needs no more; others must be editors of this workflow."""
+    scope_id = project.scope_id
+    allowed = authorize(
+        principal=principal, permission=Permission.EDIT_WORKFLOW, scope_id=scope_id
+    ).allowed
+    if not allowed and compilation.plan is not None:
+        known = Workflow.objects.filter(
+            project_id=project.project_id, slug=compilation.plan.name
+        ).values_list("scope_id", flat=True)
+        scope_id = known.first() or scope_id
+    require(principal=principal, permission=Permission.EDIT_WORKFLOW, scope_id=scope_id)
+
+
+# --- small parts -----------------------------------------------------------------------------
+
+
+def _compile(source: str | bytes) -> Compilation:
+    actions = [
+        ActionInfo(name=spec.reference, input_schema=spec.input_schema, idempotent=spec.idempotent)
+        for spec in registry.actions().values()
+    ]
+    return compile_flow(
+        source,
+        evaluator=loading.EVALUATOR,
+        verbs=registry.verbs(),
+        actions=actions,
+        functions=list_functions(),
+    )
+
+
+def _check_again(version: Version) -> None:
+    """Refuse to publish what compiled once but would not compile today."""
+    compilation = _compile(version.source)
+    errors = [problem for problem in compilation.problems if problem.severity == "error"]
+    if errors:
+        raise DefinitionInvalidError(problems=errors)
+
+
+def _append(workflow: Workflow, draft: Draft) -> None:
+    """Append to the workflow's stream; its row is locked by this transaction."""
+    head = StreamHead(stream=workflow.id, seq=workflow.seq, head=bytes(workflow.head))
+    head, entries = extend(head=head, drafts=(draft,), salts=ids.salt)
+    store.append_to_workflow(head=head, entries=entries)
+
+
+def _view(version_id: UUID) -> VersionView:
+    version = Version.objects.select_related("workflow__project", "author", "published_by").get(
+        pk=version_id
+    )
+    return version_view(version)

@@ -1,0 +1,42 @@
+"""Appending to a run from outside its driver. Read `append`.
+
+Whoever drives the run finds the entry at its next append; a waiting run becomes READY and a worker
+is hinted after the commit. Source: ENGINE §3, "Outsiders".
+"""
+
+from collections.abc import Sequence
+
+from audit.domain.entry import extend
+from core.kernel import ids
+from core.kernel.record import Origin
+from core.toolkit import queue, realtime
+from engine import loading, store, writing
+from engine.domain.events import Event
+from engine.domain.state import RunStatus
+
+
+def append(*, row: store.RunRow, events: Sequence[Event], origin: Origin) -> None:
+    """Append events to a run this transaction has locked, and wake it after the commit.
+
+    Transaction: needs the one that holds the lock; once per lock, because `row` tells the place.
+    """
+    rules = loading.get_rules(version_id=row.version_id)
+    wakes = row.status == RunStatus.WAITING
+    drafts = [
+        writing.draft_event(
+            event,
+            run_id=row.id,
+            scope=rules.scope_id,
+            version=rules.version_digest,
+            state_from=row.status,
+            state_to=RunStatus.READY if wakes else row.status,
+            origin=origin,
+        )
+        for event in events
+    ]
+    head, entries = extend(head=row.stream, drafts=drafts, salts=ids.salt)
+    store.append_outside(run=row, head=head, entries=entries)
+    queue.hint_on_commit("engine.drive", run_id=str(row.id))
+    realtime.publish_on_commit(
+        groups=[f"run.{row.id.hex}"], signal={"run": str(row.id), "seq": head.seq}
+    )

@@ -1,0 +1,264 @@
+"""Starting and cancelling runs. Read `start_run` first."""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import cast
+from uuid import UUID
+
+from django.db import connection, transaction
+from jsonschema import Draft202012Validator
+
+from audit.domain.entry import StreamHead, extend
+from core.identity.authorize import require
+from core.identity.domain.permissions import Permission
+from core.identity.domain.principal import Principal
+from core.kernel import ids, limits
+from core.kernel.canonical import canonical_bytes, digest
+from core.kernel.record import ActorKind
+from core.kernel.types import Json, JsonLike
+from core.toolkit import queue
+from engine import loading, registry, store, writing
+from engine.domain.errors import (
+    KeyReusedError,
+    KeyTooLongError,
+    NothingPublishedError,
+    ReasonTooLongError,
+    RunClosedError,
+    VersionMissingError,
+)
+from engine.domain.events import Event, EventKind
+from engine.domain.inputs import check_inputs
+from engine.domain.state import RunStatus
+from engine.domain.verbs import WaitOutcome
+from engine.models import Run, VersionStatus
+from engine.selectors.targets import WorkflowTarget, get_run_target, get_workflow_target
+from engine.services import outside
+
+_TITLE_CHARS_MAX = 300
+
+# One statement: the version to run, a number for the run, and the database's clock.
+_VERSION = """
+    SELECT v.id, v.rev, v.digest, v.status, v.inputs_schema, nextval('engine_run_number_seq'),
+        clock_timestamp()
+    FROM engine_version v
+    WHERE v.workflow_id = %s AND (v.status = 'published' OR v.rev = %s)
+    ORDER BY v.rev = %s DESC, v.rev DESC LIMIT 1"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StartedRun:
+    """A run that was asked for; `replayed` if the idempotency key had started it before."""
+
+    run_id: UUID
+    number: int
+    replayed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """A start, worked out as far as one place in the database allows."""
+
+    target: WorkflowTarget
+    version_id: UUID
+    version_digest: str
+    rev: int
+    run_id: UUID
+    number: int
+    at: datetime
+    idempotency_key: str
+    request_digest: bytes
+
+    def facts(self) -> dict[str, Json]:
+        """Return what expressions see as `run`."""
+        return {
+            "id": str(self.run_id),
+            "number": self.number,
+            "project": self.target.project_slug,
+            "workflow": self.target.workflow_slug,
+            "rev": self.rev,
+        }
+
+
+def start_run(
+    *,
+    principal: Principal,
+    project_slug: str,
+    workflow_slug: str,
+    inputs: Json,
+    idempotency_key: str = "",
+    rev: int | None = None,
+) -> StartedRun:
+    """Start a run of a workflow's newest published version, or of a named one.
+
+    Idempotent on `idempotency_key` within the workflow, for the same inputs and revision.
+    Transaction: one statement of its own.
+
+    Raises:
+        WorkflowMissingError: no such workflow, or the caller may not see it.
+        AccessForbiddenError: the caller sees it but may not start it.
+        NothingPublishedError, VersionMissingError: there is nothing to run.
+        InputsInvalidError, InputsTooLargeError: the inputs do not match.
+        KeyReusedError: the key was used with another request.
+    """
+    target = get_workflow_target(
+        principal=principal, project_slug=project_slug, workflow_slug=workflow_slug
+    )
+    require(principal=principal, permission=Permission.TRIGGER_WORKFLOW, scope_id=target.scope_id)
+    request_digest = digest({"inputs": inputs, "rev": rev})
+    known = _find_started(target.workflow_id, idempotency_key, request_digest)
+    if known is not None:
+        return known
+    request, schema = _choose(
+        target=target, rev=rev, idempotency_key=idempotency_key, request_digest=request_digest
+    )
+    filled = check_inputs(_validator(canonical_bytes(schema)), inputs)
+    title, event = _started_event(request, filled)
+    while not _insert(request, principal=principal, title=title, event=event):
+        # Another insert holds the key. Its run is visible once it has committed; if it was rolled
+        # back, the next round inserts. Source: ENGINE §3, "start".
+        known = _find_started(target.workflow_id, idempotency_key, request_digest)
+        if known is not None:
+            return known
+    queue.hint_on_commit("engine.drive", run_id=str(request.run_id))
+    return StartedRun(run_id=request.run_id, number=request.number, replayed=False)
+
+
+def cancel_run(*, principal: Principal, run_id: UUID, reason: str) -> None:
+    """Cancel a run: what has not begun never will, and its open requests are voided.
+
+    An attempt that executes now is finished and recorded; then the run closes as cancelled.
+    Idempotent: cancelling again changes nothing. Transaction: one of its own; locks run, then
+    requests.
+
+    Raises:
+        RunMissingError: no such run, or the caller may not see it.
+        AccessForbiddenError: the caller sees it but may not operate it.
+        RunClosedError: the run is over.
+        ReasonTooLongError: the reason is over `limits.REASON_CHARS_MAX`.
+    """
+    target = get_run_target(principal=principal, run_id=run_id)
+    require(principal=principal, permission=Permission.OPERATE_RUN, scope_id=target.scope_id)
+    if len(reason) > limits.REASON_CHARS_MAX:
+        raise ReasonTooLongError
+    with transaction.atomic():
+        row = store.lock_run(run_id=run_id)
+        assert row is not None, "runs are never deleted"
+        if row.status == RunStatus.CLOSED:
+            raise RunClosedError(outcome=row.outcome)
+        if not store.deduplicate(run_id=run_id, key="cancel"):
+            return
+        origin = principal.origin
+        events = [
+            Event(kind=EventKind.RUN_CANCEL_REQUESTED, at=row.now, payloads={"reason": reason})
+        ]
+        for opener in registry.openers().values():
+            voided = opener.void_all(
+                run_id=run_id, reason="run_cancelled", origin=origin, at=row.now
+            )
+            events += [
+                Event(
+                    kind=EventKind.APPROVAL_RESOLVED,
+                    at=row.now,
+                    data={"key": key, "outcome": WaitOutcome.VOIDED.value},
+                    payloads={"outputs": {"outcome": WaitOutcome.VOIDED.value}},
+                )
+                for key in voided
+            ]
+        outside.append(row=row, events=events, origin=origin)
+
+
+# --- starting --------------------------------------------------------------------------------
+
+
+def _choose(
+    *, target: WorkflowTarget, rev: int | None, idempotency_key: str, request_digest: bytes
+) -> tuple[_Request, Json]:
+    with connection.cursor() as cursor:
+        cursor.execute(_VERSION, (target.workflow_id, rev, rev))
+        row = cursor.fetchone()
+    if row is None:
+        raise NothingPublishedError(workflow=target.workflow_slug)
+    version_id, found_rev, version_digest, status, schema, number, at = row
+    if rev is not None and found_rev != rev:
+        raise VersionMissingError(rev=rev)
+    if status != VersionStatus.PUBLISHED:
+        raise NothingPublishedError(f"Version {found_rev} is not published.", rev=found_rev)
+    request = _Request(
+        target=target,
+        version_id=version_id,
+        version_digest=bytes(version_digest).hex(),
+        rev=found_rev,
+        run_id=ids.uuid7(),
+        number=number,
+        at=at,
+        idempotency_key=idempotency_key,
+        request_digest=request_digest,
+    )
+    return request, json.loads(schema) if isinstance(schema, str) else schema
+
+
+def _find_started(
+    workflow_id: UUID, idempotency_key: str, request_digest: bytes
+) -> StartedRun | None:
+    if not idempotency_key:
+        return None
+    if len(idempotency_key) > limits.IDEMPOTENCY_KEY_CHARS_MAX:
+        raise KeyTooLongError
+    known = Run.objects.filter(workflow_id=workflow_id, idempotency_key=idempotency_key)
+    row = known.values_list("id", "number", "request_digest").first()
+    if row is None:
+        return None
+    if bytes(row[2]) != request_digest:
+        raise KeyReusedError(idempotency_key=idempotency_key)
+    return StartedRun(run_id=row[0], number=row[1], replayed=True)
+
+
+def _started_event(request: _Request, inputs: dict[str, Json]) -> tuple[str, Event]:
+    plan = loading.get_rules(version_id=request.version_id).decider.plan
+    facts = request.facts()
+    variables: dict[str, Json] = {"inputs": inputs, "run": facts}
+    rendered = loading.EVALUATOR.render(dict(plan.variables), variables)
+    title = loading.EVALUATOR.render(plan.title, variables | {"vars": rendered})
+    title = str(title)[:_TITLE_CHARS_MAX] or plan.name
+    event = Event(
+        kind=EventKind.RUN_STARTED,
+        at=request.at,
+        data={"run": cast("JsonLike", facts)},
+        payloads={"inputs": inputs, "vars": rendered, "title": title},
+    )
+    return title, event
+
+
+def _insert(request: _Request, *, principal: Principal, title: str, event: Event) -> bool:
+    draft = writing.draft_event(
+        event,
+        run_id=request.run_id,
+        scope=request.target.scope_id,
+        version=request.version_digest,
+        state_to=RunStatus.READY,
+        origin=principal.origin,
+    )
+    head, entries = extend(head=StreamHead(stream=request.run_id), drafts=(draft,), salts=ids.salt)
+    is_agent = principal.kind is ActorKind.AGENT
+    behalf = principal.origin.on_behalf_of
+    run = store.NewRun(
+        id=request.run_id,
+        number=request.number,
+        workflow_id=request.target.workflow_id,
+        version_id=request.version_id,
+        initiator_id=principal.user_id,
+        on_behalf_of_id=UUID(behalf.id) if behalf else None,
+        agent_owner_id=principal.person_id if is_agent else None,
+        title=title,
+        idempotency_key=request.idempotency_key,
+        request_digest=request.request_digest,
+        created_at=request.at,
+    )
+    return store.start(run=run, entries=entries, head=head)
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: bytes) -> Draft202012Validator:
+    return Draft202012Validator(json.loads(schema))

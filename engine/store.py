@@ -1,0 +1,346 @@
+"""The only writer of runs, workers and dedupe rows. Raw SQL, one statement a transition.
+
+Every append is a compare-and-swap on the run's row: it holds the `seq` it read, so either the
+guard, the entries and the projection all happen, or none does and 0 comes back. Source: ENGINE §3.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from audit import store as ledger
+from audit.domain.entry import BuiltEntry, StreamHead
+from core.kernel import limits
+
+_RUN_COLUMNS = """id, number, workflow_id, version_id, status, outcome, epoch, worker, seq, head,
+    wake_at, initiator_id, created_at, clock_timestamp()"""
+
+_READ = f"SELECT {_RUN_COLUMNS} FROM engine_run WHERE id = %s"  # noqa: S608 - constants only
+
+# FOR NO KEY UPDATE: a plain FOR UPDATE would block inserts that reference the run.
+_LOCK = _READ + " FOR NO KEY UPDATE"
+
+_START = """
+    INSERT INTO engine_run (id, number, workflow_id, version_id, initiator_id, on_behalf_of_id,
+        agent_owner_id, title, status, outcome, epoch, seq, head, wake_at, priority,
+        concurrency_key, idempotency_key, request_digest, snapshot_seq, created_at)
+    VALUES (%s::uuid, %s::bigint, %s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::text,
+        'READY', '', 0, %s::bigint, %s::bytea, %s::timestamptz, 0, '', %s::text, %s::bytea, 0,
+        %s::timestamptz)
+    ON CONFLICT (workflow_id, idempotency_key) WHERE NOT (idempotency_key = '') DO NOTHING
+    RETURNING id"""
+
+_SET = """
+    seq = %s::bigint, head = %s::bytea, status = %s::text, worker = %s::uuid,
+    wake_at = %s::timestamptz, outcome = %s::text, closed_at = %s::timestamptz"""
+
+_ALIVE = """EXISTS (SELECT 1 FROM engine_worker w
+    WHERE w.id = {worker} AND w.lease_until > clock_timestamp())"""
+
+# A claim needs a live worker of its own: one whose lease has run out is dead to everybody else.
+_CLAIM = f"""
+    UPDATE engine_run SET epoch = epoch + 1, {_SET}
+    WHERE id = %s::uuid AND seq = %s::bigint AND epoch = %s::int
+      AND (status = 'READY'
+           OR (status = 'WAITING' AND wake_at <= clock_timestamp())
+           OR (status = 'RUNNING' AND NOT {_ALIVE.format(worker="engine_run.worker")}))
+      AND {_ALIVE.format(worker="%s::uuid")}
+    RETURNING id"""  # noqa: S608 - constants only
+
+_ADVANCE = f"""
+    UPDATE engine_run SET {_SET}
+    WHERE id = %s::uuid AND epoch = %s::int AND seq = %s::bigint AND status = 'RUNNING'
+    RETURNING id"""  # noqa: S608 - constants only
+
+# An outsider holds the row lock. A waiting run becomes ready; a run somebody drives stays so, and
+# its driver finds out at its next append.
+_OUTSIDE = """
+    UPDATE engine_run SET seq = %s::bigint, head = %s::bytea,
+        wake_at = CASE WHEN status = 'WAITING' THEN clock_timestamp() ELSE wake_at END,
+        status = CASE WHEN status = 'WAITING' THEN 'READY' ELSE status END
+    WHERE id = %s::uuid AND seq = %s::bigint AND status <> 'CLOSED'
+    RETURNING id"""
+
+_RELEASE = """
+    UPDATE engine_run SET status = 'READY', worker = NULL, wake_at = clock_timestamp()
+    WHERE id = %s AND epoch = %s AND status = 'RUNNING'"""
+
+_HEARTBEAT = """
+    INSERT INTO engine_worker (id, name, lease_until, versions, started_at)
+    VALUES (%s, %s, clock_timestamp() + make_interval(secs => %s), '{}', clock_timestamp())
+    ON CONFLICT (id) DO UPDATE SET lease_until = EXCLUDED.lease_until"""
+
+_EXPIRE = "UPDATE engine_worker SET lease_until = clock_timestamp() WHERE id = %s"
+
+_DRIVEN = "SELECT id, epoch FROM engine_run WHERE worker = %s AND status = 'RUNNING'"
+
+_SWEEP_PROBE = f"""
+    SELECT EXISTS (SELECT 1 FROM engine_run
+                   WHERE status = 'WAITING' AND wake_at <= clock_timestamp())
+        OR EXISTS (SELECT 1 FROM engine_run
+                   WHERE status = 'READY'
+                     AND wake_at < clock_timestamp() - make_interval(secs => %s))
+        OR EXISTS (SELECT 1 FROM engine_run
+                   WHERE status = 'RUNNING' AND NOT {_ALIVE.format(worker="engine_run.worker")})
+    """  # noqa: S608 - constants only
+
+_SWEEP = """
+    UPDATE engine_run SET status = 'READY', worker = NULL, wake_at = clock_timestamp()
+    WHERE id IN (SELECT id FROM engine_run WHERE {condition}
+                 LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
+    RETURNING id"""
+
+_SWEEP_DUE = _SWEEP.format(condition="status = 'WAITING' AND wake_at <= clock_timestamp()")
+_SWEEP_LOST = _SWEEP.format(
+    condition=f"status = 'RUNNING' AND NOT {_ALIVE.format(worker='engine_run.worker')}"
+)
+_SWEEP_READY = _SWEEP.format(
+    condition="""status = 'READY'
+        AND wake_at < clock_timestamp() - make_interval(secs => %s)"""
+)
+
+_FORGET_WORKERS = """
+    DELETE FROM engine_worker w WHERE lease_until < clock_timestamp() - interval '1 hour'
+      AND NOT EXISTS (SELECT 1 FROM engine_run r WHERE r.worker = w.id AND r.status = 'RUNNING')"""
+
+_WORKFLOW = """
+    UPDATE engine_workflow SET seq = %s::bigint, head = %s::bytea
+    WHERE id = %s::uuid AND seq = %s::bigint
+    RETURNING id"""
+
+_DEDUPE = "INSERT INTO engine_dedupe (run_id, key) VALUES (%s, %s) ON CONFLICT DO NOTHING"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """A run's row, and the database's clock when it was read."""
+
+    id: UUID
+    number: int
+    workflow_id: UUID
+    version_id: UUID
+    status: str
+    outcome: str
+    epoch: int
+    worker: UUID | None
+    seq: int
+    head: bytes
+    wake_at: datetime | None
+    initiator_id: UUID
+    created_at: datetime
+    now: datetime
+
+    @property
+    def stream(self) -> StreamHead:
+        """Return the head of the run's ledger stream."""
+        return StreamHead(stream=self.id, seq=self.seq, head=self.head)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Projection:
+    """What an append makes of the run's row, beside `seq` and `head`."""
+
+    status: str
+    worker: UUID | None = None
+    wake_at: datetime | None = None
+    outcome: str = ""
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """A run to be inserted."""
+
+    id: UUID
+    number: int
+    workflow_id: UUID
+    version_id: UUID
+    initiator_id: UUID
+    on_behalf_of_id: UUID | None
+    agent_owner_id: UUID | None
+    title: str
+    idempotency_key: str
+    request_digest: bytes
+    created_at: datetime
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def read_run(*, run_id: UUID) -> RunRow | None:
+    """Return a run's row, or `None`. One statement, no lock."""
+    return _fetch_run(_READ, run_id)
+
+
+def lock_run(*, run_id: UUID) -> RunRow | None:
+    """Return a run's row, locked until the transaction ends. Transaction: needs one."""
+    assert connection.in_atomic_block, "a lock outside a transaction holds nothing"
+    return _fetch_run(_LOCK, run_id)
+
+
+# --- appends ---------------------------------------------------------------------------------
+
+
+def start(*, run: NewRun, entries: Sequence[BuiltEntry], head: StreamHead) -> bool:
+    """Insert a run with its first entries. `False`: the idempotency key is taken."""
+    params = (
+        run.id,
+        run.number,
+        run.workflow_id,
+        run.version_id,
+        run.initiator_id,
+        run.on_behalf_of_id,
+        run.agent_owner_id,
+        run.title,
+        head.seq,
+        head.head,
+        run.created_at,
+        run.idempotency_key,
+        run.request_digest,
+        run.created_at,
+    )
+    return ledger.append_guarded(guard=_START, guard_params=params, entries=entries) > 0
+
+
+def claim(
+    *,
+    run: RunRow,
+    worker: UUID,
+    head: StreamHead,
+    entries: Sequence[BuiltEntry],
+    projection: Projection,
+) -> bool:
+    """Take a run over, if it is as it was read and free. Its epoch grows by one."""
+    params = (*_set_params(head, projection), run.id, run.seq, run.epoch, worker)
+    return ledger.append_guarded(guard=_CLAIM, guard_params=params, entries=entries) > 0
+
+
+def advance(
+    *,
+    run_id: UUID,
+    epoch: int,
+    seq: int,
+    head: StreamHead,
+    entries: Sequence[BuiltEntry],
+    projection: Projection,
+) -> bool:
+    """Append to a run this caller drives. `False`: somebody else appended or took over."""
+    params = (*_set_params(head, projection), run_id, epoch, seq)
+    return ledger.append_guarded(guard=_ADVANCE, guard_params=params, entries=entries) > 0
+
+
+def append_outside(*, run: RunRow, head: StreamHead, entries: Sequence[BuiltEntry]) -> None:
+    """Append to a run locked by this transaction; wakes it if it waits."""
+    params = (head.seq, head.head, run.id, run.seq)
+    count = ledger.append_guarded(guard=_OUTSIDE, guard_params=params, entries=entries)
+    assert count == len(entries), "the run changed although its row is locked"
+
+
+def append_to_workflow(*, head: StreamHead, entries: Sequence[BuiltEntry]) -> None:
+    """Append to the stream of a workflow whose row this transaction has locked."""
+    params = (head.seq, head.head, head.stream, head.seq - len(entries))
+    count = ledger.append_guarded(guard=_WORKFLOW, guard_params=params, entries=entries)
+    assert count == len(entries), "the workflow changed although its row is locked"
+
+
+def deduplicate(*, run_id: UUID, key: str) -> bool:
+    """Remember a signal. `False`: it has counted before. Transaction: needs one."""
+    return _execute(_DEDUPE, (run_id, key)) == 1
+
+
+def release(*, run_id: UUID, epoch: int) -> bool:
+    """Give a run back without an entry: it becomes READY for any worker."""
+    return _execute(_RELEASE, (run_id, epoch)) == 1
+
+
+# --- workers ---------------------------------------------------------------------------------
+
+
+def heartbeat(*, worker: UUID, name: str) -> None:
+    """Extend a worker's lease by `limits.LEASE_SECONDS`; the first call registers it."""
+    _execute(_HEARTBEAT, (worker, name, limits.LEASE_SECONDS))
+
+
+def expire_worker(*, worker: UUID) -> None:
+    """End a worker's lease now, so that the sweep frees its runs at once."""
+    _execute(_EXPIRE, (worker,))
+
+
+def list_driven(*, worker: UUID) -> list[tuple[UUID, int]]:
+    """Return the (run id, epoch) that rows say a worker drives."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DRIVEN, (worker,))
+        return [(row[0], row[1]) for row in cursor.fetchall()]
+
+
+# --- sweep -----------------------------------------------------------------------------------
+
+
+def is_sweep_needed() -> bool:
+    """Say whether any run is due, lost or forgotten: three index probes, one statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SWEEP_PROBE, (limits.READY_OLD_SECONDS,))
+        return bool(cursor.fetchone()[0])
+
+
+def sweep_due() -> list[UUID]:
+    """Make waiting runs whose timer is due READY; return their ids."""
+    return _ids(_SWEEP_DUE, (limits.SWEEP_ROW_COUNT_MAX,))
+
+
+def sweep_lost() -> list[UUID]:
+    """Make runs READY whose worker's lease has run out; return their ids."""
+    return _ids(_SWEEP_LOST, (limits.SWEEP_ROW_COUNT_MAX,))
+
+
+def sweep_ready() -> list[UUID]:
+    """Return READY runs nobody came for, and do not return them again for a while."""
+    return _ids(_SWEEP_READY, (limits.READY_OLD_SECONDS, limits.SWEEP_ROW_COUNT_MAX))
+
+
+def forget_workers() -> int:
+    """Delete the rows of workers that died more than an hour ago."""
+    return _execute(_FORGET_WORKERS, ())
+
+
+# --- small parts -----------------------------------------------------------------------------
+
+
+def _set_params(head: StreamHead, projection: Projection) -> tuple[Any, ...]:
+    return (
+        head.seq,
+        head.head,
+        projection.status,
+        projection.worker,
+        projection.wake_at,
+        projection.outcome,
+        projection.closed_at,
+    )
+
+
+def _fetch_run(statement: str, run_id: UUID) -> RunRow | None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, (run_id,))
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    names = RunRow.__dataclass_fields__
+    values = dict(zip(names, row, strict=True))
+    values["head"] = bytes(values["head"])
+    return RunRow(**values)
+
+
+def _execute(statement: str, params: Sequence[Any]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return int(cursor.rowcount)
+
+
+def _ids(statement: str, params: Sequence[Any]) -> list[UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return [row[0] for row in cursor.fetchall()]

@@ -1,0 +1,51 @@
+"""The sweep: finds what hints missed. Read `sweep_once`.
+
+Any number of processes may sweep at once; each takes other rows (SKIP LOCKED). An idle round costs
+one statement of index probes, and one for each package above that registered a sweep.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+
+from core.toolkit import queue
+from engine import registry, store
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swept:
+    """How many runs a round moved, by reason, and how many rows other packages moved."""
+
+    due: int = 0
+    lost: int = 0
+    ready: int = 0
+    others: int = 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Say whether the round found nothing."""
+        return not (self.due or self.lost or self.ready or self.others)
+
+
+def sweep_once() -> Swept:
+    """Wake what is due, free what is lost, hint what was forgotten; once.
+
+    Transaction: each statement its own.
+    """
+    others = sum(sweep() for sweep in registry.sweeps().values())
+    if not store.is_sweep_needed():
+        return Swept(others=others)
+    due = _hint(store.sweep_due())
+    lost = store.sweep_lost()
+    for run_id in lost:
+        log.warning("engine.run_lost", run=str(run_id))
+    return Swept(due=due, lost=_hint(lost), ready=_hint(store.sweep_ready()), others=others)
+
+
+def _hint(run_ids: list[UUID]) -> int:
+    for run_id in run_ids:
+        queue.hint("engine.drive", run_id=str(run_id))
+    return len(run_ids)
