@@ -218,6 +218,10 @@ API_PASSWORD_TOKENS = False  # a password alone buys no token where it counts: n
 REST_FRAMEWORK = api_defaults.REST_FRAMEWORK
 SPECTACULAR_SETTINGS = api_defaults.SPECTACULAR_SETTINGS
 
+# --- what steps may do ---------------------------------------------------------------------------
+FUNCTION_MODULES = list(ENVIRONMENT.function_modules)
+HTTP_PRIVATE_ALLOWED = list(ENVIRONMENT.http_private_allowed)
+
 # --- mail ----------------------------------------------------------------------------------------
 _MAIL_BACKENDS = {
     MailDelivery.CONSOLE: "django.core.mail.backends.console.EmailBackend",

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from core.settings.reader import Reader
+from core.toolkit.embedded.process import is_alive
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 STATE_FILE_NAME = "embedded.json"
@@ -113,10 +114,13 @@ class Environment:
     secret_key_fallbacks: tuple[str, ...]
     debug: bool
     port: int
+    target_port: int  # of the demo's deployment target
     public_url: str  # scheme and host people use, without a trailing slash
     allowed_hosts: tuple[str, ...]
     trusted_origins: tuple[str, ...]  # further origins whose pages may post and open sockets
     proxy_count: int  # trusted reverse proxies in front of the web process
+    function_modules: tuple[str, ...]  # modules whose functions steps may call
+    http_private_allowed: tuple[str, ...]  # host:port, address or network steps may ask over HTTP
     log_level: LogLevel
     log_format: LogFormat
     mail: MailSettings
@@ -165,14 +169,25 @@ def data_folder(reader: Reader) -> Path:
     return (BASE_DIR / Path(reader.text("VAR", default="var")).expanduser()).resolve()
 
 
+def read_port(reader: Reader) -> int:
+    """Return the port of the web process."""
+    return reader.integer("PORT", default=8000, least=1, most=_PORT_MAX)
+
+
+def read_target_port(reader: Reader, *, port: int) -> int:
+    """Return the port of the demo's deployment target: by default the one after the web's."""
+    return reader.integer("TARGET_PORT", default=min(port + 1, _PORT_MAX), least=1, most=_PORT_MAX)
+
+
 def find_running_servers(*, var: Path) -> RunningServers | None:
     """Return the servers that a live supervisor announced in the data folder, or `None`.
 
-    An announcement counts for nothing when its process is gone or belongs to somebody else.
+    An announcement counts for nothing when its process is gone.
     """
     try:
         state = json.loads((var / STATE_FILE_NAME).read_text(encoding="utf-8"))
-        os.kill(int(state["pid"]), 0)
+        if not is_alive(int(state["pid"])):
+            return None
         return RunningServers(
             database_url=str(state["database_url"]), redis_url=str(state["redis_url"])
         )
@@ -196,7 +211,7 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
     var = data_folder(reader)
     role = reader.choice("PROCESS_ROLE", ProcessRole, default=ProcessRole.COMMAND)
     database_url, redis_url = _read_servers(reader, profile=profile, var=var)
-    port = reader.integer("PORT", default=8000, least=1, most=_PORT_MAX)
+    port = read_port(reader)
     local_url = f"http://127.0.0.1:{port}"
     public_url = reader.origin("PUBLIC_URL", default="" if strict else local_url, secure=strict)
     return Environment(
@@ -215,6 +230,7 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
         secret_key_fallbacks=reader.items("SECRET_KEY_FALLBACKS"),
         debug=profile is Profile.LOCAL and reader.boolean("DEBUG", default=False),
         port=port,
+        target_port=read_target_port(reader, port=port),
         public_url=public_url,
         allowed_hosts=_read_hosts(reader, strict=strict, public_url=public_url),
         trusted_origins=tuple(
@@ -222,6 +238,8 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
             for item in reader.items("TRUSTED_ORIGINS")
         ),
         proxy_count=reader.integer("PROXY_COUNT", default=0, least=0, most=10),
+        function_modules=reader.items("FUNCTION_MODULES"),
+        http_private_allowed=reader.items("HTTP_PRIVATE_ALLOWED"),
         log_level=reader.choice("LOG_LEVEL", LogLevel, default=LogLevel.INFO),
         log_format=reader.choice(
             "LOG_FORMAT", LogFormat, default=LogFormat.JSON if strict else LogFormat.CONSOLE

@@ -55,6 +55,7 @@ def logging_settings(*, level: LogLevel, log_format: LogFormat) -> dict[str, Any
         "loggers": {
             "django": {"level": "INFO"},
             "django.server": {"handlers": [], "propagate": True},
+            "uvicorn": {"handlers": [], "propagate": True},
             # Our middleware writes one line per request, with an id; uvicorn's knows less.
             "uvicorn.access": {"handlers": [], "propagate": False},
             "uvicorn.error": {"handlers": [], "propagate": True},
