@@ -4,6 +4,7 @@ An error inside a `when` keeps the stage and is noted; an error anywhere else ra
 step, before anybody is asked. The result is JSON, because the engine records it.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,6 +24,7 @@ from core.kernel.canonical import UncanonicalError, canonical_bytes
 from core.kernel.types import Json
 from engine.domain.expressions import RUN_NAMES, Evaluator, ExpressionError, Variables
 
+_BARE_STEPS = re.compile(r"\bsteps\b(?!\s*[.\[])")  # all steps at once
 _AMOUNT_MAX = 2**53 - 1  # what every JSON reader keeps exactly
 
 
@@ -172,8 +174,8 @@ def _kept(expressions: list[str], variables: Variables, evaluator: Evaluator) ->
         return {}
     kept: dict[str, Json] = {name: variables[name] for name in RUN_NAMES if name in variables}
     steps = kept.get("steps")
-    if isinstance(steps, dict):
-        read = frozenset().union(*(evaluator.reads(expression) for expression in expressions))
+    if isinstance(steps, dict) and not any(_BARE_STEPS.search(text) for text in expressions):
+        read = frozenset[str]().union(*(evaluator.reads(text) for text in expressions))
         kept["steps"] = {key: item for key, item in steps.items() if key in read}
     _check_storable(kept, what="exclude", bytes_max=limits.PAYLOAD_BYTES_MAX)
     return kept

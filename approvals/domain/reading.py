@@ -3,7 +3,7 @@
 Every method returns a usable value or `None` after it noted a problem, so that one pass finds all.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -129,9 +129,3 @@ def _meant(word: Json, known: Collection[str]) -> str:
     """Return a suggestion to add to a message, or nothing."""
     close = get_close_matches(word, known, n=1) if isinstance(word, str) else []
     return f"; did you mean {close[0]!r}?" if close else ""
-
-
-def as_mapping(value: Json) -> Mapping[str, Json]:
-    """Return a value that was checked to be a mapping before."""
-    assert isinstance(value, dict), "the plan holds what check() made"
-    return value
