@@ -7,9 +7,10 @@ the clear.
 from core.settings.base import *
 
 # Browsers refuse `__Host-` and Secure cookies over plain http.
-SESSION_COOKIE_NAME = "session"
+# Browsers do not tell ports apart, and two of these may run side by side.
+SESSION_COOKIE_NAME = f"session-{ENVIRONMENT.port}"
 SESSION_COOKIE_SECURE = False
-CSRF_COOKIE_NAME = "csrf"
+CSRF_COOKIE_NAME = f"csrf-{ENVIRONMENT.port}"
 CSRF_COOKIE_SECURE = False
 WHITENOISE_USE_FINDERS = True
 TRUSTED_ORIGINS = [*TRUSTED_ORIGINS, f"http://localhost:{ENVIRONMENT.port}"]

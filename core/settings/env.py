@@ -127,6 +127,19 @@ class Environment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """What the supervisor is told: where to keep data, where to listen, what is there already."""
+
+    var: Path
+    port: int
+    target_port: int
+    worker_count: int  # processes that drive runs
+    database_url: str | None  # `None`: start one
+    redis_url: str | None  # `None`: start one
+    colors_wanted: bool  # https://no-color.org
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunningServers:
     """Where the embedded servers of a running supervisor listen."""
 
@@ -149,32 +162,67 @@ def load(
     values = os.environ if variables is None else variables
     reader = Reader(values)
     environment = _read(reader, profile=profile or _profile_in_use(values))
-    raise_problems(reader)
+    _raise_problems(reader)
     return environment
 
 
-def raise_problems(reader: Reader) -> None:
-    """Refuse to go on if a reader met a problem.
+def load_launch(*, variables: Mapping[str, str] | None = None) -> Launch:
+    """Read and check what the supervisor needs to know.
 
     Raises:
-        SettingsError: with one line for each variable that is missing or wrong.
+        SettingsError: with one line for each variable that is wrong.
     """
+    reader = Reader(os.environ if variables is None else variables)
+    port = _read_port(reader)
+    launch = Launch(
+        var=_data_folder(reader),
+        port=port,
+        target_port=_read_target_port(reader, port=port),
+        worker_count=reader.integer("WORKER_COUNT", default=2, least=1, most=64),
+        database_url=reader.database_url("DATABASE_URL"),
+        redis_url=reader.redis_url("REDIS_URL"),
+        colors_wanted=not reader.text("NO_COLOR", default=""),
+    )
+    if launch.port == launch.target_port:
+        reader.fail("TARGET_PORT", "is the same as PORT")
+    _raise_problems(reader)
+    return launch
+
+
+def child_variables(
+    *, launch: Launch, database_url: str, redis_url: str, role: ProcessRole
+) -> dict[str, str]:
+    """Return the environment of one of the supervisor's processes: ours, with what it decided."""
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": f"core.settings.{Profile.DEMO.value}",
+        "PROCESS_ROLE": role.value,
+        "VAR": str(launch.var),
+        "PORT": str(launch.port),
+        "TARGET_PORT": str(launch.target_port),
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _raise_problems(reader: Reader) -> None:
     if reader.problems:
         lines = "\n".join(f"  {problem}" for problem in reader.problems)
         raise SettingsError(f"The settings do not hold:\n{lines}")
 
 
-def data_folder(reader: Reader) -> Path:
+def _data_folder(reader: Reader) -> Path:
     """Return the absolute data folder, VAR; a relative one counts from the repository."""
     return (BASE_DIR / Path(reader.text("VAR", default="var")).expanduser()).resolve()
 
 
-def read_port(reader: Reader) -> int:
+def _read_port(reader: Reader) -> int:
     """Return the port of the web process."""
     return reader.integer("PORT", default=8000, least=1, most=_PORT_MAX)
 
 
-def read_target_port(reader: Reader, *, port: int) -> int:
+def _read_target_port(reader: Reader, *, port: int) -> int:
     """Return the port of the demo's deployment target: by default the one after the web's."""
     return reader.integer("TARGET_PORT", default=min(port + 1, _PORT_MAX), least=1, most=_PORT_MAX)
 
@@ -208,10 +256,10 @@ def _profile_in_use(values: Mapping[str, str]) -> Profile:
 
 def _read(reader: Reader, *, profile: Profile) -> Environment:
     strict = profile is Profile.PRODUCTION
-    var = data_folder(reader)
+    var = _data_folder(reader)
     role = reader.choice("PROCESS_ROLE", ProcessRole, default=ProcessRole.COMMAND)
     database_url, redis_url = _read_servers(reader, profile=profile, var=var)
-    port = read_port(reader)
+    port = _read_port(reader)
     local_url = f"http://127.0.0.1:{port}"
     public_url = reader.origin("PUBLIC_URL", default="" if strict else local_url, secure=strict)
     return Environment(
@@ -230,7 +278,7 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
         secret_key_fallbacks=reader.items("SECRET_KEY_FALLBACKS"),
         debug=profile is Profile.LOCAL and reader.boolean("DEBUG", default=False),
         port=port,
-        target_port=read_target_port(reader, port=port),
+        target_port=_read_target_port(reader, port=port),
         public_url=public_url,
         allowed_hosts=_read_hosts(reader, strict=strict, public_url=public_url),
         trusted_origins=tuple(

@@ -4,8 +4,9 @@ import fcntl
 import json
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -22,27 +23,49 @@ _LOCK_NAME = "embedded.lock"
 _SOCKETS_NAME = "embedded.sockets"  # names the socket folder, so that the next start can remove it
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+Server = PostgresServer | RedisServer
+
+
 class EmbeddedServers:
-    """Running servers, and the addresses to use: ours, or those that were given."""
+    """Running servers, and the addresses to use: ours, or those that were given.
 
-    database_url: str
-    redis_url: str
-    folder: Path
-    _lock: IO[str]
-    _socket_folder: Path
-    _running: tuple[PostgresServer | RedisServer, ...] = field(default=())
+    Made by `start_servers`; only the thread that did so may call it.
+    """
 
-    def find_ended(self) -> tuple[str, str] | None:
-        """Return the name and the last log lines of a server that ended by itself, or `None`."""
-        for server in self._running:
-            if server.program.has_ended():
-                return type(server).__name__.removesuffix("Server"), server.program.log_tail()
-        return None
+    def __init__(self, *, folder: Path, lock: IO[str], socket_folder: Path) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._socket_folder = socket_folder
+        self._starts: dict[str, Callable[[], Server]] = {}
+        self._running: dict[str, Server] = {}
+        self.database_url = ""
+        self.redis_url = ""
+
+    def start(self, name: str, how: Callable[[], Server]) -> str:
+        """Start a server and return its address. `how` starts it again, at the same address."""
+        self._starts[name] = how
+        self._running[name] = how()
+        return self._running[name].url
+
+    def find_ended(self) -> dict[str, str]:
+        """Return the servers that ended by themselves, by name, with their last log lines."""
+        return {
+            name: server.program.log_tail()
+            for name, server in self._running.items()
+            if server.program.has_ended()
+        }
+
+    def start_again(self, name: str) -> None:
+        """Start a server that ended, at the same address.
+
+        Raises:
+            EmbeddedServerError: if it does not start.
+        """
+        self._running[name] = self._starts[name]()
 
     def stop(self) -> None:
         """End what was started here, and give the data folder free. Idempotent."""
-        for server in reversed(self._running):
+        for server in reversed(self._running.values()):
             server.stop()
         remove_socket_folder(self._socket_folder)
         (self.folder / _SOCKETS_NAME).unlink(missing_ok=True)
@@ -81,39 +104,34 @@ def start_servers(
             f"Another process already runs servers in {folder}. Stop it, or set VAR to another "
             "folder (and PORT to another port)."
         )
-    started: list[PostgresServer | RedisServer] = []
     try:
         sockets = _fresh_socket_folder(folder)
         make_data_folder(folder / "log")
-        if redis_url is None:
-            broker = start_redis(
-                folder=folder / "redis", socket_folder=sockets, log=folder / "log" / "redis.log"
-            )
-            started.append(broker)
-            redis_url = broker.url
-        if database_url is None:
-            database = start_postgres(
-                folder=folder / "postgres",
-                socket_folder=sockets,
-                log=folder / "log" / "postgres.log",
-                durable=durable,
-                superuser=superuser,
-            )
-            started.append(database)
-            database_url = database.url
     except BaseException:
-        for server in reversed(started):
-            server.stop()
         lock.close()
         raise
-    return EmbeddedServers(
-        database_url=database_url,
-        redis_url=redis_url,
-        folder=folder,
-        _lock=lock,
-        _socket_folder=sockets,
-        _running=tuple(started),
+    servers = EmbeddedServers(folder=folder, lock=lock, socket_folder=sockets)
+    redis = partial(
+        start_redis,
+        folder=folder / "redis",
+        socket_folder=sockets,
+        log=folder / "log" / "redis.log",
     )
+    postgres = partial(
+        start_postgres,
+        folder=folder / "postgres",
+        socket_folder=sockets,
+        log=folder / "log" / "postgres.log",
+        durable=durable,
+        superuser=superuser,
+    )
+    try:
+        servers.redis_url = redis_url or servers.start("Redis", redis)
+        servers.database_url = database_url or servers.start("PostgreSQL", postgres)
+    except BaseException:
+        servers.stop()
+        raise
+    return servers
 
 
 def lock_folder(folder: Path) -> IO[str] | None:

@@ -1,0 +1,100 @@
+"""Which processes make a full system. Read `list_children` first."""
+
+import signal
+import sys
+from dataclasses import dataclass
+
+from core.kernel import limits
+from core.settings.env import Launch, ProcessRole
+
+_HOST = "127.0.0.1"
+_DRAIN_SECONDS = 5  # what open requests get when the web stops
+_SOCKET_PROTOCOL_BYTES = 1_024  # a frame just over our own bound still gets our own answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Child:
+    """A process to keep running.
+
+    Children of a lower `stop_stage` are stopped first: nothing new comes in, then work ends, then
+    what work uses.
+    """
+
+    name: str
+    role: ProcessRole
+    command: tuple[str, ...]
+    stop_stage: int
+    stop_seconds: float = 12.0
+    variables: tuple[tuple[str, str], ...] = ()
+    stop_signal: signal.Signals = signal.SIGTERM
+
+
+def list_children(launch: Launch) -> tuple[Child, ...]:
+    """Return every process beside the database and Redis, in the order of starting."""
+    python = sys.executable
+    celery = (
+        *(python, "-W", "ignore:You're running the worker with superuser privileges"),
+        *("-m", "celery", "--quiet", "--app", "core.celery", "worker", "--loglevel", "INFO"),
+        *("--without-gossip", "--without-mingle"),
+    )
+    # A worker that is told to stop lets go of long steps; their runs are taken over later.
+    softly = (("REMAP_SIGTERM", "SIGQUIT"),)
+    return (
+        Child(
+            name="target",
+            role=ProcessRole.COMMAND,
+            command=(
+                *(python, "-m", "examples.release.target"),
+                *("--port", str(launch.target_port), "--var", str(launch.var)),
+            ),
+            stop_stage=3,
+        ),
+        Child(
+            name="web",
+            role=ProcessRole.WEB,
+            command=(
+                *(python, "-m", "uvicorn", "core.asgi:application"),
+                *("--host", _HOST, "--port", str(launch.port)),
+                *("--no-access-log", "--no-server-header", "--no-proxy-headers"),
+                *("--ws-max-size", str(limits.SOCKET_FRAME_BYTES_MAX + _SOCKET_PROTOCOL_BYTES)),
+                *("--timeout-graceful-shutdown", str(_DRAIN_SECONDS)),
+            ),
+            stop_stage=1,
+        ),
+        Child(
+            name="worker",
+            role=ProcessRole.WORKER,
+            command=(
+                *celery,
+                *("--queues", "engine", "--concurrency", str(launch.worker_count)),
+                *("--hostname", "engine@%h"),
+            ),
+            stop_stage=2,
+            variables=softly,
+        ),
+        Child(
+            name="mailer",
+            role=ProcessRole.MAILER,
+            command=(
+                *celery,
+                *("--queues", "mail", "--concurrency", "1", "--hostname", "mail@%h"),
+            ),
+            stop_stage=2,
+            variables=softly,
+        ),
+        Child(
+            name="sweep",
+            role=ProcessRole.SWEEP,
+            command=(python, "manage.py", "sweep"),
+            stop_stage=1,
+        ),
+    )
+
+
+def list_preparations() -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return the commands to run once before, in order, each with its name."""
+    manage = (sys.executable, "manage.py")
+    return (
+        ("migrate", (*manage, "migrate", "--no-input", "--verbosity", "1")),
+        ("demo", (*manage, "load_demo")),
+    )
