@@ -7,9 +7,10 @@ JSON, a method a route does not have) has its classes here. Source: RFC 9457.
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any, Final
 
@@ -214,6 +215,23 @@ def describe_problem(problem: Problem) -> Json:
         "line": problem.line,
         "column": problem.column,
     }
+
+
+@contextmanager
+def problems_under(prefix: str, *, of: type[InvalidError]) -> Iterator[None]:
+    """Put a JSON pointer before the paths of problems found in one part of a body.
+
+    Args:
+        prefix: where that part is in the body, such as "/inputs".
+        of: the errors that speak of that part; others pass unchanged.
+    """
+    try:
+        yield
+    except of as error:
+        error.problems = tuple(
+            replace(problem, path=prefix + problem.path) for problem in error.problems
+        )
+        raise
 
 
 def _headers(error: PlatformError) -> dict[str, str]:

@@ -5,10 +5,11 @@ is inserted or removed between two pages never repeats or hides another, unlike 
 Cursors are opaque and signed for one list, so that no client comes to depend on what is inside.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, TypeVar
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.core import signing
 from rest_framework.request import Request
@@ -18,6 +19,9 @@ from core.kernel import limits
 from core.kernel.errors import Problem
 from core.kernel.types import Json
 from core.toolkit.api.errors import InputRefusedError
+from core.toolkit.api.serializers import OutputSerializer
+
+Row = TypeVar("Row")
 
 _SALT: Final = "countersign.cursor."
 
@@ -26,13 +30,26 @@ _SALT: Final = "countersign.cursor."
 class PageQuery:
     """Which page a client asks for.
 
-    `after` is the key of the last item it has, as `respond_with_page` was given it, or `None`
-    for the first page. `limit` is between 1 and `PAGE_SIZE_MAX`.
+    `after` is the key of the last item it has, as JSON keeps it, or `None` for the first page.
+    `limit` is between 1 and `PAGE_SIZE_MAX`.
     """
 
     list_name: str
     limit: int
     after: Json = None
+
+    @property
+    def fetch_count(self) -> int:
+        """Return how many rows to read: one more than are shown tells whether others follow."""
+        return self.limit + 1
+
+    def after_uuid(self) -> UUID | None:
+        """Return `after` for a list whose key is a UUID."""
+        return None if self.after is None else UUID(str(self.after))
+
+    def after_number(self) -> int | None:
+        """Return `after` for a list whose key is a whole number."""
+        return None if self.after is None else int(str(self.after))
 
 
 def read_page_query(request: Request, *, list_name: str) -> PageQuery:
@@ -50,20 +67,31 @@ def read_page_query(request: Request, *, list_name: str) -> PageQuery:
 
 
 def respond_with_page(
-    request: Request, *, query: PageQuery, items: Sequence[Any], next_after: Json
+    request: Request,
+    *,
+    query: PageQuery,
+    rows: Sequence[Row],
+    key: Callable[[Row], UUID | int | str],
+    shape: type[OutputSerializer],
 ) -> Response:
     """Return the answer with one page.
 
     Args:
         request: the request, whose other query parameters the link keeps.
         query: what `read_page_query` returned.
-        items: the serialized items, in the list's order.
-        next_after: key of the page's last item if more follow, else `None`.
+        rows: at most `query.fetch_count` of them, in the list's order.
+        key: the unique key of a row, by which the list is ordered.
+        shape: of one item.
     """
-    if next_after is None:
+    shown = rows[: query.limit]
+    items = shape(shown, many=True).data
+    if len(rows) <= query.limit:
         return Response({"items": items, "next": None})
+    last = key(shown[-1])
     parameters = request.query_params.copy()
-    parameters["cursor"] = _signer(query.list_name).sign_object(next_after)
+    parameters["cursor"] = _signer(query.list_name).sign_object(
+        last if isinstance(last, int) else str(last)
+    )
     parameters["limit"] = str(query.limit)
     # A reference without scheme and host is right behind any proxy. Source: RFC 3986 §4.2.
     link = f"{request.path}?{urlencode(sorted(parameters.lists()), doseq=True)}"

@@ -3,7 +3,7 @@
 A rate of n in s seconds is a bucket that holds n requests and refills by one every s/n seconds
 (the generic cell rate algorithm): one key, one round trip, and an exact time to come back.
 With Redis down nothing is limited: a run that waits for people must not wait for a counter. The
-log says so, once per `HINT_BREAKER_SECONDS` and process.
+log says so when that begins and when it ends.
 """
 
 import hashlib
@@ -15,10 +15,9 @@ import structlog
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from core.kernel import limits
-from core.kernel.clock import SYSTEM_CLOCK
 from core.toolkit.api import conf, origin
 from core.toolkit.api.errors import TooManyRequestsError
+from core.toolkit.breaker import Breaker
 
 if TYPE_CHECKING:  # its class body loads this module, by settings
     from rest_framework.views import APIView
@@ -27,6 +26,8 @@ _log = structlog.get_logger(__name__)
 
 _KEY_PREFIX: Final = "throttle"
 _TIMEOUT_SECONDS: Final = 0.5  # a counter that takes longer is not worth waiting for
+
+BREAKER = Breaker()  # of this process
 
 # The key holds the instant (microseconds) at which the bucket is full again. Redis's own clock is
 # the only one that every process shares.
@@ -87,7 +88,7 @@ def take_turn(*, scope: str, ident: str) -> float:
         ident: who is limited; Redis sees only its digest.
     """
     rate = conf.read_rate(scope=scope)
-    if rate is None or _breaker.is_open():
+    if rate is None or not BREAKER.lets_through():
         return 0.0
     digest = hashlib.sha256(ident.encode()).hexdigest()[:32]
     interval_us = rate.seconds * 1_000_000 / rate.count
@@ -96,29 +97,12 @@ def take_turn(*, scope: str, ident: str) -> float:
             _TAKE, 1, f"{_KEY_PREFIX}:{scope}:{digest}", str(interval_us), str(rate.count)
         )
     except (redis.RedisError, OSError) as error:
-        _breaker.trip()
-        _log.warning("api.throttle_open", scope=scope, error=str(error))
+        if BREAKER.record_failure():
+            _log.warning("throttles_fail_open", scope=scope, reason=type(error).__name__)
         return 0.0
+    if BREAKER.record_success():
+        _log.info("throttles_work_again")
     return float(cast("int", wait_us)) / 1_000_000
-
-
-class _Breaker:
-    """Remembers that Redis did not answer, so that not every request waits to learn it."""
-
-    def __init__(self) -> None:
-        self._open_until: float = float("-inf")
-
-    def is_open(self) -> bool:
-        return SYSTEM_CLOCK.monotonic() < self._open_until
-
-    def trip(self) -> None:
-        self._open_until = SYSTEM_CLOCK.monotonic() + limits.HINT_BREAKER_SECONDS
-
-    def close(self) -> None:
-        self._open_until = float("-inf")
-
-
-_breaker = _Breaker()
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,27 @@
+"""`manage.py write_reference`: write the generated part of docs/reference/."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandParser
+
+from core.toolkit.api.reference import render_errors, render_openapi
+
+
+class Command(BaseCommand):
+    """Writes errors.md and openapi.yaml out of the code; an architecture test compares them."""
+
+    help = "Write the generated part of docs/reference/ out of the code."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the folder to write to."""
+        parser.add_argument("--folder", type=Path, default=None)
+
+    def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002  # fixed by the framework
+        """Write both files."""
+        folder: Path = options["folder"] or settings.BASE_DIR / "docs" / "reference"
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in (("errors.md", render_errors()), ("openapi.yaml", render_openapi())):
+            (folder / name).write_text(text, encoding="utf-8")
+            self.stdout.write(f"wrote {folder / name}")

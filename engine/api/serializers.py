@@ -1,0 +1,257 @@
+"""Shapes of workflows, versions and runs, in and out."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from core.kernel import limits
+from core.toolkit.api.serializers import (
+    FlagField,
+    InputSerializer,
+    OutputSerializer,
+    ProblemItemSerializer,
+    TextField,
+    WholeNumberField,
+)
+from engine.domain.state import Outcome, RunStatus
+from engine.selectors.runs import RunDetail
+from engine.selectors.workflows import VersionDetail
+
+# --- in ----------------------------------------------------------------------------------------
+
+
+class SourceInput(InputSerializer):
+    """A definition to check."""
+
+    source = TextField(
+        trim_whitespace=False,
+        max_length=limits.SOURCE_BYTES_MAX,
+        help_text="The flow/v1 definition, as YAML.",
+    )
+
+
+class VersionInput(SourceInput):
+    """A definition to save."""
+
+    message = TextField(
+        required=False,
+        allow_blank=True,
+        default="",
+        max_length=limits.REASON_CHARS_MAX,
+        help_text="What changed and why.",
+    )
+
+
+class StartInput(InputSerializer):
+    """What a run is started with."""
+
+    inputs = serializers.DictField(
+        required=False, default=dict, help_text="Checked against the version's JSON Schema."
+    )
+    rev = WholeNumberField(
+        required=False,
+        allow_null=True,
+        default=None,
+        min_value=1,
+        max_value=2**31 - 1,
+        help_text="The version to run; without it the newest published one.",
+    )
+
+
+class CancelInput(InputSerializer):
+    """Why a run is cancelled."""
+
+    reason = TextField(
+        required=False, allow_blank=True, default="", max_length=limits.REASON_CHARS_MAX
+    )
+
+
+class WorkflowQuery(InputSerializer):
+    """What a list of workflows is narrowed to."""
+
+    project = serializers.CharField(required=False, help_text="Slug of a project.")
+
+
+class RunQuery(InputSerializer):
+    """What a list of runs is narrowed to."""
+
+    project = serializers.CharField(required=False, help_text="Slug of a project.")
+    workflow = serializers.CharField(required=False, help_text="Slug of a workflow.")
+    status = serializers.ChoiceField(
+        required=False, choices=[item.value for item in RunStatus], help_text="Exactly this status."
+    )
+    outcome = serializers.ChoiceField(
+        required=False, choices=[item.value for item in Outcome], help_text="Exactly this outcome."
+    )
+    initiator = serializers.CharField(required=False, help_text="Name of an account.")
+
+
+# --- out ---------------------------------------------------------------------------------------
+
+
+class LintSerializer(OutputSerializer):
+    """What is wrong with a definition."""
+
+    is_valid = FlagField(help_text="Whether it could be saved: there may still be warnings.")
+    problems = ProblemItemSerializer(
+        many=True, help_text="Errors and warnings; `path` points into the definition."
+    )
+
+
+class WorkflowSerializer(OutputSerializer):
+    """A workflow."""
+
+    id = serializers.UUIDField()
+    project = serializers.CharField(source="project_slug")
+    slug = serializers.CharField()
+    title = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    published_rev = serializers.IntegerField(
+        allow_null=True, help_text="The newest published version; null if there is none."
+    )
+    published_at = serializers.DateTimeField(allow_null=True)
+    latest_rev = serializers.IntegerField(help_text="The newest version, published or not.")
+    open_run_count = serializers.IntegerField()
+
+
+class VersionSerializer(OutputSerializer):
+    """A version of a workflow; it never changes, but for its status."""
+
+    id = serializers.UUIDField()
+    project = serializers.CharField(source="project_slug")
+    workflow = serializers.CharField(source="workflow_slug")
+    rev = serializers.IntegerField()
+    label = serializers.CharField()
+    status = serializers.CharField(help_text="draft, published or retired.")
+    digest = serializers.CharField(
+        source="digest_hex", help_text="SHA-256 of the compiled plan, 64 hex digits."
+    )
+    source_digest = serializers.CharField(
+        source="source_digest_hex", help_text="SHA-256 of the source text, 64 hex digits."
+    )
+    author = serializers.CharField(help_text="Name of the account.")
+    message = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    published_at = serializers.DateTimeField(allow_null=True)
+    published_by = serializers.CharField(allow_null=True)
+
+
+class VersionDetailSerializer(VersionSerializer):
+    """A version with its content."""
+
+    source = serializers.CharField(help_text="The definition as it was written.")
+    plan = serializers.JSONField(help_text="What was compiled from it.")
+    inputs_schema = serializers.JSONField(help_text="JSON Schema 2020-12 of a run's inputs.")
+
+    def to_representation(self, instance: VersionDetail) -> dict[str, Any]:
+        """Return the version's fields and its content side by side."""
+        return {
+            **VersionSerializer(instance.version).data,
+            "source": instance.source,
+            "plan": instance.plan,
+            "inputs_schema": instance.inputs_schema,
+        }
+
+
+class StartedRunSerializer(OutputSerializer):
+    """A run that was asked for."""
+
+    id = serializers.UUIDField(source="run_id")
+    number = serializers.IntegerField()
+    replayed = serializers.BooleanField(
+        help_text="Whether an earlier request with the same idempotency key had started it."
+    )
+
+
+class RunSerializer(OutputSerializer):
+    """A run, as lists show it."""
+
+    id = serializers.UUIDField()
+    number = serializers.IntegerField(help_text="For people; counts up over all workflows.")
+    project = serializers.CharField(source="project_slug")
+    workflow = serializers.CharField(source="workflow_slug")
+    rev = serializers.IntegerField(source="version_rev")
+    version_digest = serializers.CharField(source="version_digest_hex")
+    title = serializers.CharField()
+    status = serializers.CharField(
+        help_text="READY, RUNNING, WAITING, PAUSED, HALTED or CLOSED; see `outcome` once closed."
+    )
+    outcome = serializers.CharField(help_text="How it ended; empty until it is closed.")
+    initiator = serializers.CharField(help_text="Name of the account that started it.")
+    created_at = serializers.DateTimeField()
+    closed_at = serializers.DateTimeField(allow_null=True)
+    seq = serializers.IntegerField(help_text="How many entries its ledger stream has.")
+    head = serializers.CharField(
+        source="head_hex", help_text="Leaf hash of the newest entry, 64 hex digits."
+    )
+
+
+class StepErrorSerializer(OutputSerializer):
+    """Why a step failed."""
+
+    kind = serializers.CharField(source="error_kind")
+    message = serializers.CharField(source="error_message")
+
+
+class StepSerializer(OutputSerializer):
+    """A step of a run."""
+
+    key = serializers.CharField(help_text="Unique in the run.")
+    step = serializers.CharField(help_text="The step's id in the definition.")
+    undoes = serializers.BooleanField(help_text="Whether it is the step's compensation.")
+    verb = serializers.CharField(help_text="The action, or the verb, it executes.")
+    status = serializers.CharField()
+    outcome = serializers.CharField(allow_null=True)
+    attempt = serializers.IntegerField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    wake_at = serializers.DateTimeField(allow_null=True)
+    outputs = serializers.DictField()
+    error = serializers.SerializerMethodField()
+    why = serializers.CharField(help_text="Why it ended as it did, where that needs a reason.")
+
+    @extend_schema_field(StepErrorSerializer(allow_null=True))
+    def get_error(self, step: Any) -> Any:
+        """Return the step's error, or `None`."""
+        return None if step.error_kind is None else StepErrorSerializer(step).data
+
+
+class RunDetailSerializer(RunSerializer):
+    """A run with what its ledger stream tells."""
+
+    inputs = serializers.JSONField(help_text="With the schema's defaults filled in.")
+    outputs = serializers.DictField()
+    steps = StepSerializer(many=True)
+    unreadable = serializers.CharField(
+        help_text="Empty, or why the stream cannot be read; inputs and steps are then empty."
+    )
+
+    def to_representation(self, instance: RunDetail) -> dict[str, Any]:
+        """Return the run's fields and its steps side by side."""
+        return {
+            **RunSerializer(instance.run).data,
+            "inputs": instance.inputs,
+            "outputs": instance.outputs,
+            "steps": StepSerializer(instance.steps, many=True).data,
+            "unreadable": instance.unreadable,
+        }
+
+
+class RunActorSerializer(OutputSerializer):
+    """Who did something."""
+
+    id = serializers.CharField(source="actor_id", help_text="Opaque; an account's id.")
+    kind = serializers.CharField(source="actor_kind", help_text="person, service, agent, system.")
+
+
+class RunEventSerializer(OutputSerializer):
+    """One entry of a run's ledger stream."""
+
+    seq = serializers.IntegerField(help_text="Its place in the stream, from 1.")
+    kind = serializers.CharField(help_text="noun.verbed, such as run.started.")
+    at = serializers.DateTimeField()
+    actor = RunActorSerializer(source="*")
+    via = serializers.CharField()
+    leaf = serializers.CharField(source="leaf_hex", help_text="Its hash, 64 hex digits.")
+    data = serializers.DictField(help_text="What is part of the hashed entry.")
+    payloads = serializers.DictField(help_text="What the entry commits to.")

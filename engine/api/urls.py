@@ -1,0 +1,25 @@
+"""Addresses of the engine under /api/v1/."""
+
+from core.toolkit.api.routing import route
+from engine.api.runs import RunViewSet
+from engine.api.workflows import LintViewSet, VersionViewSet, WorkflowViewSet
+
+_WORKFLOW = "workflows/<slug:project>/<slug:slug>/"
+_VERSION = f"{_WORKFLOW}versions/<int:rev>/"
+
+urlpatterns = [
+    *route("lint/", LintViewSet, {"post": "create"}, name="api-lint"),
+    *route("workflows/", WorkflowViewSet, {"get": "list"}, name="api-workflows"),
+    *route(
+        "workflows/<slug:project>/", WorkflowViewSet, {"post": "save"}, name="api-workflow-save"
+    ),
+    *route(_WORKFLOW, WorkflowViewSet, {"get": "retrieve"}, name="api-workflow"),
+    *route(f"{_WORKFLOW}versions/", VersionViewSet, {"get": "list"}, name="api-versions"),
+    *route(_VERSION, VersionViewSet, {"get": "retrieve"}, name="api-version"),
+    *route(f"{_VERSION}publish/", VersionViewSet, {"post": "publish"}, name="api-version-publish"),
+    *route(f"{_WORKFLOW}runs/", RunViewSet, {"post": "start"}, name="api-run-start"),
+    *route("runs/", RunViewSet, {"get": "list"}, name="api-runs"),
+    *route("runs/<uuid:run_id>/", RunViewSet, {"get": "retrieve"}, name="api-run"),
+    *route("runs/<uuid:run_id>/events/", RunViewSet, {"get": "events"}, name="api-run-events"),
+    *route("runs/<uuid:run_id>/cancel/", RunViewSet, {"post": "cancel"}, name="api-run-cancel"),
+]
