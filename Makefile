@@ -1,0 +1,54 @@
+# Every path is relative: the folder may have spaces in its name, which make cannot quote.
+# Variables for `run`: PORT, TARGET_PORT, VAR, WORKER_COUNT, DATABASE_URL, REDIS_URL; give them in the
+# environment or behind the target (make run PORT=8001).
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check types e2e bench docs hooks clean
+
+PY := .venv/bin/python
+CODE := core audit engine approvals countersign examples benchmarks tests manage.py
+
+help: ## Show what there is
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+
+run: ## Start everything at http://127.0.0.1:8000 (PORT, VAR); Ctrl-C stops it
+	@scripts/bootstrap run
+	@exec $(PY) -m core.supervisor
+
+demo: ## Play the release example against a running system, or one started for it
+	@scripts/bootstrap run
+	@exec $(PY) -m examples.release.demo
+
+test: ## Run the whole test suite against real PostgreSQL and Redis (ARGS="-k name")
+	@scripts/bootstrap dev
+	@exec $(PY) -m pytest -n logical --maxprocesses 8 $(ARGS)
+
+check: ## Format, lint, types, contracts, migrations, spelling, fast tests
+	@scripts/bootstrap dev
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy $(CODE)
+	$(PY) -c "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
+	DJANGO_SETTINGS_MODULE=core.settings.test $(PY) manage.py makemigrations --check --dry-run
+	$(PY) -m codespell_lib --skip ".venv,.git,var,.*_cache,requirements*.txt,*.json" .
+	$(PY) -m pytest -q -n logical --maxprocesses 8 tests/unit tests/architecture
+
+e2e: ## Run only the tests that start real processes
+	@scripts/bootstrap dev
+	@exec $(PY) -m pytest -m processes $(ARGS)
+
+bench: ## Measure and write benchmarks/results/latest.json (ONLY=main)
+	@scripts/bootstrap dev
+	@exec $(PY) -m benchmarks.run $(if $(ONLY),--only $(ONLY))
+
+docs: ## Write the generated reference pages
+	@scripts/bootstrap dev
+	@exec $(PY) -m docs.generate
+
+hooks: ## Check every commit before it is made
+	@scripts/bootstrap dev
+	@exec $(PY) -m pre_commit install
+
+clean: ## Remove caches; keeps .venv and the data in var
+	@rm -rf .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis var/test
