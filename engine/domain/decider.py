@@ -224,7 +224,9 @@ class Decider:
         retry = self._retry_of(key)
         again = is_retried(retry=retry, error_kind=error.kind, failure_count=failures)
         # A compensation is finished even while the run is being cancelled.
-        if again and not (state.cancelling and not is_undo(key)):
+        if again and state.cancelling and not is_undo(key):
+            return self._settle(state, key, Outcome.CANCELLED, "cancel")
+        if again:
             wake_at = event.at + retry_delay(retry=retry, failure_count=failures, key=key)
             waiting = replace(failed, status=StepStatus.BACKOFF, wake_at=wake_at)
             return replace(

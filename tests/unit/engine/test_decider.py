@@ -1,0 +1,484 @@
+from datetime import timedelta
+
+import pytest
+
+from core.kernel import limits
+from engine.domain.errors import NondeterministicError, UnexpectedEventError
+from engine.domain.events import Event, EventKind
+from engine.domain.plan import (
+    AfterError,
+    Backoff,
+    Compensation,
+    Join,
+    OnError,
+    Plan,
+    Retry,
+    Step,
+    Uses,
+    Wait,
+)
+from engine.domain.state import RunState, RunStatus
+from tests.pure_run import Fails, PureRun
+
+APPROVAL = Wait(verb="approval", body={"shown": "${{ inputs }}"})
+
+
+def uses(step_id, *needs, **fields):
+    arguments = fields.pop("arguments", {"function": step_id})
+    reads = fields.pop("reads", ())
+    return Step(
+        id=step_id,
+        verb=Uses(action="python/call@1", arguments=arguments),
+        needs=needs,
+        condition_reads=reads,
+        **fields,
+    )
+
+
+def approval(step_id, *needs, **fields):
+    return Step(id=step_id, verb=APPROVAL, needs=needs, **fields)
+
+
+def plan(*steps, outputs=None):
+    return Plan(
+        name="test",
+        title="Test",
+        inputs_schema={"type": "object"},
+        variables={},
+        steps={step.id: step for step in steps},
+        outputs=outputs or {},
+    )
+
+
+def boom(kind="permanent"):
+    def action(_):
+        raise Fails(kind)
+
+    return action
+
+
+def failing(times, kind="transient"):
+    """An action that fails a number of times, then succeeds."""
+    left = [times]
+
+    def action(_):
+        if left[0]:
+            left[0] -= 1
+            raise Fails(kind)
+        return {"ok": True}
+
+    return action
+
+
+def test_steps_run_in_the_order_of_their_needs():
+    run = PureRun(plan(uses("a"), uses("b", "a"), uses("c", "b"))).drive()
+
+    assert [key for key, _, _ in run.executed] == ["a#1", "b#1", "c#1"]
+    assert run.closed == "succeeded"
+    assert run.status is RunStatus.CLOSED
+
+
+def test_an_empty_plan_closes_at_once():
+    assert PureRun(plan()).drive().closed == "succeeded"
+
+
+def test_parallel_steps_begin_together_within_capacity():
+    run = PureRun(plan(*(uses(f"s{number}") for number in range(12))), capacity=5)
+
+    assert len(run.claim().begun) == 5
+
+
+def test_outputs_flow_into_arguments_and_the_result():
+    run = PureRun(
+        plan(
+            uses("a", outputs={"double": "result.value * 2"}),
+            uses(
+                "b",
+                "a",
+                arguments={"n": "${{ steps.a.outputs.double }}", "t": "x${{ run.number }}"},
+            ),
+            outputs={"answer": "steps.b.outputs.result.n"},
+        ),
+        actions={"a": lambda _: {"value": 21}, "b": lambda given: {"n": given["n"]}},
+    ).drive()
+
+    assert run.executed[1][2] == {"n": 42, "t": "x1"}
+    assert run.state.closing.outputs == {"answer": 42}
+
+
+def test_a_false_if_skips_the_step_and_what_needs_it():
+    run = PureRun(
+        plan(uses("a", condition="inputs.go"), uses("b", "a")), inputs={"go": False}
+    ).drive()
+
+    assert (run.outcome("a"), run.outcome("b"), run.closed) == ("skipped", "skipped", "succeeded")
+
+
+def test_a_step_with_its_own_if_decides_about_a_skipped_need():
+    steps = (
+        uses("a", condition="false"),
+        uses("b", "a", condition="steps.a.outcome == 'skipped'", reads=("a",)),
+    )
+
+    assert PureRun(plan(*steps)).drive().outcome("b") == "succeeded"
+
+
+def test_a_skipped_need_makes_an_approval_unreached_whatever_its_if():
+    run = PureRun(
+        plan(uses("a", condition="false"), approval("gate", "a", condition="true"))
+    ).drive()
+
+    assert run.outcome("gate") == "unreached"
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "expired", "withdrawn", "voided"])
+def test_a_bad_end_makes_everything_downstream_unreached_whatever_its_if(outcome):
+    run = PureRun(
+        plan(
+            approval("gate"), uses("b", "gate", condition="true"), uses("c", "b", condition="true")
+        )
+    ).drive()
+    assert run.status is RunStatus.WAITING
+
+    run.resolve("gate", outcome)
+
+    assert (run.outcome("b"), run.outcome("c")) == ("unreached", "unreached")
+    assert run.executed == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "closed"),
+    [
+        ("approved", "succeeded"),
+        ("overridden", "succeeded"),
+        ("rejected", "rejected"),
+        ("expired", "expired"),
+        ("withdrawn", "cancelled"),
+        ("voided", "cancelled"),
+        ("failed", "failed"),
+    ],
+)
+def test_an_approvals_end_decides_the_runs(outcome, closed):
+    run = PureRun(plan(approval("gate"), uses("after", "gate"))).drive()
+
+    run.resolve("gate", outcome)
+
+    assert run.closed == closed
+    assert bool(run.executed) == (closed == "succeeded")
+
+
+def test_an_error_in_the_if_of_an_approval_keeps_the_gate():
+    run = PureRun(plan(approval("gate", condition="inputs.absent == 1"), uses("b", "gate"))).drive()
+
+    assert run.status is RunStatus.WAITING
+    assert run.outcome("gate") == "waiting"
+    assert run.executed == []
+
+
+@pytest.mark.parametrize("condition", ["inputs.absent == 1", "'yes'", "1"])
+def test_an_error_in_the_if_of_a_step_fails_it(condition):
+    run = PureRun(plan(uses("a", condition=condition))).drive()
+
+    assert (run.outcome("a"), run.closed) == ("failed", "failed")
+    assert run.state.steps["a#1"].error.kind == "expression"
+    assert run.events[1].payloads["notes"][0]["key"] == "a#1"
+
+
+def test_an_error_in_the_arguments_fails_the_step_without_executing_it():
+    run = PureRun(plan(uses("a", arguments={"x": "${{ inputs.absent }}"}))).drive()
+
+    assert (run.closed, run.executed) == ("failed", [])
+
+
+def test_an_error_in_the_outputs_fails_the_step():
+    run = PureRun(plan(uses("a", outputs={"x": "result.absent"}), uses("b", "a"))).drive()
+
+    assert (run.outcome("a"), run.outcome("b"), run.closed) == ("failed", "unreached", "failed")
+
+
+def test_an_error_in_the_runs_outputs_fails_the_run():
+    run = PureRun(plan(uses("a"), outputs={"x": "steps.a.outputs.absent"})).drive()
+
+    assert run.closed == "failed"
+    assert "absent" in run.events[-1].payloads["why"]
+
+
+def test_a_transient_failure_is_retried_until_it_succeeds():
+    retry = Retry(retries_max=3, initial_seconds=10, jitter=False)
+    run = PureRun(plan(uses("a", retry=retry)), actions={"a": failing(2)})
+    started = run.now
+
+    run.drive()
+
+    assert [attempt for _, attempt, _ in run.executed] == [1, 2, 3]
+    assert run.now - started == timedelta(seconds=30)  # 10 s, then twice that
+    assert run.closed == "succeeded"
+
+
+def test_retries_end():
+    run = PureRun(
+        plan(uses("a", retry=Retry(retries_max=2))), actions={"a": boom("transient")}
+    ).drive()
+
+    assert len(run.executed) == 3
+    assert run.closed == "failed"
+
+
+def test_an_error_kind_that_is_not_named_is_not_retried():
+    retry = Retry(retries_max=5, errors=("transient",))
+    run = PureRun(plan(uses("a", retry=retry)), actions={"a": boom("permanent")}).drive()
+
+    assert len(run.executed) == 1
+
+
+def test_fixed_backoff_and_its_bound_hold():
+    retry = Retry(
+        retries_max=3,
+        backoff=Backoff.EXPONENTIAL,
+        initial_seconds=100,
+        delay_seconds_max=150,
+        jitter=False,
+        errors=("*",),
+    )
+    run = PureRun(plan(uses("a", retry=retry)), actions={"a": failing(3, "odd")})
+    started = run.now
+
+    run.drive()
+
+    assert run.now - started == timedelta(seconds=100 + 150 + 150)
+
+
+def test_continue_absorbs_a_failure_only_for_a_dependant_that_reads_it():
+    absorbed = OnError(then=AfterError.CONTINUE)
+    run = PureRun(
+        plan(
+            uses("a", on_error=absorbed),
+            uses("reads", "a", condition="steps.a.outcome == 'failed'", reads=("a",)),
+            uses("ignores", "a"),
+        ),
+        actions={"a": boom()},
+    ).drive()
+
+    assert (run.outcome("reads"), run.outcome("ignores")) == ("succeeded", "unreached")
+    assert run.closed == "succeeded"
+
+
+def test_all_settled_ignores_how_its_needs_ended():
+    run = PureRun(
+        plan(uses("a"), uses("b"), uses("end", "a", "b", join=Join.ALL_SETTLED)),
+        actions={"a": boom()},
+    ).drive()
+
+    assert (run.outcome("end"), run.closed) == ("succeeded", "failed")
+
+
+def undoable(step_id, *needs, **fields):
+    undo = Compensation(uses=Uses(action="python/call@1", arguments={"undo": step_id}))
+    return uses(step_id, *needs, compensate=undo, **fields)
+
+
+def test_a_failed_run_undoes_what_completed_newest_first():
+    run = PureRun(
+        plan(undoable("a"), undoable("b", "a"), uses("c", "b"), undoable("d", "c")),
+        actions={"d": boom()},
+    ).drive()
+
+    keys = [key for key, _, _ in run.executed]
+    assert keys[-2:] == ["compensate/b#1", "compensate/a#1"]
+    assert "compensate/d#1" not in keys
+    assert run.closed == "failed"
+
+
+def test_a_step_that_failed_midway_is_undone_if_it_says_so():
+    run = PureRun(plan(undoable("a", compensate_on_failure=True)), actions={"a": boom()}).drive()
+
+    assert [key for key, _, _ in run.executed] == ["a#1", "compensate/a#1"]
+
+
+def test_on_error_undoes_what_it_names_before_its_dependants_go_on():
+    run = PureRun(
+        plan(
+            undoable("deploy"),
+            uses(
+                "smoke",
+                "deploy",
+                on_error=OnError(compensate=("deploy",), then=AfterError.CONTINUE),
+            ),
+            uses("report", "smoke", condition="steps.smoke.outcome == 'failed'", reads=("smoke",)),
+        ),
+        actions={"smoke": boom()},
+    ).drive()
+
+    keys = [key for key, _, _ in run.executed]
+    assert keys == ["deploy#1", "smoke#1", "compensate/deploy#1", "report#1"]
+    assert run.closed == "succeeded"
+
+
+def test_each_completion_is_undone_once():
+    undo = OnError(compensate=("a",), then=AfterError.FAIL)
+    run = PureRun(
+        plan(undoable("a"), uses("b", "a", on_error=undo), uses("c", "a", on_error=undo)),
+        actions={"b": boom(), "c": boom()},
+    ).drive()
+
+    assert [key for key, _, _ in run.executed].count("compensate/a#1") == 1
+
+
+def test_a_compensation_that_fails_leaves_the_run_failed_and_the_others_undone():
+    run = PureRun(
+        plan(undoable("a"), undoable("b", "a"), uses("c", "b")),
+        actions={"c": boom(), "compensate/b": boom()},
+    ).drive()
+
+    assert run.outcome("compensate/b#1") == "failed"
+    assert run.outcome("compensate/a#1") == "succeeded"
+    assert run.closed == "failed"
+
+
+def test_a_rejection_undoes_nothing():
+    run = PureRun(plan(undoable("a"), approval("gate", "a"))).drive()
+
+    run.resolve("gate", "rejected")
+
+    assert [key for key, _, _ in run.executed] == ["a#1"]
+
+
+def test_an_approval_is_requested_once_and_the_run_parks():
+    run = PureRun(plan(uses("a"), approval("gate", "a"))).drive()
+
+    requested = [event for event in run.events if event.kind == EventKind.APPROVAL_REQUESTED]
+    assert len(requested) == 1
+    assert (run.status, run.outcome("gate")) == (RunStatus.WAITING, "waiting")
+
+
+def test_resolving_twice_is_refused():
+    run = PureRun(plan(approval("gate"), approval("other"))).drive()
+    run.resolve("gate", "approved")
+
+    with pytest.raises(UnexpectedEventError):
+        run.resolve("gate", "approved")
+
+
+def test_cancelling_ends_what_has_not_begun():
+    run = PureRun(plan(uses("a"), uses("b", "a"), approval("gate", "a")))
+    run.claim()  # `a` executes
+    run.cancel()
+
+    run.move(run._execute("a#1"))
+
+    assert (run.outcome("a"), run.outcome("b"), run.outcome("gate")) == (
+        "succeeded",
+        "cancelled",
+        "cancelled",
+    )
+    assert run.closed == "cancelled"
+
+
+def test_cancelling_stops_retries():
+    run = PureRun(plan(uses("a", retry=Retry(retries_max=9))), actions={"a": boom("transient")})
+    run.claim()
+    run.cancel()
+
+    run.move(run._execute("a#1"))
+
+    assert len(run.executed) == 1
+    assert (run.outcome("a"), run.closed) == ("cancelled", "cancelled")
+
+
+def test_a_lost_attempt_is_begun_again():
+    run = PureRun(plan(uses("a")))
+    run.claim()  # its worker dies
+
+    run.drive()
+
+    assert [event.kind for event in run.events if "attempt" in event.kind] == ["attempt.lost"]
+    assert [attempt for _, attempt, _ in run.executed] == [2]
+    assert run.closed == "succeeded"
+
+
+def test_a_step_that_kills_every_worker_fails():
+    run = PureRun(plan(uses("a")))
+
+    for _ in range(limits.LOST_ATTEMPT_COUNT_MAX + 2):
+        run.claim()
+
+    assert run.state.steps["a#1"].error.kind == "lost"
+    assert run.closed == "failed"
+
+
+def test_an_attempt_found_past_its_timeout_failed_by_it():
+    run = PureRun(plan(uses("a", timeout_seconds=60)))
+    run.claim()
+    run.now += timedelta(seconds=60)
+
+    run.claim()
+
+    assert run.state.steps["a#1"].error.kind == "timeout"
+
+
+def test_nothing_follows_the_close():
+    run = PureRun(plan()).drive()
+
+    with pytest.raises(UnexpectedEventError):
+        run.cancel()
+
+
+def test_a_result_of_an_attempt_that_is_over_is_refused():
+    run = PureRun(plan(uses("a")))
+    run.claim()
+    late = run._execute("a#1")
+    run.claim()  # another driver took over: attempt 2
+
+    with pytest.raises(UnexpectedEventError):
+        run.move(late)
+
+
+def test_folding_the_events_gives_the_same_state():
+    run = PureRun(
+        plan(undoable("a"), approval("gate", "a"), uses("b", "gate")), actions={"b": boom()}
+    ).drive()
+    run.resolve("gate", "approved")
+
+    assert run.replayed() == run.state
+
+
+def test_a_changed_plan_is_found_by_folding():
+    run = PureRun(plan(uses("a"), uses("b", "a", condition="false"), uses("c", "b"))).drive()
+    changed = PureRun(plan(uses("a"), uses("b", "a", condition="true"), uses("c", "b")))
+
+    with pytest.raises((NondeterministicError, UnexpectedEventError)):
+        changed.decider.fold(RunState(), run.events)
+
+
+def test_changed_arguments_are_found_by_folding():
+    run = PureRun(plan(uses("a", arguments={"x": 1}))).drive()
+    changed = PureRun(plan(uses("a", arguments={"x": 2})))
+
+    with pytest.raises(NondeterministicError):
+        changed.decider.fold(RunState(), run.events)
+
+
+def test_an_unknown_event_is_refused():
+    with pytest.raises(UnexpectedEventError):
+        PureRun(plan()).outside(Event(kind="run.danced", at=PureRun(plan()).now))
+
+
+def test_a_driver_over_its_budget_releases_the_run():
+    run = PureRun(plan(uses("a"), uses("b", "a")))
+    run.claim()
+    run.capacity = 0
+
+    run.move(run._execute("a#1"))
+
+    assert run.status is RunStatus.READY
+    run.capacity = 8
+    assert run.drive().closed == "succeeded"
+
+
+def test_a_long_record_of_consequences_goes_into_a_payload():
+    many = [uses(f"s{number}", "a", condition="false") for number in range(150)]
+    run = PureRun(plan(uses("a"), *many)).drive()
+
+    long = next(event for event in run.events if "decided" in event.payloads)
+    assert "digest" in long.data["decided"]
+    assert run.replayed() == run.state
