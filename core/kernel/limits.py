@@ -8,6 +8,7 @@ SOURCE_DEPTH_MAX = 40  # nesting of YAML; deeper is an attack on the parser's st
 SOURCE_NODE_COUNT_MAX = 20_000  # scalars, lists and maps in one definition
 STEP_COUNT_MAX = 10_000  # steps of one version
 EXPRESSION_CHARS_MAX = 4_000  # one CEL expression
+EXPRESSION_CACHE_COUNT_MAX = 2_000  # compiled expressions a process keeps, about 7 kB each
 PROBLEM_COUNT_MAX = 50  # problems reported at once; people fix the first ten
 
 # --- runs ------------------------------------------------------------------------------------
@@ -24,27 +25,27 @@ DECIDED_COUNT_MAX = 100  # consequences written inside an entry; more go into a 
 RUN_ENTRY_COUNT_MAX = 200_000  # entries in one run's stream
 PARALLEL_STEP_COUNT_MAX = 8  # steps one driver executes at the same time
 ERROR_CHARS_MAX = 2_000  # an error message kept on record
-IDEMPOTENCY_KEY_CHARS_MAX = 200
+IDEMPOTENCY_KEY_CHARS_MAX = 200  # fits two UUIDs and a name, and an index row
 REASON_CHARS_MAX = 2_000  # a reason or comment a person types
 LIST_ITEM_COUNT_MAX = 500  # items of a list an expression sees: CEL's map and filter are quadratic
 EXPRESSION_TEXT_CHARS_MAX = 100_000  # one text an expression sees
 
 # --- time ------------------------------------------------------------------------------------
-STEP_TIMEOUT_DEFAULT = timedelta(minutes=30)
-STEP_TIMEOUT_MAX = timedelta(hours=24)
-RETRY_DELAY_MAX = timedelta(days=1)
+STEP_TIMEOUT_DEFAULT = timedelta(minutes=30)  # of one attempt; longer ones say so in the definition
+STEP_TIMEOUT_MAX = timedelta(hours=24)  # an attempt holds a worker; longer waits belong into a wait
+RETRY_DELAY_MAX = timedelta(days=1)  # a pause between attempts longer than this is a schedule
 LEASE_SECONDS = 15.0  # a worker silent this long is dead
 HEARTBEAT_SECONDS = 5.0  # three heartbeats fit one lease
 SWEEP_SECONDS = 1.0  # pause between two sweeps, plus jitter
 SWEEP_ROW_COUNT_MAX = 200  # rows one sweep takes of each kind, so that it stays short
 READY_OLD_SECONDS = 2.0  # a READY run this old has lost its hint
-APPROVAL_EXPIRY_MAX = timedelta(days=366)
+APPROVAL_EXPIRY_MAX = timedelta(days=366)  # a question older than a year is asked anew
 
 # --- approvals -------------------------------------------------------------------------------
-STAGE_COUNT_MAX = 20
-QUORUM_COUNT_MAX = 100
-FORM_BYTES_MAX = 64 * 1024
-SUBJECT_BYTES_MAX = 256 * 1024
+STAGE_COUNT_MAX = 20  # stages of one approval; each waits for other people
+QUORUM_COUNT_MAX = 100  # people one stage may need; more is a poll
+FORM_BYTES_MAX = 64 * 1024  # values of one form, canonical JSON; people type them
+SUBJECT_BYTES_MAX = 256 * 1024  # what an approver is shown, canonical JSON; people read it
 APPROVER_COUNT_MAX = 1_000  # people a stage resolves to, for "who may decide"
 APPROVER_NAME_COUNT_MAX = 200  # users or groups a stage names; more belong into a group
 EXCLUSION_COUNT_MAX = 50  # entries of one `exclude`; each expression runs once per candidate
@@ -53,34 +54,34 @@ REQUEST_LINE_CHARS_MAX = 1_000  # one line shown to an approver, such as `if-app
 # --- identity --------------------------------------------------------------------------------
 SLUG_CHARS_MAX = 64  # a project's slug, part of every address
 TITLE_CHARS_MAX = 200  # a person's, project's or token's name, one line
-TOKEN_LIFETIME_DEFAULT = timedelta(days=90)
+TOKEN_LIFETIME_DEFAULT = timedelta(days=90)  # a quarter, so that replacing tokens is a habit
 TOKEN_LIFETIME_MAX = timedelta(days=366)  # a forgotten token ends by itself
 TOKEN_COUNT_MAX = 50  # live tokens of one account; more are forgotten ones
 TOKEN_USE_SECONDS = 60.0  # `last_used_at` is written at most this often
 BREAKGLASS_LIFETIME_MAX = timedelta(hours=8)  # an override role that lasts longer is a habit
 
 # --- API and live updates --------------------------------------------------------------------
-PAGE_SIZE_DEFAULT = 50
-PAGE_SIZE_MAX = 200
+PAGE_SIZE_DEFAULT = 50  # rows of a list that names no size: about two screens
+PAGE_SIZE_MAX = 200  # rows of any list; bounds what one request may read
 BODY_BYTES_MAX = 2 * 1024 * 1024  # one request's body
 JSON_DEPTH_MAX = 100  # nesting of a request's body; every later walk over it may then recurse
 SOCKET_FRAME_BYTES_MAX = 4_096  # what a client may send
 SOCKET_TOPIC_COUNT_MAX = 50  # subscriptions of one socket
 SOCKET_FRAME_COUNT_MAX = 60  # frames a client may send in SOCKET_FRAME_WINDOW_SECONDS
-SOCKET_FRAME_WINDOW_SECONDS = 10.0
+SOCKET_FRAME_WINDOW_SECONDS = 10.0  # long enough for the burst of a page that loads
 SOCKET_FAULT_COUNT_MAX = 10  # frames that make no sense, before the socket is closed
 SOCKET_RECHECK_SECONDS = 30.0  # an open socket proves itself again this often
 SIGNAL_QUEUE_COUNT_MAX = 2_000  # signals of one process that wait for Redis; more are dropped
 
 # --- deliveries ------------------------------------------------------------------------------
 DELIVERY_ATTEMPT_COUNT_MAX = 8  # then a delivery is dead and its owner is told
-DELIVERY_DELAY_MAX = timedelta(hours=1)
+DELIVERY_DELAY_MAX = timedelta(hours=1)  # between two tries, so that news is not a day old
 HINT_BREAKER_SECONDS = 5.0  # no hints for this long after Redis refused one
 
 # --- outbound HTTP ---------------------------------------------------------------------------
 HTTP_TIMEOUT_DEFAULT = timedelta(seconds=30)  # one request, name lookup to last byte
-HTTP_TIMEOUT_MAX = timedelta(hours=1)
-HTTP_URL_CHARS_MAX = 4_000
+HTTP_TIMEOUT_MAX = timedelta(hours=1)  # a thread waits for it all the time
+HTTP_URL_CHARS_MAX = 4_000  # servers refuse longer ones anyway
 HTTP_HEADER_COUNT_MAX = 50  # headers a definition may set
 HTTP_HEADER_CHARS_MAX = 4_000  # one header's value, and one header kept of an answer
 HTTP_REQUEST_BYTES_MAX = 1024 * 1024  # the body sent; larger data belongs in a function
