@@ -9,3 +9,9 @@ class IdentityConfig(AppConfig):
     name = "core.identity"
     label = "identity"
     verbose_name = "Identity and access"
+
+    def ready(self) -> None:
+        """Register the hard denials of access changes, and what the log of settings watches."""
+        from core.identity import denials
+
+        denials.register()

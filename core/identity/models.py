@@ -4,7 +4,7 @@ A team is Django's `Group`. Every account leads to one `Person`: itself, or the 
 account or agent. Rows change only through `core.identity.services`.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
@@ -96,7 +96,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     USERNAME_FIELD = "username"
     EMAIL_FIELD = "email"
-    REQUIRED_FIELDS = ("name", "email")
+    REQUIRED_FIELDS: ClassVar[list[str]] = ["name", "email"]
 
     class Meta:
         default_permissions = ()
@@ -303,7 +303,7 @@ class RoleAssignment(models.Model):
         return str(self.pk)
 
 
-class ApiToken(AbstractAuthToken):
+class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox ships no types
     """A key of an account to the API. Only its digest is stored; the key is shown once.
 
     `permissions` is `None` for all of the account's, `project` is `None` for every project: a
@@ -311,6 +311,7 @@ class ApiToken(AbstractAuthToken):
     """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="auth_token_set")
     digest = models.CharField(max_length=128, unique=True)
     expiry = models.DateTimeField()
     name = models.CharField(max_length=limits.TITLE_CHARS_MAX)
@@ -322,6 +323,9 @@ class ApiToken(AbstractAuthToken):
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="+"
     )
     last_used_at = models.DateTimeField(null=True, blank=True)
+
+    # Knox's manager returns a pair from `create`, which no other caller of `create` expects.
+    objects: ClassVar[models.Manager["ApiToken"]] = models.Manager()
 
     class Meta:
         default_permissions = ()

@@ -84,17 +84,24 @@ class Administrator:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gift:
+    """What a change would give at one place, and what the principal has there itself."""
+
+    granted: frozenset[Permission]
+    held: frozenset[Permission]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeFacts:
     """What the database says about a change of access.
 
-    `person_ids` are the humans whose access it changes. `granted` and `held` are permissions at
-    the place of the grant: what would be given, and what the principal has there.
+    `person_ids` are the humans whose access it changes. `manages_roles` says whether the principal
+    holds `manage_roles` everywhere.
     """
 
     person_ids: frozenset[UUID]
-    granted: frozenset[Permission] = frozenset()
-    held: frozenset[Permission] = frozenset()
-    manages_roles: bool = False  # whether the principal holds manage_roles everywhere
+    gifts: tuple[Gift, ...] = ()
+    manages_roles: bool = False
     administrators_before: tuple[Administrator, ...] = ()
     administrators_after: tuple[Administrator, ...] = ()
 
@@ -104,10 +111,10 @@ def find_denial(*, principal: Principal, facts: ChangeFacts) -> str | None:
     if principal.kind is not ActorKind.SYSTEM:
         if principal.person_id in facts.person_ids:
             return "You may not change your own access; ask another administrator."
-        lacking = facts.granted - facts.held
+        lacking = frozenset[Permission]().union(*(gift.granted - gift.held for gift in facts.gifts))
         if lacking and not facts.manages_roles:
             names = ", ".join(sorted(lacking))
-            return f"You may not give what you do not have here: {names}."
+            return f"You may not give what you do not have there: {names}."
     if leaves_nobody(before=facts.administrators_before, after=facts.administrators_after):
         return "This would leave nobody who can manage roles; appoint another administrator first."
     return None

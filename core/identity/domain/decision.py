@@ -131,9 +131,9 @@ def deny_kind(*, principal: Principal, permission: Permission) -> Decision | Non
     return None
 
 
-def deny_hard(reason: str | None) -> Decision | None:
-    """Return the refusal of a registered hard denial, part of check 3, or `None`."""
-    return None if reason is None else _deny(Step.DENIAL, reason)
+def deny_hard(reason: str) -> Decision:
+    """Return the refusal of a registered hard denial, part of check 3."""
+    return _deny(Step.DENIAL, reason)
 
 
 def decide_system(permission: Permission) -> Decision:

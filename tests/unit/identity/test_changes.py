@@ -9,6 +9,7 @@ import pytest
 from core.identity.domain.changes import (
     Administrator,
     ChangeFacts,
+    Gift,
     check_expiry,
     find_denial,
     leaves_nobody,
@@ -43,13 +44,18 @@ def test_changing_ones_own_access_is_denied_even_among_others(others):
 
 
 def test_giving_what_one_has_is_not_denied():
-    given = facts(granted=VIEWER, held=VIEWER | APPROVER)
+    given = facts(gifts=(Gift(granted=VIEWER, held=VIEWER | APPROVER),))
 
     assert find_denial(principal=PRINCIPAL, facts=given) is None
 
 
 def test_giving_what_one_lacks_is_denied_and_named():
-    given = facts(granted=APPROVER, held=APPROVER - {Permission.DECIDE_REQUEST})
+    given = facts(
+        gifts=(
+            Gift(granted=VIEWER, held=APPROVER),
+            Gift(granted=APPROVER, held=APPROVER - {Permission.DECIDE_REQUEST}),
+        )
+    )
 
     reason = find_denial(principal=PRINCIPAL, facts=given)
 
@@ -59,14 +65,15 @@ def test_giving_what_one_lacks_is_denied_and_named():
 
 
 def test_who_manages_roles_everywhere_may_give_roles_they_do_not_have():
-    given = facts(granted=APPROVER, held=frozenset(), manages_roles=True)
+    given = facts(gifts=(Gift(granted=APPROVER, held=frozenset()),), manages_roles=True)
 
     assert find_denial(principal=PRINCIPAL, facts=given) is None
 
 
 def test_the_platform_has_no_access_of_its_own_to_compare():
-    given = replace(
-        facts(granted=APPROVER), person_ids=frozenset({make_system_principal().person_id})
+    given = ChangeFacts(
+        person_ids=frozenset({make_system_principal().person_id}),
+        gifts=(Gift(granted=APPROVER, held=frozenset()),),
     )
 
     assert find_denial(principal=make_system_principal(), facts=given) is None

@@ -1,0 +1,1 @@
+"""Writes of identity and access: each is one transaction, permitted and on record."""
