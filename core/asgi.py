@@ -11,4 +11,6 @@ _http = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter
 
-application = ProtocolTypeRouter({"http": _http})
+from core.toolkit.socket.routing import SOCKET_ROUTER
+
+application = ProtocolTypeRouter({"http": _http, "websocket": SOCKET_ROUTER})

@@ -3,9 +3,12 @@
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from django.apps import apps
 from django.core.management.color import Style
 from django.db.backends.postgresql import base
 from django.db.backends.postgresql.operations import DatabaseOperations as PostgreSqlOperations
+
+from core.identity.seed import seed
 
 _ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 
@@ -40,6 +43,16 @@ class DatabaseOperations(PostgreSqlOperations):
             *truncate,
             *(f"ALTER TABLE {table} {enable} TRIGGER {name}" for table, name, enable in triggers),
         ]
+
+    def execute_sql_flush(self, sql_list: list[str]) -> None:
+        """Run the statements, then write the rows every installation starts with.
+
+        Migrations wrote them once; without them the next test would find a platform that has no
+        global scope and no roles.
+        """
+        super().execute_sql_flush(sql_list)
+        if sql_list:
+            seed(apps)
 
     def _list_filled(self, tables: list[str]) -> list[str]:
         if not tables:

@@ -1,0 +1,1 @@
+"""The websocket at `/ws/`: signals with ids to those who may know, while they may know."""
