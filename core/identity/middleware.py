@@ -7,6 +7,7 @@ from django.http import HttpRequest, HttpResponse
 
 from core.identity import refusals
 from core.identity.attribution import attributed
+from core.identity.domain.principal import Principal
 from core.identity.models import User
 from core.identity.selectors.principals import make_origin
 from core.kernel.record import Origin, Via
@@ -32,14 +33,17 @@ class AccessMiddleware:
 
 
 def _read_origin(request: HttpRequest) -> Origin | None:
-    user = request.user  # a token's account as well: DRF writes it here
+    principal = getattr(request, "auth", None)
+    if isinstance(principal, Principal):  # DRF writes here whom the API's classes found
+        return principal.origin
+    user = request.user
     if not isinstance(user, User):
         return None
     via = next((via for path, via in _CHANNELS if request.path.startswith(path)), Via.PORTAL)
     return make_origin(
         user=user,
         via=via,
-        auth="token" if getattr(request, "auth", None) is not None else "session",
+        auth="session",
         request_id=read_request_id(request),
         source_address=read_source_address(request),
     )

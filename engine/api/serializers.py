@@ -7,7 +7,6 @@ from rest_framework import serializers
 
 from core.kernel import limits
 from core.toolkit.api.serializers import (
-    FlagField,
     InputSerializer,
     OutputSerializer,
     ProblemItemSerializer,
@@ -24,7 +23,7 @@ from engine.selectors.workflows import VersionDetail
 class SourceInput(InputSerializer):
     """A definition to check."""
 
-    source = TextField(
+    source = TextField(  # type: ignore[assignment]  # DRF takes fields off the class
         trim_whitespace=False,
         max_length=limits.SOURCE_BYTES_MAX,
         help_text="The flow/v1 definition, as YAML.",
@@ -93,7 +92,9 @@ class RunQuery(InputSerializer):
 class LintSerializer(OutputSerializer):
     """What is wrong with a definition."""
 
-    is_valid = FlagField(help_text="Whether it could be saved: there may still be warnings.")
+    valid = serializers.BooleanField(
+        help_text="Whether it could be saved: there may still be warnings."
+    )
     problems = ProblemItemSerializer(
         many=True, help_text="Errors and warnings; `path` points into the definition."
     )
@@ -122,7 +123,7 @@ class VersionSerializer(OutputSerializer):
     project = serializers.CharField(source="project_slug")
     workflow = serializers.CharField(source="workflow_slug")
     rev = serializers.IntegerField()
-    label = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # DRF takes fields off the class
     status = serializers.CharField(help_text="draft, published or retired.")
     digest = serializers.CharField(
         source="digest_hex", help_text="SHA-256 of the compiled plan, 64 hex digits."
@@ -140,7 +141,9 @@ class VersionSerializer(OutputSerializer):
 class VersionDetailSerializer(VersionSerializer):
     """A version with its content."""
 
-    source = serializers.CharField(help_text="The definition as it was written.")
+    source = serializers.CharField(  # type: ignore[assignment]  # DRF takes fields off the class
+        help_text="The definition as it was written."
+    )
     plan = serializers.JSONField(help_text="What was compiled from it.")
     inputs_schema = serializers.JSONField(help_text="JSON Schema 2020-12 of a run's inputs.")
 
@@ -253,5 +256,7 @@ class RunEventSerializer(OutputSerializer):
     actor = RunActorSerializer(source="*")
     via = serializers.CharField()
     leaf = serializers.CharField(source="leaf_hex", help_text="Its hash, 64 hex digits.")
-    data = serializers.DictField(help_text="What is part of the hashed entry.")
+    data = serializers.DictField(  # type: ignore[assignment]  # DRF takes fields off the class
+        help_text="What is part of the hashed entry."
+    )
     payloads = serializers.DictField(help_text="What the entry commits to.")

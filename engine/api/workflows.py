@@ -147,5 +147,5 @@ class LintViewSet(ApiViewSet):
         """Return everything that is wrong with a definition, by position."""
         body = read_body(request, SourceInput)
         problems = definitions.check_source(source=body["source"])
-        is_valid = all(problem.severity != "error" for problem in problems)
-        return Response(LintSerializer({"is_valid": is_valid, "problems": problems}).data)
+        valid = all(problem.severity != "error" for problem in problems)
+        return Response(LintSerializer({"valid": valid, "problems": problems}).data)

@@ -91,7 +91,7 @@ def _translate(error: Exception) -> PlatformError:
     if isinstance(error, exceptions.ValidationError):
         return InputRefusedError(problems=tuple(list_validation_problems(error.detail)))
     if isinstance(error, exceptions.Throttled):
-        return TooManyRequestsError(retry_after_seconds=error.wait or 1)
+        return TooManyRequestsError(retry_after_seconds=getattr(error, "wait", None) or 1)
     for sources, target in _FRAMEWORK:
         if isinstance(error, sources):
             return target(_sentence(error))

@@ -70,7 +70,7 @@ _PAGE_PARAMETERS: Final = (
 )
 
 
-class TokenScheme(OpenApiAuthenticationExtension):
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # theirs
     """Describes `TokenAuthentication`."""
 
     target_class = "core.toolkit.api.authentication.TokenAuthentication"
@@ -85,7 +85,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
         }
 
 
-class SessionScheme(OpenApiAuthenticationExtension):
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # theirs
     """Describes `SessionAuthentication`."""
 
     target_class = "core.toolkit.api.authentication.SessionAuthentication"
@@ -102,7 +102,7 @@ class SessionScheme(OpenApiAuthenticationExtension):
         }
 
 
-class StrictInput(OpenApiSerializerExtension):
+class StrictInput(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # theirs
     """Says of every input that names it does not know are refused."""
 
     target_class = InputSerializer

@@ -92,7 +92,9 @@ class ProblemSerializer(OutputSerializer):
     code = serializers.CharField(help_text="Stable; branch on this.")
     instance = serializers.CharField(help_text="Path of the request.")
     request_id = serializers.CharField(help_text="What the platform's log knows the request by.")
-    errors = ProblemItemSerializer(many=True, required=False)
+    errors = ProblemItemSerializer(  # type: ignore[assignment]  # DRF takes fields off the class
+        many=True, required=False
+    )
 
 
 def read_body(request: Request, shape: type[InputSerializer]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ log says so when that begins and when it ends.
 
 import hashlib
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final, cast
 
 import redis
 import structlog
@@ -106,7 +106,7 @@ def take_turn(*, scope: str, ident: str) -> float:
 
 
 @lru_cache(maxsize=4)
-def _connect(url: str) -> "redis.Redis[Any]":
+def _connect(url: str) -> redis.Redis:
     return redis.Redis.from_url(
         url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
     )
@@ -118,6 +118,6 @@ def _scope_of(view: "APIView") -> str | None:
 
 
 def _identify(request: Request) -> str:
-    if request.user is not None and request.user.is_authenticated:
+    if request.user.is_authenticated:
         return f"user:{request.user.pk}"
     return f"address:{origin.read_source_address(request._request)}"  # noqa: SLF001  # DRF's way in
