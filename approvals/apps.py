@@ -4,7 +4,29 @@ from django.apps import AppConfig
 
 
 class ApprovalsConfig(AppConfig):
-    """Label and name of the app."""
+    """People deciding: requests, votes, the inbox, notices."""
 
     name = "approvals"
     label = "approvals"
+
+    def ready(self) -> None:
+        """Plug the verb, the sweep, the hard denials and the streams into the packages below."""
+        from approvals.domain.authority import denial
+        from approvals.outbound.delivery import OverdueSweep
+        from approvals.services.expire import expire_due
+        from approvals.services.opener import ApprovalOpener
+        from approvals.verbs import ApprovalVerb
+        from audit import registry as ledger_registry
+        from core.identity.authorize import register_denial
+        from core.identity.domain.permissions import Permission
+        from engine import registry
+
+        registry.register_verb(ApprovalVerb(), ApprovalOpener())
+        registry.register_sweep("approvals", expire_due)
+        registry.register_sweep("approvals.notices", OverdueSweep())
+        register_denial(Permission.DECIDE_REQUEST, denial)
+        ledger_registry.register_stream_head(
+            "request", "SELECT id, seq, head FROM approvals_request"
+        )
+        ledger_registry.register_append_only("approvals_vote")
+        ledger_registry.register_append_only("approvals_exclusion")

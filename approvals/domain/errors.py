@@ -6,6 +6,7 @@ from core.kernel.errors import (
     GoneError,
     InvalidError,
     MissingError,
+    PreconditionError,
     StaleError,
 )
 
@@ -80,8 +81,8 @@ class SubjectChangedError(StaleError):
     title = "The request is not what you saw any more."
 
 
-class CursorInvalidError(InvalidError):
-    """The cursor is not one that this list handed out."""
+class DigestRequiredError(PreconditionError):
+    """The decision does not say what was seen."""
 
-    code = "approvals.cursor_invalid"
-    title = "The cursor is not valid."
+    code = "approvals.digest_required"
+    title = "Say what you saw: send the digest the request showed."

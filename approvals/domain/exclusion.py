@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from approvals.domain.rule import Exclusions, Keyword
+from core.kernel import limits
 from core.kernel.types import Json
 from engine.domain.expressions import Evaluator, ExpressionError
 
@@ -123,7 +124,7 @@ def _evaluate(
     try:
         holds, error = evaluator.condition(expression, names), ""
     except ExpressionError as failure:
-        holds, error = True, failure.reason
+        holds, error = True, failure.reason.replace("\x00", "")[: limits.ERROR_CHARS_MAX]
     if not holds:
         return None
     return Excluded(person_id=person_id, reason="expression", expression=expression, error=error)

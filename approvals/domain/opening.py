@@ -123,7 +123,8 @@ def _stage(
         except ExpressionError as error:
             # The stage stands: an error never removes a gate.
             path = f"/stages/{index}/when"
-            notes.append({"path": path, "expression": stage["when"], "reason": error.reason})
+            reason = error.reason.replace("\x00", "")[: limits.ERROR_CHARS_MAX]
+            notes.append({"path": path, "expression": stage["when"], "reason": reason})
     return {
         "id": stage["id"],
         "asked": asked,

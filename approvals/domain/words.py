@@ -45,12 +45,14 @@ def describe_approvers(approvers: Approvers) -> str:
 
 
 def describe_note(note: Json) -> str:
-    """Return one note of an opening (an expression that failed) as a sentence."""
-    assert isinstance(note, dict), "notes are what prepare_block() made"
-    return (
-        f"The condition {note['expression']!r} could not be evaluated ({note['reason']}), "
-        "so its stage stands."
-    )
+    """Return one note of an opening as a sentence: a condition that failed, or an unknown name."""
+    assert isinstance(note, dict), "notes are what prepare_block() and the opener made"
+    if "expression" in note:
+        return (
+            f"The condition {note['expression']!r} could not be evaluated ({note['reason']}), "
+            "so its stage stands."
+        )
+    return f"The stage {note['stage']!r} names {note['name']!r}: {note['reason']}."
 
 
 def _quorum(stage: StageRule) -> tuple[str, str]:

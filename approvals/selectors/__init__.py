@@ -1,0 +1,1 @@
+"""Reading requests and who may decide them."""

@@ -1,0 +1,1 @@
+"""Opening, deciding, expiring and voiding requests."""
