@@ -18,7 +18,7 @@ run: ## Start everything at http://127.0.0.1:8000 (PORT, VAR); Ctrl-C stops it
 
 demo: ## Play the release example against a running system, or one started for it
 	@scripts/bootstrap run
-	@exec $(PY) -m examples.release.demo
+	@exec $(PY) -m examples.demo.play
 
 test: ## Run the whole test suite against real PostgreSQL and Redis (ARGS="-k name")
 	@scripts/bootstrap dev

@@ -25,6 +25,7 @@ _DELAY_SECONDS_MIN = 0.2
 _DELAY_SECONDS_MAX = 10.0  # also for what a server asks for with Retry-After
 _POLL_SECONDS_MIN = 0.05
 _POLL_SECONDS_MAX = 2.0
+_NO_CONTENT = 204
 _THROTTLED = 429
 _PASSING = frozenset({429, 502, 503, 504})
 _ERROR = 400
@@ -206,9 +207,9 @@ class Client:
             self._sleep(min(pause, left))
             pause = min(pause * 1.5, _POLL_SECONDS_MAX)
 
-    def cancel_run(self, run_id: str, *, reason: str) -> JsonObject:
-        """Cancel a run."""
-        return self._send("POST", f"runs/{_part(run_id)}/cancel/", json={"reason": reason})
+    def cancel_run(self, run_id: str, *, reason: str) -> None:
+        """Cancel a run: what has not begun never will. Cancelling again changes nothing."""
+        self._send("POST", f"runs/{_part(run_id)}/cancel/", json={"reason": reason})
 
     # --- approval requests -------------------------------------------------------------------
 
@@ -233,6 +234,7 @@ class Client:
         comment: str = "",
         form: Mapping[str, Any] | None = None,
         confirmed: bool = False,
+        stage: str = "",
         idempotency_key: str = "",
     ) -> JsonObject:
         """Approve or reject what was seen.
@@ -241,9 +243,10 @@ class Client:
             request_id: the request.
             decision: `approve` or `reject`.
             digest: of the request as it was read. If it changed since, nothing is decided.
-            comment: for the people who read it later.
+            comment: for the people who read it later; a rejection needs one.
             form: values the request asks for.
             confirmed: whether the box the request shows was ticked.
+            stage: the key of the stage that was open when it was read.
             idempotency_key: for repeats of the caller's own; one is made without it.
 
         Raises:
@@ -253,6 +256,8 @@ class Client:
         body: JsonObject = {"decision": decision, "comment": comment, "confirmed": confirmed}
         if form is not None:
             body["form"] = dict(form)
+        if stage:
+            body["stage"] = stage
         return self._send(
             "POST",
             f"requests/{_part(request_id)}/decide/",
@@ -318,6 +323,8 @@ class Client:
 
 
 def _read(response: httpx.Response) -> JsonObject:
+    if response.status_code == _NO_CONTENT:
+        return {}
     try:
         body = response.json()
     except ValueError:

@@ -76,6 +76,11 @@ SIGNAL_QUEUE_COUNT_MAX = 2_000  # signals of one process that wait for Redis; mo
 # --- deliveries ------------------------------------------------------------------------------
 DELIVERY_ATTEMPT_COUNT_MAX = 8  # then a delivery is dead and its owner is told
 DELIVERY_DELAY_MAX = timedelta(hours=1)  # between two tries, so that news is not a day old
+DELIVERY_DELAY_FIRST = timedelta(seconds=30)  # after the first failure; doubled after each other
+DELIVERY_LEASE = timedelta(minutes=5)  # a delivery begun this long ago has lost its worker
+DELIVERY_COUNT_MAX = 100  # deliveries of one task, so that a worker can be stopped between two
+DELIVERY_OLD_SECONDS = 2.0  # a delivery due for this long has lost its hint
+DELIVERY_HINT_SECONDS = 5.0  # between two hints of the sweep, while no worker takes them
 HINT_BREAKER_SECONDS = 5.0  # no hints for this long after Redis refused one
 
 # --- outbound HTTP ---------------------------------------------------------------------------

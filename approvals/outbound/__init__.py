@@ -1,0 +1,1 @@
+"""What leaves for people: notices by mail. Read `delivery`, then `mail`."""
