@@ -16,9 +16,12 @@ class EngineConfig(AppConfig):
         from celery.signals import worker_process_shutdown
 
         from audit import registry as ledger_registry
+        from core.toolkit.socket.topics import register_topic
         from engine import conf, process, registry
         from engine.actions import http_request, python_call
+        from engine.realtime.topics import RUN_TOPIC
 
+        register_topic(RUN_TOPIC)
         for spec in (python_call.SPEC, http_request.SPEC):
             registry.register_action(spec)
         for module in conf.function_modules():
@@ -26,6 +29,10 @@ class EngineConfig(AppConfig):
         ledger_registry.register_stream_head("run", "SELECT id, seq, head FROM engine_run")
         ledger_registry.register_stream_head(
             "workflow", "SELECT id, seq, head FROM engine_workflow"
+        )
+        ledger_registry.register_append_only(
+            "engine_version",
+            triggers=("engine_version_guard_row", "engine_version_guard_truncate"),
         )
         worker_process_shutdown.connect(
             lambda **_: process.stop_current_worker(), weak=False, dispatch_uid="engine.worker"

@@ -16,11 +16,11 @@ from engine.expressions import CelEvaluator
 EVALUATOR = CelEvaluator()
 START = datetime(2026, 1, 1, 12, 0, tzinfo=UTC)
 
-# What an action does: returns its result, or raises `Fails`.
+# What an action does: returns its result, or raises `FailsError`.
 Action = Callable[[dict[str, Json]], Json]
 
 
-class Fails(Exception):
+class FailsError(Exception):
     """An attempt that fails with an error kind."""
 
     def __init__(self, kind: str = "permanent", message: str = "it broke") -> None:
@@ -146,7 +146,7 @@ class PureRun:
         action = self.actions.get(key.partition("#")[0], lambda _: {"ok": True})
         try:
             result = action(step.arguments)
-        except Fails as error:
+        except FailsError as error:
             return Event(
                 kind=EventKind.ATTEMPT_FAILED,
                 at=self.now,

@@ -3,18 +3,20 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 
 from audit import store as ledger
+from audit.domain.entry import read_entry
+from audit.store import StoredEntry
 from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
 from core.identity.selectors.access import list_scopes
 from core.kernel.types import Json
 from engine import loading
 from engine.domain.errors import NondeterministicError, UnexpectedEventError
+from engine.domain.plan import Uses
 from engine.domain.state import RunState, StepState
 from engine.domain.variables import is_undo, step_key, step_of
 from engine.models import Run
@@ -205,12 +207,13 @@ def _step_views(rules: loading.Rules, state: RunState) -> list[StepView]:
 def _step_view(rules: loading.Rules, key: str, step: StepState) -> StepView:
     undoes = is_undo(key)
     verb = rules.decider.plan.steps[step_of(key)].verb
-    name = rules.decider.uses_of(key).action if undoes else getattr(verb, "action", None)
+    if undoes:
+        verb = rules.decider.uses_of(key)
     return StepView(
         key=key,
         step=step_of(key),
         undoes=undoes,
-        verb=name or getattr(verb, "verb", ""),
+        verb=verb.action if isinstance(verb, Uses) else verb.verb,
         status=step.status,
         outcome=step.outcome,
         attempt=step.attempt,
@@ -223,8 +226,8 @@ def _step_view(rules: loading.Rules, key: str, step: StepState) -> StepView:
     )
 
 
-def _event_view(entry: Any) -> RunEventView:
-    view = entry.view
+def _event_view(entry: StoredEntry) -> RunEventView:
+    view = read_entry(entry.body)
     return RunEventView(
         seq=entry.seq,
         kind=entry.kind,

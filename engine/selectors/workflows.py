@@ -11,7 +11,8 @@ from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
 from core.identity.selectors.access import list_scopes
 from engine.domain.errors import VersionMissingError
-from engine.models import RunStatus, Version, VersionStatus, Workflow
+from engine.domain.state import RunStatus
+from engine.models import Version, VersionStatus, Workflow
 from engine.selectors.targets import get_workflow_target
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from engine.domain.events import EventKind
+from engine.domain.events import Event, EventKind
 from engine.domain.plan import (
     AfterError,
     Compensation,
@@ -20,7 +20,7 @@ from engine.domain.plan import (
 )
 from engine.domain.state import RunStatus, StepStatus
 from engine.domain.variables import is_undo
-from tests.pure_run import Fails, PureRun
+from tests.pure_run import FailsError, PureRun
 
 QUICK_SEEDS = range(200)
 OUTCOMES = ["approved", "rejected", "expired", "voided", "overridden", "failed"]
@@ -65,9 +65,9 @@ def random_action(dice):
     def action(_):
         draw = dice.random()
         if draw < 0.2:
-            raise Fails("transient")
+            raise FailsError("transient")
         if draw < 0.3:
-            raise Fails("permanent")
+            raise FailsError("permanent")
         return {"value": dice.randint(0, 9)}
 
     return action
@@ -95,8 +95,6 @@ def live(dice: random.Random, run: PureRun) -> None:
 
 
 def resolve(dice, run, step):
-    from engine.domain.events import Event
-
     run.outside(
         Event(
             kind=EventKind.APPROVAL_RESOLVED,

@@ -1,3 +1,5 @@
+"""The decider, construct by construct."""
+
 from datetime import timedelta
 
 import pytest
@@ -18,7 +20,7 @@ from engine.domain.plan import (
     Wait,
 )
 from engine.domain.state import RunState, RunStatus
-from tests.pure_run import Fails, PureRun
+from tests.pure_run import FailsError, PureRun
 
 APPROVAL = Wait(verb="approval", body={"shown": "${{ inputs }}"})
 
@@ -52,7 +54,7 @@ def plan(*steps, outputs=None):
 
 def boom(kind="permanent"):
     def action(_):
-        raise Fails(kind)
+        raise FailsError(kind)
 
     return action
 
@@ -64,7 +66,7 @@ def failing(times, kind="transient"):
     def action(_):
         if left[0]:
             left[0] -= 1
-            raise Fails(kind)
+            raise FailsError(kind)
         return {"ok": True}
 
     return action

@@ -1,0 +1,53 @@
+"""An organisation and test functions for the engine's integration tests."""
+
+import pytest
+
+from countersign import TransientError, current_attempt, function
+from engine import loading
+from tests.world import Hand, World
+
+CALLS: list[tuple[str, str, int]] = []
+
+
+def _note(name):
+    attempt = current_attempt()
+    CALLS.append((name, attempt.idempotency_key, attempt.number))
+
+
+@function("t.ok")
+def _ok(**arguments):
+    _note("ok")
+    return arguments
+
+
+@function("t.boom")
+def _boom(**_):
+    _note("boom")
+    raise ValueError("it broke")
+
+
+@function("t.flaky")
+def _flaky(*, times: int, **_):
+    _note("flaky")
+    if current_attempt().number <= times:
+        raise TransientError("not yet")
+    return {"attempt": current_attempt().number}
+
+
+@pytest.fixture
+def calls():
+    CALLS.clear()
+    return CALLS
+
+
+@pytest.fixture
+def world(db):
+    loading.forget_all()
+    world = World()
+    world.user("mara", "requester", "editor", "publisher", "operator")
+    return world
+
+
+@pytest.fixture
+def hand(world):
+    return Hand()
