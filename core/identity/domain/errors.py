@@ -23,6 +23,20 @@ class AnonymousError(UnauthenticatedError):
     title = "Sign in first."
 
 
+class PasswordRefusedError(UnauthenticatedError):
+    """The name and the password do not belong together, or the account is closed."""
+
+    code = "identity.password_refused"
+    title = "The name or the password is wrong."
+
+
+class PasswordTokensOffError(MissingError):
+    """This deployment gives no tokens for passwords."""
+
+    code = "identity.password_tokens_off"
+    title = "Tokens are not given for passwords here; make one in the portal."
+
+
 class IdentityMissingError(MissingError):
     """There is no such account, team, project, role, assignment, share or token."""
 

@@ -47,6 +47,10 @@ class PageQuery:
         """Return `after` for a list whose key is a UUID."""
         return None if self.after is None else UUID(str(self.after))
 
+    def after_text(self) -> str:
+        """Return `after` for a list whose key is a text that is never empty; "" at the start."""
+        return "" if self.after is None else str(self.after)
+
     def after_number(self) -> int | None:
         """Return `after` for a list whose key is a whole number."""
         return None if self.after is None else int(str(self.after))

@@ -1,0 +1,1 @@
+"""Identity over HTTP: people, teams, projects, roles, tokens."""

@@ -1,0 +1,58 @@
+"""From a password to a token, for clients without a browser. Read `exchange_password`."""
+
+from datetime import timedelta
+
+import structlog
+from django.contrib.auth import authenticate
+
+from core.identity.domain.errors import PasswordRefusedError
+from core.identity.models import ApiToken, User
+from core.identity.selectors.principals import get_principal, make_origin
+from core.identity.services.tokens import create_token
+from core.kernel.record import Via
+
+_log = structlog.get_logger(__name__)
+
+
+def exchange_password(
+    *,
+    username: str,
+    password: str,
+    name: str,
+    lifetime: timedelta,
+    request_id: str = "",
+    source_address: str = "",
+) -> tuple[ApiToken, str]:
+    """Make a token for whoever knows an account's password, and return it with its secret.
+
+    There is no second factor here, so doorways offer it only where a setting says so, and count
+    attempts. A wrong name takes as long as a wrong password, and is answered alike.
+
+    Args:
+        username: the account's.
+        password: what is tried.
+        name: what the owner knows the token by.
+        lifetime: how long it holds.
+        request_id: what the log lines of the request carry.
+        source_address: the client's, if trusted hops vouch for it.
+
+    Transaction: one.
+
+    Raises:
+        PasswordRefusedError: for an unknown or closed account, or a wrong password.
+        IdentityInvalidError: for a bad name or lifetime.
+        TooManyTokensError: if the account has too many.
+    """
+    user = authenticate(username=username.lower(), password=password)
+    if not isinstance(user, User):
+        _log.warning("password_refused", source_address=source_address)
+        raise PasswordRefusedError
+    origin = make_origin(
+        user=user,
+        via=Via.API,
+        auth="password",
+        request_id=request_id,
+        source_address=source_address,
+    )
+    principal = get_principal(user=user, origin=origin)
+    return create_token(principal=principal, name=name, lifetime=lifetime)
