@@ -35,6 +35,10 @@ class Evaluator(Protocol):
         """Compile an expression that may use these top-level names; raises if it does not."""
         ...
 
+    def check_condition(self, expression: str, *, names: Collection[str]) -> None:
+        """Compile an expression whose value must be able to be a boolean; raises otherwise."""
+        ...
+
     def evaluate(self, expression: str, variables: Variables) -> Json:
         """Return the expression's value as JSON."""
         ...
