@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import DateTimeField, Func
 from psycopg.types.json import Jsonb
 
 from approvals.domain.exclusion import Excluded
@@ -32,9 +31,6 @@ from core.kernel import ids
 from core.kernel.record import Draft
 
 _JSON_COLUMNS = frozenset({"form_values"})
-
-# Read apart from the lock: an expression beside FOR UPDATE is evaluated before the wait for it.
-CLOCK = Func(template="clock_timestamp()", output_field=DateTimeField())
 
 _DUE = """
     SELECT id, run_id FROM approvals_request

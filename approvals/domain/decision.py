@@ -175,16 +175,7 @@ def closed_refusal(state: RequestState, *, now: datetime) -> Refused | None:
     `now` is the database's clock inside the lock. The answer says who ended it, when and how.
     """
     if state.closed is not None:
-        facts = {
-            "outcome": state.closed.outcome.value,
-            "closed_at": state.closed.at,
-            "closed_by": state.closed.by,
-        }
-        if state.closed.closure is Closure.TIME:
-            return Refused(error=errors.RequestExpiredError(**facts), late=True)
-        by = f" by {state.closed.by}" if state.closed.by else ""
-        message = f"The request was closed{by}: {state.closed.outcome.value}."
-        return Refused(error=errors.RequestClosedError(message, **facts))
+        return _closed(state.closed)
     if deadline.is_over(expires_at=state.expires_at, now=now):
         outcome = deadline.outcome_after(state.rule.after_expiry)
         return Refused(
@@ -194,6 +185,23 @@ def closed_refusal(state: RequestState, *, now: datetime) -> Refused | None:
             late=True,
         )
     return None
+
+
+def _closed(closed: Closed) -> Refused:
+    if closed.closure is Closure.TIME:
+        gone = errors.RequestExpiredError(
+            outcome=closed.outcome.value, closed_at=closed.at, closed_by=closed.by
+        )
+        return Refused(error=gone, late=True)
+    by = f" by {closed.by}" if closed.by else ""
+    return Refused(
+        error=errors.RequestClosedError(
+            f"The request was closed{by}: {closed.outcome.value}.",
+            outcome=closed.outcome.value,
+            closed_at=closed.at,
+            closed_by=closed.by,
+        )
+    )
 
 
 def judge(

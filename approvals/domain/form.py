@@ -133,8 +133,8 @@ def _value_problem(error: ValidationError) -> Problem:
     path: Sequence[str | int] = list(error.absolute_path)
     if error.validator == "required":
         # Point at the field that is missing, so that a form can show it there.
-        missing = [name for name in error.validator_value if name not in error.instance]
-        named = [name for name in missing if error.message.startswith(repr(name))]
+        required: Any = error.validator_value
+        named = [name for name in required if error.message.startswith(repr(name))]
         path = [*path, *named[:1]]
     return Problem(
         message=error.message[: limits.ERROR_CHARS_MAX],

@@ -44,6 +44,11 @@ def describe_approvers(approvers: Approvers) -> str:
     return " or ".join(ways)
 
 
+def describe_keyword(keyword: Keyword) -> str:
+    """Return whom a keyword of `exclude` means, in words."""
+    return _WHO[keyword]
+
+
 def describe_note(note: Json) -> str:
     """Return one note of an opening as a sentence: a condition that failed, or an unknown name."""
     assert isinstance(note, dict), "notes are what prepare_block() and the opener made"

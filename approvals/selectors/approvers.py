@@ -152,10 +152,33 @@ def find_excluded_by_expression(
         return ()
     return excluded_by_expression(
         barrier.exclusions,
-        accounts=_list_accounts(person_ids),
+        accounts=list_accounts(person_ids=person_ids),
         variables=barrier.variables,
         evaluator=evaluator,
     )
+
+
+def list_accounts(*, person_ids: Collection[UUID]) -> list[Account]:
+    """Return every active account of the persons, in order of the usernames; 1 query."""
+    rows = (
+        User.objects.filter(
+            person_id__in=list(person_ids), is_active=True, kind=ActorKind.PERSON.value
+        )
+        .annotate(teams=ArrayAgg("groups__name", filter=Q(groups__isnull=False), default=[]))
+        .order_by("username")
+        .values_list("pk", "person_id", "username", "name", "email", "teams")
+    )
+    return [
+        Account(
+            user_id=user_id,
+            person_id=person_id,
+            username=username,
+            name=name,
+            email=email,
+            groups=tuple(sorted(teams)),
+        )
+        for user_id, person_id, username, name, email, teams in rows
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,29 +226,6 @@ def _matching(keys: Iterable[str]) -> Q:
         condition |= Q(pk__in=grants.filter(user__isnull=False).values("user_id"))
         condition |= Q(pk__in=User.objects.filter(groups__in=teams).values("pk"))
     return condition
-
-
-def _list_accounts(person_ids: Collection[UUID]) -> list[Account]:
-    """Return every active account of the persons, in order of the usernames."""
-    rows = (
-        User.objects.filter(
-            person_id__in=list(person_ids), is_active=True, kind=ActorKind.PERSON.value
-        )
-        .annotate(teams=ArrayAgg("groups__name", filter=Q(groups__isnull=False), default=[]))
-        .order_by("username")
-        .values_list("pk", "person_id", "username", "name", "email", "teams")
-    )
-    return [
-        Account(
-            user_id=user_id,
-            person_id=person_id,
-            username=username,
-            name=name,
-            email=email,
-            groups=tuple(sorted(teams)),
-        )
-        for user_id, person_id, username, name, email, teams in rows
-    ]
 
 
 def _note(stage: StageRule, name: str, reason: str) -> Json:

@@ -5,19 +5,18 @@ refused writes nothing but its own record, in that same transaction, and is rais
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from uuid import UUID
 
 from django.db import transaction
 
 from approvals import store
 from approvals.domain import errors
-from approvals.domain.authority import DecisionTarget
 from approvals.domain.decision import Accepted, Command, Refused, Repeated, judge
 from approvals.domain.quorum import Choice
 from approvals.drafting import Kind, draft
 from approvals.models import Request
-from approvals.selectors.approvers import find_excluded_by_expression, find_matching_key
+from approvals.selectors.authority import ask_authority
 from approvals.services.casting import DecisionResult, cast
 from approvals.services.locking import LockedRequest, lock
 from core.identity.authorize import authorize, require
@@ -27,17 +26,8 @@ from core.kernel import limits
 from core.kernel.errors import Problem
 from core.kernel.record import ActorKind
 from core.kernel.types import Json
-from engine.loading import EVALUATOR
 
 _DIGEST_BYTE_COUNT = 32
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Authority:
-    """What the authority check said: `denial` is `None` if the person may decide."""
-
-    denial: str | None = None
-    policy: str = ""
 
 
 def decide(  # noqa: PLR0913 - one keyword for each thing a person sends
@@ -104,7 +94,7 @@ def decide(  # noqa: PLR0913 - one keyword for each thing a person sends
 def _decide(
     principal: Principal, locked: LockedRequest, command: Command
 ) -> DecisionResult | Refused:
-    authority = _ask_authority(principal, locked)
+    authority = ask_authority(principal=principal, facts=locked)
     answer = judge(
         locked.state,
         person_id=principal.person_id,
@@ -147,37 +137,6 @@ def _require_sight(principal: Principal, scope_id: UUID) -> None:
     ).allowed
     if principal.kind is not ActorKind.PERSON or not may_see:
         require(principal=principal, permission=Permission.DECIDE_REQUEST, scope_id=scope_id)
-
-
-def _ask_authority(principal: Principal, locked: LockedRequest) -> _Authority:
-    """Ask the one authority path, under the lock, about this request at this moment."""
-    stage = locked.open_stage
-    if stage is None:
-        return _Authority()
-    own = tuple(item for item in locked.exclusions if item.person_id == principal.person_id)
-    target = DecisionTarget(
-        request_id=locked.row.pk,
-        number=locked.row.number,
-        stage=stage.key,
-        is_approver=find_matching_key(user_id=principal.user_id, keys=stage.approver_keys)
-        is not None,
-        excluded=own
-        or find_excluded_by_expression(
-            person_ids=[principal.person_id], barrier=locked.barrier, evaluator=EVALUATOR
-        ),
-        has_decided=any(
-            ballot.person_id == principal.person_id for ballot in locked.ballots(stage.key)
-        ),
-    )
-    decision = authorize(
-        principal=principal,
-        permission=Permission.DECIDE_REQUEST,
-        scope_id=locked.row.scope_id,
-        target=target,
-    )
-    if decision.allowed:
-        return _Authority(policy=decision.reason)
-    return _Authority(denial=decision.reason)
 
 
 def _record(

@@ -1,0 +1,108 @@
+"""Why somebody may or may not decide a request, and who may. Read `explain` first."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from approvals.domain.explanation import RuleFact, list_facts
+from approvals.domain.quorum import recount
+from approvals.selectors.approvers import Eligibility, find_eligible
+from approvals.selectors.authority import ask_authority
+from approvals.selectors.facts import RequestFacts, read_facts
+from approvals.selectors.requests import find_visible
+from core.identity.authorize import authorize
+from core.identity.domain.permissions import Permission
+from core.identity.domain.principal import Principal
+from engine.loading import EVALUATOR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decider:
+    """Somebody who may decide now."""
+
+    username: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Whether the caller may decide, every rule with what was found, and who else may.
+
+    `reason` is what stands in the way, as a sentence, or what allows it. `deciders` are those who
+    may decide in the open stage and have not, by username, at most `limits.APPROVER_COUNT_MAX`;
+    `is_blocked` says that with them the stage cannot be approved.
+    """
+
+    request_id: UUID
+    number: int
+    is_eligible: bool
+    reason: str
+    facts: tuple[RuleFact, ...]
+    stage: str | None
+    deciders: tuple[Decider, ...]
+    is_blocked: bool
+
+
+def explain(*, principal: Principal, request_id: UUID) -> Explanation:
+    """Return why the caller may or may not decide a request now.
+
+    It asks what deciding asks, at this moment. At most 21 queries. Raises: RequestMissingError.
+    """
+    row = find_visible(principal=principal, request_id=request_id)
+    facts = RequestFacts(**read_facts(row))
+    authority = ask_authority(principal=principal, facts=facts)
+    permission = authorize(
+        principal=principal, permission=Permission.DECIDE_REQUEST, scope_id=row.scope_id
+    )
+    found = list_facts(
+        facts.state,
+        kind=principal.kind,
+        permission=permission,
+        target=authority.target,
+        now=facts.at,
+    )
+    in_the_way = [fact.sentence for fact in found if not fact.holds]
+    if authority.denial is not None and not in_the_way:
+        in_the_way = [authority.denial]  # a rule of some other package
+    eligible = _find_eligible(facts)
+    return Explanation(
+        request_id=row.pk,
+        number=row.number,
+        is_eligible=not in_the_way,
+        reason=in_the_way[0] if in_the_way else authority.policy,
+        facts=found,
+        stage=facts.state.open_stage,
+        deciders=_deciders(facts, eligible),
+        is_blocked=row.closed_at is None and not _is_reachable(facts, eligible),
+    )
+
+
+def _find_eligible(facts: RequestFacts) -> Eligibility:
+    stage = facts.open_stage
+    if stage is None:
+        return Eligibility(accounts={})
+    return find_eligible(
+        scope_id=facts.row.scope_id,
+        keys=stage.approver_keys,
+        barrier=facts.barrier,
+        evaluator=EVALUATOR,
+    )
+
+
+def _deciders(facts: RequestFacts, eligible: Eligibility) -> tuple[Decider, ...]:
+    stage = facts.state.open_stage or ""
+    return tuple(
+        Decider(username=account.username, name=account.name)
+        for person_id, account in eligible.accounts.items()
+        if not facts.has_voted(person_id=person_id, stage=stage)
+    )
+
+
+def _is_reachable(facts: RequestFacts, eligible: Eligibility) -> bool:
+    stage = facts.state.open_stage
+    if stage is None:
+        return False
+    return recount(
+        quorum=facts.state.rule.stage(stage).quorum,
+        ballots=facts.ballots(stage),
+        eligible=eligible.persons,
+    ).reachable
