@@ -89,12 +89,13 @@ def start_postgres(
     major = int(version.read_text(encoding="ascii")) if version.exists() else None
     programs = find_programs(major=major)
     if chosen.account:
-        os.chown(socket_folder, chosen.account.user, chosen.account.group)
         _check_reach(programs, folder=folder, account=chosen.account)
     if major is None:
         _initialize(programs, folder=folder, disguise=chosen)
     end_orphan(folder)
-    _settle_owner(folder, disguise=chosen)
+    _clear_sockets(socket_folder)
+    for place in (folder, socket_folder):
+        _settle_owner(place, disguise=chosen)
     program = _program(
         programs,
         folder=folder,
@@ -214,11 +215,17 @@ def _initialize(programs: PostgresPrograms, *, folder: Path, disguise: Disguise)
 
 
 def _settle_owner(folder: Path, *, disguise: Disguise) -> None:
-    """Give the data back to root, or to the other account, if an earlier start did otherwise."""
+    """Give a folder to the account the server runs as, if an earlier start did otherwise."""
     if disguise.account:
         give_to(folder, disguise.account)
     elif disguise.prefix:
         give_to(folder, Account(user=os.geteuid(), group=os.getegid()))
+
+
+def _clear_sockets(socket_folder: Path) -> None:
+    """Remove the socket of a killed server, whose lock file has the same trouble with numbers."""
+    for path in socket_folder.glob(".s.PGSQL.*"):
+        path.unlink(missing_ok=True)
 
 
 def _program(
@@ -245,7 +252,7 @@ def _program(
         "logging_collector": "off",
     }
     if not durable:
-        settings |= {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+        settings |= {"fsync": "off", "full_page_writes": "off"}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return Program(
         name="postgres",

@@ -5,10 +5,7 @@ import json
 import pytest
 import redis
 from django.conf import settings
-from django.db import transaction
-from kombu.exceptions import OperationalError
 
-from core.celery import app
 from core.kernel.clock import FakeClock
 from core.toolkit import queue
 from core.toolkit.breaker import Breaker
