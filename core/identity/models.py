@@ -73,7 +73,8 @@ class UserManager(BaseUserManager["User"]):
         return self.create_user(username, password, **fields)
 
 
-class User(AbstractBaseUser, PermissionsMixin):
+# `auth_token_set` comes from knox, which ships no types.
+class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-missing]  # see above
     """An account that can act: a person's, a service's or an agent's.
 
     `person` is the human itself or the machine's owner. Accounts are deactivated, never deleted.

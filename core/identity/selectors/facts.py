@@ -16,6 +16,7 @@ from core.identity.domain.decision import GrantFact, ScopeChain, ScopeFact, Shar
 from core.identity.domain.permissions import Permission, ScopeKind
 from core.identity.domain.principal import Principal
 from core.identity.models import (
+    ApiToken,
     ProjectGroupShare,
     ProjectUserShare,
     RoleAssignment,
@@ -54,14 +55,16 @@ def find_standing(*, principal: Principal) -> Standing | None:
     """
     if principal.kind is ActorKind.SYSTEM:
         return Standing(token_scope_id=None)
-    users = User.objects.filter(pk=principal.user_id, is_active=True)
     if principal.token is None:
-        return Standing(token_scope_id=None) if users.exists() else None
-    row = (
-        users.filter(auth_token_set__id=principal.token.id, auth_token_set__expiry__gt=Now())
-        .values_list("auth_token_set__project__scope_id")
-        .first()
+        stands = User.objects.filter(pk=principal.user_id, is_active=True).exists()
+        return Standing(token_scope_id=None) if stands else None
+    live = ApiToken.objects.filter(
+        pk=principal.token.id,
+        user_id=principal.user_id,
+        user__is_active=True,
+        expiry__gt=Now(),
     )
+    row = live.values_list("project__scope_id").first()
     return None if row is None else Standing(token_scope_id=row[0])
 
 
