@@ -120,11 +120,8 @@ def load_state(*, decider: Decider, run_id: UUID, seq: int) -> tuple[RunState, S
 
 
 def keep_state(*, head: StreamHead, state: RunState) -> None:
-    """Keep a state for the next drive of its run."""
-    if state.closed:
-        _states.drop(head.stream)
-    else:
-        _states.keep(head.stream, KeptState(head=head, state=state))
+    """Keep a state for whoever next drives or reads the run in this process."""
+    _states.keep(head.stream, KeptState(head=head, state=state))
 
 
 def forget_state(*, run_id: UUID) -> None:

@@ -123,11 +123,12 @@ def get_run(*, principal: Principal, run_id: UUID) -> RunDetail:
     row = _rows().get(pk=run_id)
     rules = loading.get_rules(version_id=row.version_id)
     try:
-        state, _ = loading.load_state(decider=rules.decider, run_id=row.id, seq=row.seq)
+        state, head = loading.load_state(decider=rules.decider, run_id=row.id, seq=row.seq)
     except (NondeterministicError, UnexpectedEventError) as error:
         return RunDetail(
             run=_run_view(row), inputs=None, outputs={}, steps=(), unreadable=error.message
         )
+    loading.keep_state(head=head, state=state)
     outputs = state.closing.outputs if state.closing else {}
     return RunDetail(
         run=_run_view(row),

@@ -21,6 +21,7 @@ class WorkflowView:
     """A workflow, with its newest published version (`None`: nothing is published)."""
 
     id: UUID
+    scope_id: UUID
     project_slug: str
     slug: str
     title: str
@@ -169,6 +170,7 @@ def _versions() -> QuerySet[Version]:
 def _workflow_view(row: Any) -> WorkflowView:
     return WorkflowView(
         id=row.id,
+        scope_id=row.scope_id,
         project_slug=row.project.slug,
         slug=row.slug,
         title=row.title,
