@@ -75,7 +75,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "auditlog.middleware.AuditlogMiddleware",
+    # In place of django-auditlog's, which knows no tokens and connects a signal per request.
+    "core.identity.middleware.AccessMiddleware",
 ]
 TEMPLATES: list[dict[str, Any]] = [
     {
