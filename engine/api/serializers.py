@@ -104,6 +104,7 @@ class WorkflowSerializer(OutputSerializer):
     """A workflow."""
 
     id = serializers.UUIDField()
+    scope_id = serializers.UUIDField(help_text="Where roles on it are assigned.")
     project = serializers.CharField(source="project_slug")
     slug = serializers.CharField()
     title = serializers.CharField()

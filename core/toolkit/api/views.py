@@ -1,11 +1,12 @@
 """What every viewset of the API builds on. Read `ApiViewSet` first."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from core.identity.domain.principal import Principal
@@ -31,6 +32,14 @@ class ApiViewSet(ViewSet):
 
     # Action → scope of `API_THROTTLE_RATES` that limits it besides "any".
     throttle_scopes: ClassVar[dict[str, str]] = {}
+
+    def finalize_response(
+        self, request: Request, response: Any, *args: Any, **kwargs: Any
+    ) -> Response:
+        """Return the answer, which no cache may keep: it is for this caller, at this moment."""
+        answer: Response = super().finalize_response(request, response, *args, **kwargs)
+        answer.headers.setdefault("Cache-Control", "no-store")
+        return answer
 
 
 def principal_of(request: Request) -> Principal:
