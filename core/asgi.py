@@ -11,6 +11,7 @@ _http = get_asgi_application()
 
 from channels.routing import ProtocolTypeRouter
 
+from core.toolkit.api.body_limit import BodyLimit
 from core.toolkit.socket.routing import SOCKET_ROUTER
 
-application = ProtocolTypeRouter({"http": _http, "websocket": SOCKET_ROUTER})
+application = ProtocolTypeRouter({"http": BodyLimit(_http), "websocket": SOCKET_ROUTER})
