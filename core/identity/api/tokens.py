@@ -1,10 +1,12 @@
 """Who is asking, and with which keys. Read `TokenViewSet` first."""
 
 import hashlib
+from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
 
-from rest_framework.permissions import AllowAny
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import AllowAny, BasePermission
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -101,8 +103,8 @@ class TokenViewSet(ApiViewSet):
 class PasswordTokenViewSet(ApiViewSet):
     """Passwords for tokens, where the deployment allows it."""
 
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
+    authentication_classes: Sequence[type[BaseAuthentication]] = ()
+    permission_classes: Sequence[type[BasePermission]] = (AllowAny,)
 
     @operation(
         operation_id="auth_token",

@@ -5,6 +5,7 @@ operation with the decorator here, and every error it may answer with is one sha
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import cache
 from http import HTTPStatus
 from typing import Any, Final, TypeVar
 
@@ -18,7 +19,7 @@ from drf_spectacular.utils import (
     OpenApiParameter,
     OpenApiResponse,
     extend_schema,
-    inline_serializer,
+    extend_schema_serializer,
 )
 from rest_framework import serializers
 
@@ -28,8 +29,8 @@ from core.toolkit.api.serializers import InputSerializer, OutputSerializer, Prob
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-# What any operation for a signed-in caller may answer.
-_ERRORS_OF_ALL: Final = frozenset({401, 406, 429, 500, 503})
+# What any operation may answer; what is left (406, 500, 503 and the like) is its `default`.
+_ERRORS_OF_ALL: Final = frozenset({401, 429})
 _ERRORS_OF_BODIES: Final = frozenset({400, 413, 415, 422})
 
 IDEMPOTENCY_KEY: Final = OpenApiParameter(
@@ -110,7 +111,9 @@ class StrictInput(OpenApiSerializerExtension):  # type: ignore[no-untyped-call] 
 
     def map_serializer(self, auto_schema: AutoSchema, direction: Any) -> dict[str, Any]:
         """Return the shape, closed."""
-        shape: dict[str, Any] = super().map_serializer(auto_schema, direction)
+        # The inherited method maps `target_class`, the base without any field.
+        mapper: Any = auto_schema._map_serializer  # noqa: SLF001  # what theirs calls too
+        shape: dict[str, Any] = mapper(self.target, direction, bypass_extensions=True)
         return {**shape, "additionalProperties": False}
 
 
@@ -118,7 +121,7 @@ def operation(  # noqa: PLR0913  # one keyword per part of an OpenAPI operation
     *,
     operation_id: str,
     summary: str,
-    answer: type[OutputSerializer] | OutputSerializer | serializers.Serializer[Any] | None,
+    answer: type[OutputSerializer] | None,
     status: int = 200,
     answers: Mapping[int, str] | None = None,
     body: type[InputSerializer] | None = None,
@@ -146,9 +149,10 @@ def operation(  # noqa: PLR0913  # one keyword per part of an OpenAPI operation
         is_public: whether it answers without credentials.
     """
     shape = page_of(answer) if is_list and answer is not None else answer
-    responses: dict[Any, Any] = {status: shape}
-    for code, meaning in (answers or {}).items():
-        responses[code] = OpenApiResponse(response=shape, description=meaning)
+    responses: dict[Any, Any] = {
+        code: OpenApiResponse(response=shape, description=meaning)
+        for code, meaning in {status: HTTPStatus(status).phrase, **(answers or {})}.items()
+    }
     wanted = _ERRORS_OF_ALL | frozenset(errors)
     wanted |= _ERRORS_OF_BODIES if body is not None else frozenset()
     wanted |= frozenset({422}) if query is not None or is_list else frozenset()
@@ -156,6 +160,9 @@ def operation(  # noqa: PLR0913  # one keyword per part of an OpenAPI operation
         responses[(code, PROBLEM_MEDIA_TYPE)] = OpenApiResponse(
             response=ProblemSerializer, description=HTTPStatus(code).phrase
         )
+    responses["default", PROBLEM_MEDIA_TYPE] = OpenApiResponse(
+        response=ProblemSerializer, description="Any other error"
+    )
     parameters: list[Any] = [*headers, *(_PAGE_PARAMETERS if is_list else ())]
     if query is not None:
         parameters.append(query)
@@ -171,20 +178,20 @@ def operation(  # noqa: PLR0913  # one keyword per part of an OpenAPI operation
     )
 
 
-def page_of(item: Any) -> Any:
+@cache
+def page_of(item: type[OutputSerializer]) -> Any:
     """Return the shape of one page of items."""
-    kind = item if isinstance(item, type) else type(item)
-    name = kind.__name__.removesuffix("Serializer")
-    return inline_serializer(
-        name=f"{name}Page",
-        fields={
-            "items": kind(many=True),
-            "next": serializers.CharField(
-                allow_null=True,
-                help_text="Address of the next page, relative to this one; null on the last.",
-            ),
-        },
-    )
+    name = item.__name__.removesuffix("Serializer")
+    fields = {
+        "items": item(many=True),
+        "next": serializers.CharField(
+            allow_null=True,
+            help_text="Address of the next page, relative to this one; null on the last.",
+        ),
+    }
+    page = type(f"{name}PageSerializer", (OutputSerializer,), fields)
+    # Else a method named `list` would be taken for one that answers with an array.
+    return extend_schema_serializer(many=False)(page)
 
 
 def keep_canonical_addresses(endpoints: list[tuple[str, str, str, Any]]) -> list[Any]:

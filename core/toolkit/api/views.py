@@ -1,9 +1,11 @@
 """What every viewset of the API builds on. Read `ApiViewSet` first."""
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from django.http import HttpRequest, HttpResponse
-from rest_framework.permissions import IsAuthenticated
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -24,8 +26,11 @@ class ApiViewSet(ViewSet):
     Whether the caller *may* is asked by the service or selector the method calls.
     """
 
-    authentication_classes = (TokenAuthentication, SessionAuthentication)
-    permission_classes = (IsAuthenticated,)
+    authentication_classes: Sequence[type[BaseAuthentication]] = (
+        TokenAuthentication,
+        SessionAuthentication,
+    )
+    permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
     parser_classes = (StrictJsonParser,)
     renderer_classes = (JSONRenderer,)
     throttle_classes = (CallerThrottle,)

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 
 from core.toolkit.api.reference import render_errors, render_openapi
@@ -16,11 +15,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Take the folder to write to."""
-        parser.add_argument("--folder", type=Path, default=None)
+        parser.add_argument("--folder", type=Path, default=Path("docs/reference"))
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002  # fixed by the framework
         """Write both files."""
-        folder: Path = options["folder"] or settings.BASE_DIR / "docs" / "reference"
+        folder: Path = options["folder"]
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in (("errors.md", render_errors()), ("openapi.yaml", render_openapi())):
             (folder / name).write_text(text, encoding="utf-8")
