@@ -1,11 +1,14 @@
 """The driver against a real database, in the test's own thread."""
 
+from dataclasses import replace
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from audit import store as ledger
 from engine import loading
+from engine.domain.decider import Decider
 from engine.domain.errors import NondeterministicError
 from engine.domain.plan import Compensation, OnError, Plan, Retry, Step, Uses
 from engine.driver import DriveEnd, TakenOverError
@@ -195,18 +198,12 @@ def test_a_run_that_does_not_replay_is_halted_not_failed(world, hand, calls):
     run_id = world.start("job", by="mara").run_id
     hand.driver._claim(run_id)
     hand.die()
-    with connection.cursor() as cursor:  # as if the installed code had changed its mind
-        cursor.execute("ALTER TABLE engine_version DISABLE TRIGGER USER")
-        cursor.execute(
-            "UPDATE engine_version SET plan = jsonb_set(plan, '{steps,s0,verb,uses,arguments}',"
-            """ '{"function": "t.boom"}') WHERE id = %s""",
-            [version.pk],
-        )
-        cursor.execute("ALTER TABLE engine_version ENABLE ALWAYS TRIGGER engine_version_guard_row")
-        cursor.execute(
-            "ALTER TABLE engine_version ENABLE ALWAYS TRIGGER engine_version_guard_truncate"
-        )
-    loading.forget_all()
+    loading.forget_state(run_id=run_id)
+    rules = loading.get_rules(version_id=version.pk)
+    changed = plan(step("s0", function="t.boom"), step("s1", "s0"))
+    decider = Decider(plan=changed, evaluator=loading.EVALUATOR, verbs={})
+    # As if the installed code had changed its mind about the same version.
+    loading._rules.keep(version.pk, replace(rules, decider=decider))
 
     assert Hand().drive(run_id) is DriveEnd.HALTED
 

@@ -1,0 +1,45 @@
+"""What may go wrong with the ledger, for callers to act on."""
+
+from core.kernel.errors import ConflictError, InvalidError, MissingError, TooLargeError
+
+
+class EntryInvalidError(InvalidError):
+    """A draft cannot become an entry, or bytes are not an entry."""
+
+    code = "audit.entry_invalid"
+    title = "This is not a ledger entry."
+
+
+class StreamNameError(InvalidError):
+    """A name does not name a stream."""
+
+    code = "audit.stream_name_invalid"
+    title = "This is not the name of a ledger stream."
+
+
+class EntryTooLargeError(TooLargeError):
+    """An entry is over the bound of the format."""
+
+    code = "audit.entry_too_large"
+    title = "The ledger entry is too large."
+
+
+class PayloadTooLargeError(TooLargeError):
+    """A recorded value is over its bound."""
+
+    code = "audit.payload_too_large"
+    title = "The recorded value is too large."
+
+
+class LedgerCorruptError(ConflictError):
+    """Stored entries contradict each other; `details` name the first discrepancy."""
+
+    code = "audit.ledger_corrupt"
+    title = "The ledger does not verify."
+
+
+class EntryMissingError(MissingError):
+    """There is no such entry, or the caller may not see it."""
+
+    code = "audit.entry_missing"
+    title = "There is no such ledger entry."

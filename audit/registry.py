@@ -1,0 +1,60 @@
+"""What the ledger must know of the tables above it, filled in each app's `ready()`.
+
+Read `register_stream_head` first. Registering the same thing twice is harmless.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from audit.immutability import trigger_names
+
+# The words of streams whose guard row is a row of their own, above this package.
+_heads: dict[str, str] = {}
+_tables: dict[str, "AppendOnlyTable"] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppendOnlyTable:
+    """A table whose triggers verification looks for: each enabled ALWAYS.
+
+    `standard` ones are those of `MakeAppendOnly`, whose function is compared too.
+    """
+
+    name: str
+    triggers: tuple[str, ...]
+    standard: bool
+
+
+def register_stream_head(noun: str, query: str) -> None:
+    """Say which rows are the heads of the streams `<noun>:<uuid>`.
+
+    Nothing else may then append to them without moving that row: `audit.store.append` refuses.
+
+    Args:
+        noun: the word before the colon, such as `run`.
+        query: SQL without parameters that gives (id, seq, head) of every such row.
+    """
+    _heads[noun] = query
+
+
+def register_append_only(table: str, *, triggers: Iterable[str] = ()) -> None:
+    """Say that a table is append-only, so that verification looks for its triggers.
+
+    Args:
+        table: its name.
+        triggers: their names, if they are not those of `MakeAppendOnly`.
+    """
+    own = tuple(triggers)
+    _tables[table] = AppendOnlyTable(
+        name=table, triggers=own or trigger_names(table), standard=not own
+    )
+
+
+def stream_heads() -> dict[str, str]:
+    """Return the query of each registered noun."""
+    return dict(_heads)
+
+
+def append_only_tables() -> tuple[AppendOnlyTable, ...]:
+    """Return the registered tables by name."""
+    return tuple(_tables[name] for name in sorted(_tables))
