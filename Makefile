@@ -42,9 +42,11 @@ bench: ## Measure and write benchmarks/results/latest.json (ONLY=main)
 	@scripts/bootstrap dev
 	@exec $(PY) -m benchmarks.run $(if $(ONLY),--only $(ONLY))
 
-docs: ## Write the generated reference pages
+docs: ## Write the generated reference and build the site into var/site
 	@scripts/bootstrap dev
-	@exec $(PY) -m docs.generate
+	@DJANGO_SETTINGS_MODULE=core.settings.test $(PY) manage.py write_reference
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict
+	@echo "open var/site/index.html"
 
 hooks: ## Check every commit before it is made
 	@scripts/bootstrap dev

@@ -1,7 +1,10 @@
 """The documentation says what is there: links, paths, commands, variables, citations."""
 
 import ast
+import os
 import re
+import subprocess
+import sys
 import unicodedata
 import xml.etree.ElementTree as ET
 from functools import cache
@@ -128,6 +131,25 @@ def test_every_page_can_be_reached_from_the_menu():
     there = {path.removeprefix("docs/") for path in pages() if path.startswith("docs/")}
 
     assert set(_menu_pages(menu)) == there
+
+
+def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict"]
+
+    build = subprocess.run(
+        [*command, "--site-dir", str(tmp_path / "site")],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert build.returncode == 0, build.stdout + build.stderr
+    site = {path.name: path.read_text() for path in (tmp_path / "site").rglob("*.html")}
+    assert "index.html" in site
+    fetched = re.compile(r"""<(?:script|img|link|iframe)[^>]*(?:src|href)="(?:https?:)?//""")
+    assert [name for name, text in site.items() if fetched.search(text)] == []
 
 
 def test_the_variables_table_is_complete():
