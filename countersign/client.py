@@ -103,14 +103,23 @@ class Client:
 
     # --- who am I ----------------------------------------------------------------------------
 
-    def create_token(self, username: str, password: str) -> str:
+    def create_token(
+        self, username: str, password: str, *, name: str = "password", lifetime_seconds: int = 86400
+    ) -> JsonObject:
         """Return a new token for a password, where the deployment allows that (the demo does).
+
+        The secret, under `token`, is shown this once; `id` is for `revoke_token`.
 
         Raises:
             ApiError: 401 for a wrong password, 404 where it is not allowed, 429 after many tries.
         """
-        body = {"username": username, "password": password}
-        return str(self._send("POST", "auth/token/", json=body)["token"])
+        body: JsonObject = {"username": username, "password": password}
+        body |= {"name": name, "lifetime_seconds": lifetime_seconds}
+        return self._send("POST", "auth/token/", json=body)
+
+    def revoke_token(self, token_id: str) -> None:
+        """End a token, such as the one this client speaks with."""
+        self._send("DELETE", f"tokens/{_part(token_id)}/")
 
     def get_me(self) -> JsonObject:
         """Return the token's owner."""

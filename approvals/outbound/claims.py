@@ -15,7 +15,7 @@ from core.kernel import limits
 
 _CLAIM = """
     UPDATE approvals_outbox
-    SET attempts = attempts + 1, next_at = clock_timestamp() + %s
+    SET attempts = attempts + 1, next_at = clock_timestamp() + make_interval(secs => %s)
     WHERE id = (
         SELECT id FROM approvals_outbox
         WHERE status = 'pending' AND next_at <= clock_timestamp()
@@ -26,7 +26,8 @@ _SENT = """
     UPDATE approvals_outbox SET status = 'sent', sent_at = clock_timestamp(), last_error = ''
     WHERE id = %s AND attempts = %s AND status = 'pending'"""
 _LATER = """
-    UPDATE approvals_outbox SET next_at = clock_timestamp() + %s, last_error = %s
+    UPDATE approvals_outbox
+    SET next_at = clock_timestamp() + make_interval(secs => %s), last_error = %s
     WHERE id = %s AND attempts = %s AND status = 'pending'"""
 _DEAD = """
     UPDATE approvals_outbox SET status = 'dead', last_error = %s
@@ -34,7 +35,7 @@ _DEAD = """
 _IS_OVERDUE = """
     SELECT EXISTS (
         SELECT FROM approvals_outbox
-        WHERE status = 'pending' AND next_at <= clock_timestamp() - %s
+        WHERE status = 'pending' AND next_at <= clock_timestamp() - make_interval(secs => %s)
     )"""
 
 
@@ -49,7 +50,7 @@ class Claim:
 def claim_next() -> Claim | None:
     """Take the notice that has been due longest, or nothing. One statement."""
     with connection.cursor() as cursor:
-        cursor.execute(_CLAIM, (limits.DELIVERY_LEASE,))
+        cursor.execute(_CLAIM, (limits.DELIVERY_LEASE.total_seconds(),))
         row = cursor.fetchone()
     return None if row is None else Claim(notice_id=row[0], attempt=row[1])
 
@@ -61,7 +62,7 @@ def note_sent(claim: Claim) -> bool:
 
 def note_later(claim: Claim, *, delay: timedelta, reason: str) -> bool:
     """Note that a notice is to be tried again; `False` as for `note_sent`."""
-    return _execute(_LATER, (delay, _cut(reason), claim.notice_id, claim.attempt))
+    return _execute(_LATER, (delay.total_seconds(), _cut(reason), claim.notice_id, claim.attempt))
 
 
 def note_dead(claim: Claim, *, reason: str) -> bool:
@@ -72,14 +73,14 @@ def note_dead(claim: Claim, *, reason: str) -> bool:
 def is_overdue() -> bool:
     """Say whether a notice has been due for so long that its hint must be lost. One probe."""
     with connection.cursor() as cursor:
-        cursor.execute(_IS_OVERDUE, (timedelta(seconds=limits.DELIVERY_OLD_SECONDS),))
+        cursor.execute(_IS_OVERDUE, (limits.DELIVERY_OLD_SECONDS,))
         return bool(cursor.fetchone()[0])
 
 
-def _execute(statement: str, params: tuple[object, ...]) -> bool:
+def _execute(statement: str, params: tuple[str | int | float | UUID, ...]) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
-        return cursor.rowcount == 1
+        return bool(cursor.rowcount == 1)
 
 
 def _cut(reason: str) -> str:

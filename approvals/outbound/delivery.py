@@ -69,7 +69,7 @@ def deliver_due(*, limit: int = limits.DELIVERY_COUNT_MAX) -> Delivered:
 def retry_delay(*, attempt: int) -> timedelta:
     """Return how long to wait after a failed attempt, before jitter. `attempt` is from 1."""
     # 2**20 is far over the bound; the cap keeps the product within what a timedelta holds.
-    delay = limits.DELIVERY_DELAY_FIRST * 2 ** min(attempt - 1, 20)
+    delay = limits.DELIVERY_DELAY_FIRST * int(2 ** min(attempt - 1, 20))
     return min(delay, limits.DELIVERY_DELAY_MAX)
 
 

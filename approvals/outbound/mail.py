@@ -66,9 +66,10 @@ def compose(notice: Notice) -> EmailMessage:
         body=body.strip() + "\n",
         to=[formataddr((_line(notice.recipient.name), notice.recipient.email))],
         headers={
-            "Message-ID": f"<notice.{notice.pk}@{host}>",
+            # Short, because a folded message id confuses some servers.
+            "Message-ID": f"<n.{notice.pk.hex}@{host}>",
             # What is told of one request is one conversation.
-            "References": f"<request.{notice.request_id}@{host}>",
+            "References": f"<r.{notice.request_id.hex}@{host}>",
             "Date": format_datetime(notice.created_at),
             "Auto-Submitted": "auto-generated",
         },

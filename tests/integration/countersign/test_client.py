@@ -71,7 +71,13 @@ def test_a_decision_says_what_was_seen(client, script, site):
     script(answer({"outcome": "approved"}))
 
     client.decide(
-        "q1", "approve", digest="ab" * 32, comment="ok", form={"ticket": "CHG-1"}, confirmed=True
+        "q1",
+        "approve",
+        digest="ab" * 32,
+        comment="ok",
+        form={"ticket": "CHG-1"},
+        confirmed=True,
+        stage="peer",
     )
 
     seen = site.received[0]
@@ -83,6 +89,7 @@ def test_a_decision_says_what_was_seen(client, script, site):
         "comment": "ok",
         "confirmed": True,
         "form": {"ticket": "CHG-1"},
+        "stage": "peer",
     }
 
 
@@ -90,6 +97,7 @@ def test_every_call_has_its_address(client, script, site):
     script(answer({"id": "x", "token": "t", "items": [], "next": None}))
 
     client.create_token("mara", "secret")
+    client.revoke_token("t1")
     client.get_me()
     client.save_version("shop", "schema: flow/v1", message="first")
     client.publish_version("shop", "release", 2)
@@ -106,6 +114,7 @@ def test_every_call_has_its_address(client, script, site):
 
     assert [f"{seen.method} {seen.path.removeprefix('/api/v1/')}" for seen in site.received] == [
         "POST auth/token/",
+        "DELETE tokens/t1/",
         "GET me/",
         "POST workflows/shop/",
         "POST workflows/shop/release/versions/2/publish/",
@@ -120,6 +129,13 @@ def test_every_call_has_its_address(client, script, site):
         "GET ledger/entries/?stream=run%3Ar1",
         "GET runs/..%2Frequests/",
     ]
+
+
+def test_an_answer_without_content_is_nothing(client, script):
+    script(Answer(status=204))
+
+    assert client.cancel_run("r1", reason="no longer wanted") is None
+    assert client.revoke_token("t1") is None
 
 
 def test_a_refusal_is_an_error_with_its_code_and_problems(client, script):
@@ -273,5 +289,5 @@ def test_without_a_token_none_is_sent(site, script):
     script(answer({"token": "cs_new"}))
 
     with Client(f"{site.url}/", "", trust_env=False) as client:
-        assert client.create_token("mara", "secret") == "cs_new"
+        assert client.create_token("mara", "secret")["token"] == "cs_new"
     assert "authorization" not in site.received[0].headers

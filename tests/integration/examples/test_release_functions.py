@@ -44,8 +44,10 @@ def call(name, *, timeout_seconds=100.0, key="run:step:1", **arguments):
         idempotency_key=key,
         timeout_seconds=timeout_seconds,
     )
+    registered = find_function(name)
+    assert registered is not None
     with attempt_context(attempt):
-        return find_function(name).body(**arguments)
+        return registered.body(**arguments)
 
 
 def deploy(target, wheel, env="production"):

@@ -174,12 +174,12 @@ def test_other_addresses_lead_nowhere(target, path):
 
 
 def test_a_body_over_the_bound_or_without_length_is_refused(target):
-    address = urlsplit(str(target.base_url))
+    port = urlsplit(str(target.base_url)).port
     for headers, expected in (
         ({"Content-Length": str(ARTIFACT_BYTES_MAX + 1)}, 413),
         ({"Transfer-Encoding": "chunked"}, 411),
     ):
-        connection = http.client.HTTPConnection(address.hostname, address.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         connection.putrequest("PUT", f"/artifacts/{'0' * 64}/a-1.0.0-py3-none-any.whl")
         for name, value in headers.items():
             connection.putheader(name, value)
@@ -205,6 +205,7 @@ def test_as_a_process_it_listens_until_told_to_stop_and_remembers(tmp_path):
             stdout=subprocess.PIPE,
             text=True,
         )
+        assert process.stdout is not None
         line = process.stdout.readline()
         return process, line.split()[-1]
 

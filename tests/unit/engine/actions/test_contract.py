@@ -12,7 +12,7 @@ def test_a_result_is_what_the_ledger_will_give_back():
     kept = recordable(value)
 
     assert kept == {"a": [None, True, 1.5, "ü"], "b": [1, 2]}
-    assert type(kept["b"][1]) is int
+    assert "2.0" not in repr(kept)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_numbers_within_bounds_are_kept(value):
 
 
 def test_a_result_that_contains_itself_is_refused():
-    value: list = []
+    value: list[object] = []
     value.append(value)
 
     with pytest.raises(ActionError, match="nested too deeply"):

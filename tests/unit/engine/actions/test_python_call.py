@@ -126,4 +126,6 @@ def test_one_name_belongs_to_one_function():
         def subtract():
             """Take the name of another."""
 
-    assert find_function("test_python_call.add").body is add
+    registered = find_function("test_python_call.add")
+    assert registered is not None
+    assert registered.body is add
