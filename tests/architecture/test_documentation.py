@@ -134,7 +134,13 @@ def test_every_page_can_be_reached_from_the_menu():
 
 
 def test_the_site_builds_strictly_and_fetches_nothing_from_elsewhere(tmp_path):
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict"]
+    command = [
+        sys.executable,
+        "-m",
+        "mkdocs",
+        "build",
+        "--strict",
+    ]  # --quiet would hide what is strict
 
     build = subprocess.run(
         [*command, "--site-dir", str(tmp_path / "site")],
