@@ -143,6 +143,8 @@ class Driver:
                 state, head = loading.load_state(decider=rules.decider, run_id=run.id, seq=run.seq)
             except (NondeterministicError, UnexpectedEventError) as error:
                 return self._halt(run, rules, error)
+            if head.seq != run.seq:
+                continue  # somebody appended between the two reads
             session = Session(
                 run=run,
                 rules=rules,
