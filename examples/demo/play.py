@@ -15,8 +15,7 @@ def main() -> int:
     print("Looking for a running system, or starting one …")
     try:
         with find_or_start() as system:
-            started = " (started for this demo, data in var/demo)" if system.is_own else ""
-            print(f"Playing against {system.url}{started}")
+            print(f"Playing against {system.url}{_origin(system)}")
             teller = Teller()
             tell(teller, url=system.url)
             _verify(teller, system)
@@ -33,6 +32,10 @@ def main() -> int:
         print("\nInterrupted.", file=sys.stderr)
         return 130
     return 0
+
+
+def _origin(system: System) -> str:
+    return f" (started for this, data in {system.variables['VAR']})" if system.is_own else ""
 
 
 def _verify(teller: Teller, system: System) -> None:

@@ -60,8 +60,8 @@ def find_or_start() -> Iterator[System]:
     """Yield the running system, or start one and stop it afterwards.
 
     `COUNTERSIGN_URL` names one that must be there; else one is looked for on this machine's `PORT`
-    (8000), and if nothing of ours answers, one is started on free ports with its data in
-    `var/demo`.
+    (8000), and if nothing of ours answers, one is started on free ports with its data in a folder
+    `demo` of `VAR` (`var`).
 
     Raises:
         NoSystemError: when the named one does not answer, or one cannot be started.
@@ -79,7 +79,7 @@ def find_or_start() -> Iterator[System]:
 
 @contextmanager
 def _started() -> Iterator[System]:
-    folder = ROOT / "var" / "demo"
+    folder = (ROOT / os.environ.get("VAR", "var")).resolve() / "demo"
     folder.mkdir(parents=True, exist_ok=True)
     port, target_port = _find_free_ports()
     variables = {"VAR": str(folder), "PORT": str(port), "TARGET_PORT": str(target_port)}
