@@ -95,16 +95,16 @@ def copy_to_ledger(*, instance: LogEntry, created: bool, **_: Any) -> None:
         if instance.actor_id is None and origin.actor.kind is not ActorKind.SYSTEM:
             account = User.objects.filter(pk=origin.actor.id).values("pk")
             LogEntry.objects.filter(pk=instance.pk).update(actor_id=Subquery(account))
-        changes = instance.changes or {}
+        changes, key = instance.changes or {}, str(instance.object_pk)
         label = f"{instance.content_type.app_label}.{instance.content_type.model}"
         is_project = instance.content_type.model_class() is Project
         ledger.record(
-            stream=f"project:{instance.object_pk}" if is_project else "identity",
+            stream=f"project:{key}" if is_project else "identity",
             draft=Draft(
                 kind="setting.changed",
                 at=SYSTEM_CLOCK.now(),
                 origin=origin,
-                subject=instance.object_pk,
+                subject=key,
                 data={
                     "model": label,
                     "action": _ACTIONS[instance.action],

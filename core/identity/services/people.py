@@ -145,7 +145,9 @@ def change_user(
     for key, value in changed.items():
         setattr(user, key, value)
     _check_account(user).finish()
-    user.save(update_fields=[*changed] or None)
+    if not changed:
+        return user
+    user.save(update_fields=list(changed))
     record_act(
         principal=principal,
         kind="user.changed",
@@ -182,8 +184,8 @@ def deactivate_user(*, principal: Principal, user_id: UUID, reason: str = "") ->
     user = get_user(user_id)
     if not user.is_active:
         return
-    tokens = list(ApiToken.objects.filter(user=user).order_by("pk"))
-    for token in tokens:
+    tokens = {token.pk: token for token in ApiToken.objects.filter(user=user).order_by("pk")}
+    for token in tokens.values():
         token.delete()
     user.is_active = False
     user.session_generation += 1
@@ -194,7 +196,7 @@ def deactivate_user(*, principal: Principal, user_id: UUID, reason: str = "") ->
         kind="user.deactivated",
         subject=user.pk,
         matched=answer.matched,
-        data={"person": str(user.person_id), "tokens": [str(token.pk) for token in tokens]},
+        data={"person": str(user.person_id), "tokens": [str(token_id) for token_id in tokens]},
         payloads={"reason": reason},
     )
 

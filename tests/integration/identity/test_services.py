@@ -1,0 +1,570 @@
+"""What services of identity do, refuse and put on record."""
+
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import pytest
+from django.contrib.auth import authenticate, get_user
+from django.contrib.auth.models import Group
+from django.http import HttpRequest
+
+from core.identity.domain.errors import (
+    AccessForbiddenError,
+    AlreadyAssignedError,
+    IdentityInvalidError,
+    IdentityMissingError,
+    InactiveAccountError,
+    NameTakenError,
+)
+from core.identity.domain.permissions import Permission, ScopeKind
+from core.identity.models import (
+    ApiToken,
+    Person,
+    Project,
+    ProjectGroupShare,
+    ProjectUserShare,
+    RoleAssignment,
+    Scope,
+    User,
+)
+from core.identity.seed import GLOBAL_SCOPE_ID
+from core.identity.services import groups, people, projects, roles, shares
+from core.identity.services.scopes import create_scope
+from core.kernel.record import ActorKind
+
+pytestmark = pytest.mark.django_db
+NOBODY = UUID(int=5)
+
+
+@pytest.fixture
+def admin(org):
+    """An access administrator who also sets up projects, as a principal."""
+    user = org.user("admin")
+    org.assign("access_admin", GLOBAL_SCOPE_ID, user=user)
+    org.assign("project_admin", GLOBAL_SCOPE_ID, user=user)
+    return org.principal(user)
+
+
+@pytest.fixture
+def nobody(org):
+    """Somebody without any role, as a principal."""
+    return org.principal(org.user("nobody"))
+
+
+def problems_of(call):
+    with pytest.raises(IdentityInvalidError) as error:
+        call()
+    return [problem.path for problem in error.value.problems]
+
+
+def acts(recall, stream="identity"):
+    """Return what services recorded; the copies of the settings log are another test's."""
+    return [entry for entry in recall(stream) if entry.kind != "setting.changed"]
+
+
+# --- everything takes its permission ---------------------------------------------------------
+
+
+def test_nobody_without_a_role_changes_anything(org, nobody, recall):
+    bob, board = org.user("bob"), org.group("board")
+    assignment = org.assign("viewer", org.pay.scope_id, user=bob)
+    terms = {"project_id": org.pay.pk, "permission": Permission.VIEW_PROJECT, "user_id": bob.pk}
+    member = {"group_id": board.pk, "user_id": bob.pk}
+    before = len(acts(recall))
+
+    for call in (
+        lambda: people.create_user(principal=nobody, username="eve", name="Eve"),
+        lambda: people.create_machine(
+            principal=nobody, username="ci", name="CI", kind=ActorKind.SERVICE, owner_id=bob.pk
+        ),
+        lambda: people.change_user(principal=nobody, user_id=bob.pk, name="Rob"),
+        lambda: people.deactivate_user(principal=nobody, user_id=bob.pk),
+        lambda: people.activate_user(principal=nobody, user_id=bob.pk),
+        lambda: people.end_sessions(principal=nobody, user_id=bob.pk),
+        lambda: groups.create_group(principal=nobody, name="crew"),
+        lambda: groups.add_member(principal=nobody, **member),
+        lambda: groups.remove_member(principal=nobody, **member),
+        lambda: projects.create_project(principal=nobody, slug="new", title="New"),
+        lambda: projects.change_project(principal=nobody, project_id=org.pay.pk, title="X"),
+        lambda: roles.assign_role(
+            principal=nobody, role="viewer", scope_id=org.pay.scope_id, group_id=board.pk
+        ),
+        lambda: roles.revoke_assignment(principal=nobody, assignment_id=assignment.pk),
+        lambda: shares.share_project(principal=nobody, **terms),
+        lambda: shares.unshare_project(principal=nobody, **terms),
+    ):
+        refused_before = len(recall("access"))
+        with pytest.raises(AccessForbiddenError):
+            call()
+        assert len(recall("access")) == refused_before + 1
+
+    assert len(acts(recall)) == before
+    assert {entry.kind for entry in recall("access")} == {"access.refused"}
+    assert {entry.actor for entry in recall("access")} == {str(nobody.user_id)}
+
+
+# --- people and machines ---------------------------------------------------------------------
+
+
+def test_a_new_account_belongs_to_a_new_person_and_may_do_nothing(admin, recall):
+    user = people.create_user(
+        principal=admin,
+        username="ada",
+        name="Ada Lovelace",
+        email="ada@example.com",
+        password="between the looms",
+    )
+
+    assert user.person.name == "Ada Lovelace"
+    assert user.kind == ActorKind.PERSON
+    assert (user.is_staff, user.is_superuser, user.is_active) == (False, False, True)
+    assert authenticate(username="ada", password="between the looms") == user
+    assert authenticate(username="ADA", password="between the looms") == user
+    entry = acts(recall)[-1]
+    assert (entry.kind, entry.subject, entry.actor) == (
+        "user.created",
+        str(user.pk),
+        str(admin.user_id),
+    )
+    assert entry.policy == "access_admin everywhere"
+    assert entry.data == {"person": str(user.person_id), "kind": "person"}
+    assert entry.payloads["account"]["email"] == "ada@example.com"
+
+
+def test_an_account_without_a_password_cannot_sign_in_with_one(admin):
+    people.create_user(principal=admin, username="ada", name="Ada")
+
+    assert authenticate(username="ada", password="") is None
+    assert not User.objects.get(username="ada").has_usable_password()
+
+
+def test_a_second_account_of_a_human_leads_to_the_same_person(org, admin):
+    ada = org.user("ada")
+
+    second = people.create_user(
+        principal=admin, username="ada-admin", name="Ada", person_id=ada.person_id
+    )
+
+    assert second.person == ada.person
+    with pytest.raises(IdentityMissingError):
+        people.create_user(principal=admin, username="x", name="X", person_id=NOBODY)
+
+
+@pytest.mark.parametrize("kind", [ActorKind.SERVICE, ActorKind.AGENT])
+def test_a_machine_belongs_to_the_human_who_answers_for_it(org, admin, kind):
+    ada = org.user("ada")
+
+    machine = people.create_machine(
+        principal=admin, username="ci", name="CI", kind=kind, owner_id=ada.pk
+    )
+
+    assert machine.person == ada.person
+    assert machine.kind == kind
+    assert not machine.has_usable_password()
+    assert org.principal(machine).person_id == ada.person_id
+    assert org.principal(machine).kind is kind
+
+
+def test_a_machine_needs_a_human_owner_who_is_there(org, admin):
+    ada = org.user("ada")
+    ci = org.machine("ci", kind=ActorKind.SERVICE, owner=ada)
+
+    def make(**terms):
+        fields = {"username": "bot", "name": "Bot", "kind": ActorKind.AGENT, "owner_id": ada.pk}
+        return people.create_machine(principal=admin, **{**fields, **terms})
+
+    assert problems_of(lambda: make(kind=ActorKind.PERSON)) == ["/kind"]
+    assert problems_of(lambda: make(kind=ActorKind.SYSTEM)) == ["/kind"]
+    assert problems_of(lambda: make(owner_id=ci.pk)) == ["/owner"]
+    with pytest.raises(IdentityMissingError):
+        make(owner_id=NOBODY)
+    with pytest.raises(NameTakenError):
+        make(username="ci")
+    people.deactivate_user(principal=admin, user_id=ada.pk)
+    with pytest.raises(InactiveAccountError):
+        make()
+
+
+def test_every_problem_of_an_account_is_named_at_once(admin):
+    assert problems_of(
+        lambda: people.create_user(
+            principal=admin, username="No Spaces", name=" ", email="nowhere", password="short"
+        )
+    ) == ["/username", "/name", "/email", "/password"]
+    assert not User.objects.filter(name=" ").exists()
+
+
+@pytest.mark.parametrize("password", ["password", "12345678", "ada-lovelace", "abc"])
+def test_common_and_short_passwords_are_refused(admin, password):
+    assert "/password" in problems_of(
+        lambda: people.create_user(
+            principal=admin, username="ada-lovelace", name="Ada", password=password
+        )
+    )
+
+
+def test_a_taken_account_name_is_refused_and_leaves_no_person_behind(org, admin, recall):
+    org.user("ada")
+    persons, entries = Person.objects.count(), len(recall("identity"))
+
+    with pytest.raises(NameTakenError) as error:
+        people.create_user(principal=admin, username="ada", name="Another Ada")
+
+    assert error.value.details == {"username": "ada"}
+    assert Person.objects.count() == persons
+    assert len(recall("identity")) == entries
+
+
+def test_changing_an_account_changes_only_what_is_given(org, admin, recall):
+    ada = org.user("ada", email="ada@example.com")
+
+    people.change_user(principal=admin, user_id=ada.pk, name="Countess")
+
+    ada.refresh_from_db()
+    assert (ada.name, ada.email) == ("Countess", "ada@example.com")
+    assert acts(recall)[-1].data == {"fields": ["name"]}
+    assert problems_of(lambda: people.change_user(principal=admin, user_id=ada.pk, email="no")) == [
+        "/email"
+    ]
+    with pytest.raises(IdentityMissingError):
+        people.change_user(principal=admin, user_id=NOBODY, name="X")
+    entry_count = len(acts(recall))
+    people.change_user(principal=admin, user_id=ada.pk)
+    assert len(acts(recall)) == entry_count
+
+
+def test_deactivating_ends_sessions_and_tokens_for_good(org, admin, client, recall):
+    ada = org.user("ada")
+    client.force_login(ada)
+    token = org.token(ada)
+    request = HttpRequest()
+    request.session = client.session
+    assert get_user(request) == ada
+
+    people.deactivate_user(principal=admin, user_id=ada.pk, reason="left")
+
+    ada.refresh_from_db()
+    assert not ada.is_active
+    assert not get_user(request).is_authenticated
+    assert not ApiToken.objects.filter(user=ada).exists()
+    entry = acts(recall)[-1]
+    assert entry.kind == "user.deactivated"
+    assert entry.data == {"person": str(ada.person_id), "tokens": [str(token.row.pk)]}
+    assert entry.payloads == {"reason": "left"}
+    people.activate_user(principal=admin, user_id=ada.pk)
+    assert acts(recall)[-1].kind == "user.activated"
+    assert not ApiToken.objects.filter(user=ada).exists()
+    request.session = client.session
+    assert not get_user(request).is_authenticated
+
+
+def test_deactivating_and_activating_twice_is_once(org, admin, recall):
+    ada = org.user("ada")
+    people.activate_user(principal=admin, user_id=ada.pk)
+    assert acts(recall)[-1].kind == "user.created"
+    people.deactivate_user(principal=admin, user_id=ada.pk)
+    entries = recall("identity")
+
+    people.deactivate_user(principal=admin, user_id=ada.pk)
+
+    assert recall("identity") == entries
+    with pytest.raises(IdentityMissingError):
+        people.deactivate_user(principal=admin, user_id=NOBODY)
+    assert problems_of(
+        lambda: people.deactivate_user(principal=admin, user_id=ada.pk, reason="x" * 2001)
+    ) == ["/reason"]
+
+
+def test_ones_own_sessions_end_without_any_permission(org, nobody):
+    before = User.objects.get(pk=nobody.user_id).get_session_auth_hash()
+
+    people.end_sessions(principal=nobody, user_id=nobody.user_id)
+
+    assert User.objects.get(pk=nobody.user_id).get_session_auth_hash() != before
+
+
+def test_an_administrator_ends_the_sessions_of_others(org, admin, recall):
+    ada = org.user("ada")
+
+    people.end_sessions(principal=admin, user_id=ada.pk)
+
+    assert User.objects.get(pk=ada.pk).session_generation == 1
+    assert acts(recall)[-1].kind == "sessions.ended"
+
+
+# --- teams -----------------------------------------------------------------------------------
+
+
+def test_membership_changes_once_and_is_on_record(org, admin, recall):
+    ada = org.user("ada")
+    board = groups.create_group(principal=admin, name="board")
+
+    for _ in range(2):
+        groups.add_member(principal=admin, group_id=board.pk, user_id=ada.pk)
+    assert list(board.user_set.all()) == [ada]
+    for _ in range(2):
+        groups.remove_member(principal=admin, group_id=board.pk, user_id=ada.pk)
+
+    assert not board.user_set.exists()
+    assert [entry.kind for entry in acts(recall)][-3:] == [
+        "team.created",
+        "member.added",
+        "member.removed",
+    ]
+    assert acts(recall)[-1].data == {"team": board.pk, "person": str(ada.person_id)}
+
+
+def test_teams_refuse_bad_names_and_strangers(org, admin):
+    ada, board = org.user("ada"), org.group("board")
+    with pytest.raises(NameTakenError):
+        groups.create_group(principal=admin, name="board")
+    assert problems_of(lambda: groups.create_group(principal=admin, name="The Board")) == ["/name"]
+    for change in (groups.add_member, groups.remove_member):
+        with pytest.raises(IdentityMissingError):
+            change(principal=admin, group_id=0, user_id=ada.pk)
+        with pytest.raises(IdentityMissingError):
+            change(principal=admin, group_id=board.pk, user_id=NOBODY)
+    people.deactivate_user(principal=admin, user_id=ada.pk)
+    with pytest.raises(InactiveAccountError):
+        groups.add_member(principal=admin, group_id=board.pk, user_id=ada.pk)
+
+
+# --- projects and scopes ---------------------------------------------------------------------
+
+
+def test_a_project_comes_with_its_scope_and_its_stream(admin, recall):
+    project = projects.create_project(principal=admin, slug="new-one", title="New one")
+
+    assert (project.scope.kind, project.scope.parent_id) == ("project", GLOBAL_SCOPE_ID)
+    entry = acts(recall, f"project:{project.pk}")[-1]
+    assert (entry.kind, entry.seq) == ("project.created", recall(f"project:{project.pk}")[-1].seq)
+    assert entry.data == {"slug": "new-one", "scope": str(project.scope_id)}
+
+
+def test_projects_refuse_bad_and_taken_slugs_and_leave_no_scope_behind(org, admin):
+    before = Scope.objects.count()
+
+    with pytest.raises(NameTakenError):
+        projects.create_project(principal=admin, slug="pay", title="Pay")
+    assert problems_of(
+        lambda: projects.create_project(principal=admin, slug="Not this", title="a\nb")
+    ) == ["/slug", "/title"]
+
+    assert Scope.objects.count() == before
+
+
+def test_a_project_is_renamed_by_who_may_change_it(org, recall):
+    lead = org.user("lead")
+    org.assign("project_admin", org.pay.scope_id, user=lead)
+    principal = org.principal(lead)
+
+    projects.change_project(principal=principal, project_id=org.pay.pk, title="Payments")
+
+    assert Project.objects.get(pk=org.pay.pk).title == "Payments"
+    assert acts(recall, f"project:{org.pay.pk}")[-1].kind == "project.changed"
+    assert problems_of(
+        lambda: projects.change_project(principal=principal, project_id=org.pay.pk, title="")
+    ) == ["/title"]
+    with pytest.raises(AccessForbiddenError):
+        projects.change_project(principal=principal, project_id=org.ship.pk, title="X")
+    with pytest.raises(IdentityMissingError):
+        projects.change_project(principal=principal, project_id=NOBODY, title="X")
+
+
+def test_workflow_scopes_go_into_projects_and_nothing_else_goes_anywhere(org):
+    assert create_scope(kind=ScopeKind.WORKFLOW, parent_id=org.pay.scope_id).parent.project == (
+        org.pay
+    )
+    for kind, parent_id in (
+        (ScopeKind.WORKFLOW, GLOBAL_SCOPE_ID),
+        (ScopeKind.WORKFLOW, org.pay_flow.pk),
+        (ScopeKind.PROJECT, org.pay.scope_id),
+        (ScopeKind.GLOBAL, GLOBAL_SCOPE_ID),
+    ):
+        assert problems_of(
+            lambda kind=kind, parent_id=parent_id: create_scope(kind=kind, parent_id=parent_id)
+        ) == ["/parent"]
+    with pytest.raises(IdentityMissingError):
+        create_scope(kind=ScopeKind.WORKFLOW, parent_id=NOBODY)
+
+
+# --- roles -----------------------------------------------------------------------------------
+
+
+def test_assigning_and_revoking_are_on_record_in_the_projects_stream(org, admin, recall):
+    ada = org.user("ada")
+    until = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
+
+    assignment = roles.assign_role(
+        principal=admin,
+        role="approver",
+        scope_id=org.pay_flow.pk,
+        user_id=ada.pk,
+        expires_at=until,
+        reason="holiday cover",
+    )
+    roles.revoke_assignment(principal=admin, assignment_id=assignment.pk, reason="back")
+
+    given, taken = acts(recall, f"project:{org.pay.pk}")[-2:]
+    facts = {
+        "role": "approver",
+        "scope": str(org.pay_flow.pk),
+        "user": str(ada.pk),
+        "team": None,
+        "expires_at": until.isoformat(),
+    }
+    assert (given.kind, taken.kind) == ("role.assigned", "role.revoked")
+    assert given.data == taken.data == facts
+    assert given.subject == taken.subject
+    assert (given.payloads, taken.payloads) == ({"reason": "holiday cover"}, {"reason": "back"})
+    assert given.policy == "access_admin everywhere"
+
+
+def test_an_assignment_says_who_gave_it(org, admin):
+    ada = org.user("ada")
+    scope_id = org.pay.scope_id
+    given = roles.assign_role(principal=admin, role="viewer", scope_id=scope_id, user_id=ada.pk)
+    by_the_platform = org.assign("editor", scope_id, user=ada)
+
+    assert given.granted_by_id == admin.user_id
+    assert by_the_platform.granted_by_id is None
+
+
+def test_roles_everywhere_are_on_record_with_identity(org, admin, recall):
+    board = org.group("board")
+
+    roles.assign_role(principal=admin, role="auditor", scope_id=GLOBAL_SCOPE_ID, group_id=board.pk)
+
+    assert acts(recall)[-1].kind == "role.assigned"
+    assert acts(recall)[-1].data["team"] == board.pk
+
+
+def test_the_same_assignment_twice_is_refused_until_the_first_has_expired(org, admin):
+    ada = org.user("ada")
+
+    def assign(**terms):
+        return roles.assign_role(
+            principal=admin, role="viewer", scope_id=org.pay.scope_id, user_id=ada.pk, **terms
+        )
+
+    first = assign(expires_at=datetime.now(UTC) + timedelta(hours=1))
+    with pytest.raises(AlreadyAssignedError):
+        assign()
+    RoleAssignment.objects.filter(pk=first.pk).update(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+
+    second = assign()
+
+    assert RoleAssignment.objects.get(user=ada) == second
+    org.assign("viewer", org.ship.scope_id, user=ada)
+    org.assign("viewer", org.pay.scope_id, group=org.group("board", ada))
+
+
+def test_assignments_refuse_what_does_not_exist_and_bad_terms(org, admin):
+    ada, board = org.user("ada"), org.group("board")
+
+    def assign(**terms):
+        fields = {"role": "viewer", "scope_id": org.pay.scope_id, "user_id": ada.pk}
+        return roles.assign_role(principal=admin, **{**fields, **terms})
+
+    for terms in (
+        {"role": "king"},
+        {"scope_id": NOBODY},
+        {"user_id": NOBODY},
+        {"user_id": None, "group_id": 0},
+    ):
+        with pytest.raises(IdentityMissingError):
+            assign(**terms)
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    assert problems_of(lambda: assign(group_id=board.pk)) == ["/user"]
+    assert problems_of(lambda: assign(user_id=None)) == ["/user"]
+    assert problems_of(lambda: assign(expires_at=past, reason="x" * 2001)) == [
+        "/reason",
+        "/expires_at",
+    ]
+    people.deactivate_user(principal=admin, user_id=ada.pk)
+    with pytest.raises(InactiveAccountError):
+        assign()
+    assert not RoleAssignment.objects.filter(user=ada).exists()
+
+
+def test_breaking_glass_is_for_hours(org, admin):
+    ada, now = org.user("ada"), datetime.now(UTC)
+
+    def assign(expires_at):
+        return roles.assign_role(
+            principal=admin,
+            role="breakglass",
+            scope_id=org.pay.scope_id,
+            user_id=ada.pk,
+            expires_at=expires_at,
+        )
+
+    assert problems_of(lambda: assign(None)) == ["/expires_at"]
+    assert problems_of(lambda: assign(now + timedelta(hours=9))) == ["/expires_at"]
+    assign(now + timedelta(hours=7))
+
+
+def test_a_missing_assignment_cannot_be_revoked(org, admin):
+    assignment = org.assign("viewer", org.pay.scope_id, user=org.user("ada"))
+
+    with pytest.raises(IdentityMissingError):
+        roles.revoke_assignment(principal=admin, assignment_id=NOBODY)
+    assert problems_of(
+        lambda: roles.revoke_assignment(principal=admin, assignment_id=assignment.pk, reason="\x00")
+    ) == ["/reason"]
+    roles.revoke_assignment(principal=admin, assignment_id=assignment.pk)
+    with pytest.raises(IdentityMissingError):
+        roles.revoke_assignment(principal=admin, assignment_id=assignment.pk)
+
+
+# --- shares ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("to_team", [False, True])
+def test_a_share_is_given_and_taken_once_and_is_on_record(org, admin, recall, to_team):
+    ada = org.user("ada")
+    board = org.group("board", ada)
+    holder = {"group_id": board.pk} if to_team else {"user_id": ada.pk}
+    terms = {"project_id": org.pay.pk, "permission": Permission.VIEW_PROJECT, **holder}
+    stream = f"project:{org.pay.pk}"
+    before = len(acts(recall, stream))
+    model = ProjectGroupShare if to_team else ProjectUserShare
+
+    for _ in range(2):
+        shares.share_project(principal=admin, **terms)
+    assert model.objects.count() == 1
+    for _ in range(2):
+        shares.unshare_project(principal=admin, **terms)
+
+    assert not model.objects.exists()
+    entries = acts(recall, stream)[before:]
+    assert [entry.kind for entry in entries] == ["project.shared", "project.unshared"]
+    assert entries[0].data == {
+        "permission": "view_project",
+        "user": None if to_team else str(ada.pk),
+        "team": board.pk if to_team else None,
+    }
+
+
+def test_shares_refuse_strangers_and_what_is_no_projects_permission(org, admin):
+    ada, board = org.user("ada"), org.group("board")
+
+    def share(**terms):
+        fields = {
+            "project_id": org.pay.pk,
+            "permission": Permission.VIEW_PROJECT,
+            "user_id": ada.pk,
+        }
+        return shares.share_project(principal=admin, **{**fields, **terms})
+
+    assert problems_of(lambda: share(permission=Permission.DECIDE_REQUEST, group_id=board.pk)) == [
+        "/permission",
+        "/user",
+    ]
+    for terms in ({"project_id": NOBODY}, {"user_id": NOBODY}, {"user_id": None, "group_id": 0}):
+        with pytest.raises(IdentityMissingError):
+            share(**terms)
+    people.deactivate_user(principal=admin, user_id=ada.pk)
+    with pytest.raises(InactiveAccountError):
+        share()
+    assert Group.objects.count() == 1
