@@ -91,7 +91,7 @@ class Bench:
     def run_to_end(self, slug: str) -> UUID:
         """Start a run and wait until it is closed."""
         run_id = self.start(slug)
-        wait_until(lambda: status(run_id) == "CLOSED")
+        wait_until_closed(run_id)
         return run_id
 
     def start_to_first_step(self) -> list[float]:
@@ -100,7 +100,7 @@ class Bench:
         for _ in range(_SAMPLES):
             run_id = self.start("mark")
             accepted = time.time_ns()
-            wait_until(lambda run_id=run_id: status(run_id) == "CLOSED")
+            wait_until_closed(run_id)
             samples.append((marked_at(run_id) - accepted) / 1e6)
         return samples
 
@@ -114,7 +114,7 @@ class Bench:
         for run_id, request_id in waiting:
             self._decide(request_id)
             committed = time.time_ns()
-            wait_until(lambda run_id=run_id: status(run_id) == "CLOSED")
+            wait_until_closed(run_id)
             samples.append((marked_at(run_id) - committed) / 1e6)
         return samples
 
@@ -232,6 +232,11 @@ def marked_at(run_id: UUID) -> int:
             return int(result["at"])
     msg = f"run {run_id} has no mark"
     raise LookupError(msg)
+
+
+def wait_until_closed(run_id: UUID) -> None:
+    """Wait until a run is closed. Raises: TimeoutError."""
+    wait_until(lambda: status(run_id) == "CLOSED")
 
 
 def wait_until(condition: Callable[[], bool]) -> None:

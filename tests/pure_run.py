@@ -105,7 +105,7 @@ class PureRun:
             self.now = max(self.now, min(self.state.backoff.values()))
             begun = list(self.claim().begun)
 
-    def resolve(self, step: str, outcome: str, outputs: Json = None) -> "PureRun":
+    def resolve(self, step: str, outcome: str, outputs: dict[str, Json] | None = None) -> "PureRun":
         """End an approval from outside, then drive on."""
         self.now += timedelta(seconds=1)
         self.outside(

@@ -3,11 +3,12 @@
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from django.contrib.auth.models import Group
 from django.utils.timezone import now
 
 from core.identity.domain.permissions import ScopeKind
 from core.identity.domain.principal import Principal, make_system_principal
-from core.identity.models import Group, Project, User
+from core.identity.models import Project, User
 from core.identity.selectors.principals import get_principal, make_origin
 from core.identity.services.groups import add_member, create_group
 from core.identity.services.people import create_user
@@ -16,6 +17,7 @@ from core.identity.services.roles import assign_role
 from core.identity.services.scopes import create_scope
 from core.kernel import ids
 from core.kernel.record import Via
+from core.kernel.types import Json
 from engine import loading, store
 from engine.domain.plan import Plan, plan_to_json
 from engine.domain.state import RunState
@@ -98,7 +100,7 @@ class World:
             published_by=self.users[author],
         )
 
-    def start(self, slug: str, *, by: str, inputs: object = None, key: str = "") -> StartedRun:
+    def start(self, slug: str, *, by: str, inputs: Json = None, key: str = "") -> StartedRun:
         """Start a run of a workflow of the project."""
         return start_run(
             principal=self.principal(by),

@@ -52,14 +52,17 @@ def system(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def mara(system):
-    with Client(system.url) as anyone:
-        token = anyone.create_token("mara", PASSWORD)
-        publisher_token = anyone.create_token("pia", PASSWORD)
-    with Client(system.url, token) as client, Client(system.url, publisher_token) as publisher:
+    with sign_in(system, "mara") as client, sign_in(system, "pia") as publisher:
         for source in (SLOW, HANG):
             version = client.save_version("demo", source)
             publisher.publish_version("demo", version["workflow"], version["rev"])
         yield client
+
+
+def sign_in(system, username):
+    with Client(system.url, "") as anyone:
+        token = anyone.create_token(username, PASSWORD)["token"]
+    return Client(system.url, token)
 
 
 def witness(system, name):
@@ -128,6 +131,5 @@ def test_an_attempt_that_hangs_ends_by_its_timeout(system, mara):
 
 
 def test_the_ledger_verifies_after_all_of_it(system, mara):
-    token = Client(system.url).create_token("aud", PASSWORD)
-    with Client(system.url, token) as auditor:
+    with sign_in(system, "aud") as auditor:
         assert any(entry["kind"] == "attempt.lost" for entry in auditor.list_entries())
