@@ -159,6 +159,7 @@ def test_a_redirect_says_that_it_is_not_followed(failure, site):
         ({"headers": {"X-A": "ü"}}, "with/headers/X-A"),
         ({"json": 1, "text": "x"}, "either json or text"),
         ({"text": 1}, "with/text"),
+        ({"method": "POST", "json": float("nan")}, "with/json"),
         ({"expect": {"status": "200"}}, "with/expect/status"),
         ({"expect": {"status": []}}, "with/expect/status"),
         ({"expect": {"stats": 200}}, "with/expect"),
@@ -182,6 +183,18 @@ def test_an_address_that_is_not_allowed_is_permanent(failure, site):
     assert error.kind == "permanent"
     assert "HTTP_PRIVATE_ALLOWED" in error.message
     assert site.received == []
+
+
+def test_the_settings_list_what_is_allowed(attempt, site, settings):
+    call = ActionCall(arguments={"method": "GET", "url": site.url}, attempt=attempt)
+
+    settings.HTTP_PRIVATE_ALLOWED = [f"127.0.0.1:{site.port}"]
+    assert SPEC.execute(call)["status"] == 200
+    settings.HTTP_PRIVATE_ALLOWED = []
+    with pytest.raises(ActionError) as caught:
+        SPEC.execute(call)
+    assert caught.value.kind == "permanent"
+    assert len(site.received) == 1
 
 
 def test_nobody_listening_is_transient(failure, free_port):
