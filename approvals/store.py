@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Case, Value, When
 from psycopg.types.json import Jsonb
 
 from approvals.domain.exclusion import Excluded
@@ -141,10 +142,26 @@ def open_stage(*, stage: Stage, at: datetime) -> None:
     _insert_audience(stage)
 
 
-def end_stages(*, request: Request) -> None:
-    """End the stages of the current round that never opened. Transaction: needs one."""
-    waiting = Stage.objects.filter(request=request, round=request.round, status=StageStatus.WAITING)
-    waiting.update(status=StageStatus.ENDED)
+def end_stages(*, request: Request, open_status: StageStatus, at: datetime) -> None:
+    """Close the current round's stages: the open one as given, waiting ones as never opened.
+
+    Transaction: needs one.
+    """
+    left = Stage.objects.filter(
+        request=request,
+        round=request.round,
+        status__in=[StageStatus.OPEN, StageStatus.WAITING],
+    )
+    left.update(
+        status=Case(
+            When(status=StageStatus.OPEN, then=Value(open_status.value)),
+            default=Value(StageStatus.ENDED.value),
+        ),
+        closed_at=Case(When(status=StageStatus.OPEN, then=Value(at)), default=None),
+    )
+    Audience.objects.filter(stage__in=Stage.objects.filter(request=request), is_open=True).update(
+        is_open=False
+    )
 
 
 def close_round(*, request: Request, outcome: str, at: datetime) -> None:

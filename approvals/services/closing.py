@@ -83,12 +83,9 @@ def close(
             "closed_by_name": ending.by.name if ending.by else "",
         },
     )
-    keys: Sequence[str] = ()
-    if stage is not None:
-        store.close_stage(stage=stage, status=stage_status, at=ending.at)
-        keys = stage.approver_keys
-    store.end_stages(request=request)
+    store.end_stages(request=request, open_status=stage_status, at=ending.at)
     store.close_round(request=request, outcome=ending.outcome.value, at=ending.at)
+    keys = stage.approver_keys if stage else ()
     announce(request=request, event=Kind.REQUEST_CLOSED.value, keys=keys)
     return entries
 
