@@ -6,7 +6,7 @@ from collections import Counter
 
 from core.identity.domain.permissions import BUILTIN_ROLES, LEVELS, Permission
 from engine.domain.events import EventKind
-from tests.architecture.sources import PACKAGES, ROOT, SourceFile, product_files
+from tests.architecture.sources import PACKAGES, ROOT, SourceFile, constant_of, product_files
 
 _CODE = re.compile(r"[a-z]+(\.[a-z][a-z0-9_]*)+")
 _KIND = re.compile(r"[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*")
@@ -130,11 +130,27 @@ def _task_names(file: SourceFile) -> list[str]:
         if isinstance(node.func, ast.Name) and node.func.id == "shared_task":
             given = [item.value for item in node.keywords if item.arg == "name"]
             assert given, f"{file.path}:{node.lineno} is a task without a name"
-            assert isinstance(given[0], ast.Constant), f"{file.path}:{node.lineno}"
-            names.append(str(given[0].value))
+            names.append(_text_of(given[0]))
     bare = re.search(r"^@shared_task$", file.text, re.MULTILINE)
     assert bare is None, f"{file.path} has a task without a name"
     return names
+
+
+def _text_of(node: ast.expr) -> str:
+    """Return the text an expression stands for: a literal, or a constant of one of our modules."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    assert isinstance(node, ast.Name), ast.dump(node)
+    values = {
+        statement.value.value
+        for file in product_files()
+        for statement in file.tree.body
+        if constant_of(statement) == node.id
+        and isinstance(statement, ast.Assign)
+        and isinstance(statement.value, ast.Constant)
+    }
+    assert len(values) == 1, f"{node.id} stands for {values}"
+    return str(values.pop())
 
 
 def _doubled(items) -> list[str]:
