@@ -9,7 +9,6 @@ from typing import Any
 import structlog
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.conf import settings
 
 from core.identity.domain.principal import Principal
 from core.kernel import ids, limits
@@ -17,7 +16,8 @@ from core.kernel.clock import SYSTEM_CLOCK, Clock
 from core.kernel.errors import InvalidError, PlatformError
 from core.kernel.types import Json
 from core.toolkit.socket import protocol
-from core.toolkit.socket.identification import Claim, identify, is_origin_allowed, read_claim
+from core.toolkit.socket.gate import claim_of
+from core.toolkit.socket.identification import Claim, identify, identify_async
 from core.toolkit.socket.protocol import CloseCode, FrameError, Subscribe, Topic
 from core.toolkit.socket.topics import find_groups
 
@@ -46,11 +46,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # the library
     recheck_seconds: float = limits.SOCKET_RECHECK_SECONDS
 
     async def connect(self) -> None:
-        """Open the socket for somebody who is signed in.
-
-        It is opened before it is refused: browsers hide the reason of a socket that never opened.
-        A page of a foreign origin is refused outright.
-        """
+        """Open the socket for whom the gate let through."""
         self._lock = asyncio.Lock()  # signals and the recheck do not change the topics at once
         self._topics: dict[Topic, frozenset[str]] = {}
         self._seen: OrderedDict[tuple[str, Topic], None] = OrderedDict()
@@ -59,17 +55,14 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # the library
         self._recheck: asyncio.Task[None] | None = None
         self._account_group = ""
         self._is_closed = False
-        self._claim = read_claim(self.scope)
-        if not is_origin_allowed(self._claim, allowed=settings.TRUSTED_ORIGINS):
-            await self.close()  # before it opened: an HTTP 403
-            return
+        self._claim = claim_of(self.scope)
         await self.accept()
-        principal = await _identify(self._claim)
+        principal = await identify_async(self._claim)
         if principal is not None:
             self._account_group = f"user.{principal.user_id.hex}"
             await self.channel_layer.group_add(self._account_group, self.channel_name)
             # Again, because a revocation just before we joined told us nothing.
-            principal = await _identify(self._claim)
+            principal = await identify_async(self._claim)
         if principal is None:
             await self._end(CloseCode.NOT_SIGNED_IN)
             return
@@ -81,8 +74,8 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # the library
             self._recheck.cancel()
         if self._account_group:
             await self.channel_layer.group_discard(self._account_group, self.channel_name)
-        await self._leave(set().union(*self._topics.values()))
-        self._topics.clear()
+        for topic in list(self._topics):
+            await self._forget(topic)
 
     async def receive(
         self,
@@ -132,7 +125,7 @@ class LiveConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # the library
 
     async def _prove_again(self) -> None:
         """Ask anew who this is and for every topic; close if it is nobody."""
-        if await _identify(self._claim) is None:
+        if await identify_async(self._claim) is None:
             await self._end(CloseCode.NOT_SIGNED_IN)
             return
         for topic in list(self._topics):
@@ -225,6 +218,4 @@ def _look_up_now(
         return principal, error
 
 
-# Not on the one thread that all synchronous code shares by default: sockets would wait in a row.
-_identify = database_sync_to_async(identify, thread_sensitive=False)
 _look_up = database_sync_to_async(_look_up_now, thread_sensitive=False)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from channels.db import database_sync_to_async
 from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.core.exceptions import ValidationError
@@ -74,6 +75,10 @@ def identify(claim: Claim) -> Principal | None:
         return None
     origin = make_origin(user=session_user, via=Via.PORTAL, auth="session")
     return get_principal(user=session_user, origin=origin)
+
+
+# Not on the one thread that all synchronous code shares by default: sockets would wait in a row.
+identify_async = database_sync_to_async(identify, thread_sensitive=False)
 
 
 def _find_session_user(session_key: str) -> User | None:

@@ -3,15 +3,11 @@
 from typing import Any
 
 from channels.routing import URLRouter
-from channels.security.websocket import WebsocketDenier
 from django.urls import path, re_path
 
 from core.toolkit.socket.consumer import LiveConsumer
+from core.toolkit.socket.gate import SocketGate, deny
 
-SOCKET_ROUTER: Any = URLRouter(
-    [
-        path("ws/", LiveConsumer.as_asgi()),
-        path("ws", LiveConsumer.as_asgi()),
-        re_path(r"", WebsocketDenier.as_asgi()),
-    ]
-)
+_live = SocketGate(LiveConsumer.as_asgi())
+
+SOCKET_ROUTER: Any = URLRouter([path("ws/", _live), path("ws", _live), re_path(r"", deny)])
