@@ -1,13 +1,14 @@
 """The web process's entry: HTTP to Django, websockets at `/ws/` to Channels."""
 
 import os
+from typing import Any
 
 from django.core.asgi import get_asgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "core.settings.local")
 os.environ.setdefault("PROCESS_ROLE", "web")
 
-_http = get_asgi_application()
+_http: Any = get_asgi_application()  # Django's own ASGI types and asgiref's do not agree
 
 from channels.routing import ProtocolTypeRouter
 

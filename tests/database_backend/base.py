@@ -44,14 +44,15 @@ class DatabaseOperations(PostgreSqlOperations):
             *(f"ALTER TABLE {table} {enable} TRIGGER {name}" for table, name, enable in triggers),
         ]
 
-    def execute_sql_flush(self, sql_list: list[str]) -> None:
+    def execute_sql_flush(self, sql_list: Iterable[str]) -> None:
         """Run the statements, then write the rows every installation starts with.
 
         Migrations wrote them once; without them the next test would find a platform that has no
         global scope and no roles.
         """
-        super().execute_sql_flush(sql_list)
-        if sql_list:
+        statements = list(sql_list)
+        super().execute_sql_flush(statements)
+        if statements:
             seed(apps)
 
     def _list_filled(self, tables: list[str]) -> list[str]:

@@ -8,6 +8,8 @@ from django.urls import path, re_path
 from core.toolkit.socket.consumer import LiveConsumer
 from core.toolkit.socket.gate import SocketGate, deny
 
-_live = SocketGate(LiveConsumer.as_asgi())
+# Django's types know of views only; Channels routes ASGI applications by the same functions.
+_live: Any = SocketGate(LiveConsumer.as_asgi())
+_deny: Any = deny
 
-SOCKET_ROUTER: Any = URLRouter([path("ws/", _live), path("ws", _live), re_path(r"", deny)])
+SOCKET_ROUTER: Any = URLRouter([path("ws/", _live), path("ws", _live), re_path(r"", _deny)])

@@ -36,7 +36,7 @@ def start():
 
 def _ask_database(servers):
     with psycopg.connect(servers.database_url) as connection:
-        return connection.execute("SELECT pg_backend_pid()").fetchone()[0]
+        return connection.info.backend_pid
 
 
 def _ask_redis(servers):
@@ -128,6 +128,7 @@ def killed(tmp_path):
         stdout=subprocess.PIPE,
         text=True,
     ) as child:
+        assert child.stdout
         sockets = Path(urlsplit(child.stdout.readline().strip()).path).parent
         server = int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
         child.kill()
@@ -169,6 +170,7 @@ def test_an_announcement_is_private_and_can_be_read_back(start, tmp_path):
     announce(path=path, servers=servers)
 
     found = find_running_servers(var=tmp_path)
+    assert found
     assert (found.database_url, found.redis_url) == (servers.database_url, servers.redis_url)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(path.read_text())["pid"] == os.getpid()

@@ -148,6 +148,7 @@ def test_children_end_when_the_supervisor_is_killed():
     with subprocess.Popen(
         [sys.executable, "-c", _SUPERVISOR], cwd=BASE_DIR, stdout=subprocess.PIPE, text=True
     ) as supervisor:
+        assert supervisor.stdout
         child = int(supervisor.stdout.readline().split("|")[1])
         assert process.is_alive(child)
         supervisor.send_signal(signal.SIGKILL)
