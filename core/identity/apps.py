@@ -12,6 +12,7 @@ class IdentityConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the hard denials of access changes, and what the log of settings watches."""
-        from core.identity import denials
+        from core.identity import denials, settings_log
 
         denials.register()
+        settings_log.register()

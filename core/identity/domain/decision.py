@@ -125,9 +125,9 @@ def deny_token(
 
 
 def deny_kind(*, principal: Principal, permission: Permission) -> Decision | None:
-    """Return the refusal of an agent that would decide, part of check 3, or `None`."""
-    if principal.kind is ActorKind.AGENT and permission in PERSON_ONLY:
-        return _deny(Step.DENIAL, "Agents may ask and wait; they never decide.")
+    """Return the refusal of a machine that would decide, part of check 3, or `None`."""
+    if principal.kind is not ActorKind.PERSON and permission in PERSON_ONLY:
+        return _deny(Step.DENIAL, "Only people decide; agents and services may ask and wait.")
     return None
 
 

@@ -87,7 +87,7 @@ LEVELS: Final[Mapping[Permission, Level]] = MappingProxyType(
     }
 )
 
-# An agent may ask and wait; deciding is for people, whatever its roles say.
+# Agents and services may ask and wait; deciding is for people, whatever a machine's roles say.
 PERSON_ONLY: Final = frozenset(
     {Permission.DECIDE_REQUEST, Permission.DELEGATE_REQUEST, Permission.OVERRIDE_REQUEST}
 )

@@ -156,7 +156,7 @@ def find_holders(
 
     Returns:
         At most `limits.APPROVER_COUNT_MAX` accounts; pass `among` where a complete answer counts.
-        Agents are left out of what only people may do. Tokens and the rules of `register_denial`
+        Machines are left out of what only people may do. Tokens and the rules of `register_denial`
         play no part.
     """
     chain = facts.find_chain(scope_id=scope_id)
@@ -174,7 +174,7 @@ def find_holders(
         condition |= _shared_with(permission=permission, project_id=chain.project_id)
     users = User.objects.filter(condition, is_active=True)
     if permission in PERSON_ONLY:
-        users = users.exclude(kind=ActorKind.AGENT)
+        users = users.filter(kind=ActorKind.PERSON)
     if among is not None:
         users = users.filter(pk__in=list(among))
     rows = users.order_by("username").values_list(

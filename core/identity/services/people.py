@@ -84,7 +84,7 @@ def create_machine(
         principal: who makes it.
         username: its name, in lower case; never changes.
         name: what people call it.
-        kind: `SERVICE`, or `AGENT`, which may ask and wait but never decides.
+        kind: `SERVICE` or `AGENT`; either may ask and wait, and never decides.
         owner_id: the account of the human who answers for it. Separation of duties treats what
             it does as done by that human.
 

@@ -172,14 +172,20 @@ def test_holders_are_active_accounts_by_name_each_once(org, django_assert_num_qu
     assert names_of_holders(DECIDE, UUID(int=5)) == []
 
 
-def test_agents_hold_nothing_that_only_people_may_do(org):
+def test_machines_hold_nothing_that_only_people_may_do(org):
     ada = org.user("ada")
     for kind in (ActorKind.AGENT, ActorKind.SERVICE):
         machine = org.machine(kind.value, kind=kind, owner=ada)
         org.assign("approver", org.pay.scope_id, user=machine)
 
-    assert names_of_holders(DECIDE, org.pay.scope_id) == ["service"]
-    assert names_of_holders(Permission.VIEW_REQUEST, org.pay.scope_id) == ["agent", "service"]
+    org.assign("approver", org.pay.scope_id, user=ada)
+
+    assert names_of_holders(DECIDE, org.pay.scope_id) == ["ada"]
+    assert names_of_holders(Permission.VIEW_REQUEST, org.pay.scope_id) == [
+        "ada",
+        "agent",
+        "service",
+    ]
 
 
 def test_shares_make_holders_too(org):

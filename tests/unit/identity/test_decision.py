@@ -114,12 +114,12 @@ def test_a_token_for_one_project_does_not_reach_the_whole_platform():
 
 
 @pytest.mark.parametrize("permission", list(Permission))
-@pytest.mark.parametrize("kind", [ActorKind.PERSON, ActorKind.SERVICE, ActorKind.AGENT])
-def test_agents_alone_never_decide_delegate_or_override(permission, kind):
+@pytest.mark.parametrize("kind", list(ActorKind))
+def test_only_people_decide_delegate_or_override(permission, kind):
     answer = decision.deny_kind(principal=replace(ADA, kind=kind), permission=permission)
 
     deciding = permission in {"decide_request", "delegate_request", "override_request"}
-    assert (answer is not None) is (kind is ActorKind.AGENT and deciding)
+    assert (answer is not None) is (kind is not ActorKind.PERSON and deciding)
 
 
 def test_a_hard_denial_gives_its_reason():
