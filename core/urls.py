@@ -1,7 +1,7 @@
 """Every path of the platform."""
 
 from django.contrib import admin
-from django.urls import URLPattern, URLResolver, path
+from django.urls import URLPattern, URLResolver, include, path
 
 from core.toolkit import health
 
@@ -9,4 +9,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.live),
     path("readyz", health.ready),
     path("admin/", admin.site.urls),
+    path("api/", include("core.toolkit.api.urls")),
 ]

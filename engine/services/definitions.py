@@ -163,7 +163,7 @@ def _save(
             "workflow": str(workflow.id),
             "source_digest": compilation.source_digest.hex(),
         },
-        payloads={"source": source, "message": message},
+        payloads={"definition": source, "message": message},
     )
     _append(workflow, draft)
     return _view(version.pk)
