@@ -23,7 +23,7 @@ from core.settings.env import (
 )
 from core.supervisor.children import Family, describe_status, spawn
 from core.supervisor.output import Printer
-from core.supervisor.plan import Child, list_children, list_preparations
+from core.supervisor.plan import Child, Preparation, list_children, list_preparations
 from core.toolkit.embedded.process import EmbeddedServerError
 from core.toolkit.embedded.servers import EmbeddedServers, announce, start_servers
 
@@ -62,6 +62,7 @@ class _Supervisor:
         self._servers: EmbeddedServers | None = None
         self._family = Family(printer=printer, variables=self._variables)
         self._state = launch.var / STATE_FILE_NAME
+        self._news: list[str] = []
 
     def run(self) -> int:
         for number in _STOP_SIGNALS:
@@ -83,25 +84,33 @@ class _Supervisor:
         )
         _make_secret_key(launch.var / SECRET_FILE_NAME)
         announce(path=self._state, servers=self._servers)
-        for name, command in list_preparations():
-            self._prepare(name, command)
+        self._printer.say("preparing the database")
+        for preparation in list_preparations():
+            self._prepare(preparation)
         for child in list_children(launch):
             self._family.start(child)
 
-    def _prepare(self, name: str, command: tuple[str, ...]) -> None:
-        child = Child(name=name, role=ProcessRole.COMMAND, command=command, stop_stage=0)
-        process = spawn(command, variables=self._variables(child))
+    def _prepare(self, preparation: Preparation) -> None:
+        name = preparation.name
+        child = Child(
+            name=name, role=ProcessRole.COMMAND, command=preparation.command, stop_stage=0
+        )
+        process = spawn(child.command, variables=self._variables(child))
         assert process.stdout is not None
-        follower = self._printer.follow(process.stdout, name=name)
+        lines: list[str] = []
+        collector = self._printer.collect(process.stdout, lines)
         try:
             status = process.wait()
         except _StopRequestedError:
             process.terminate()
             process.wait()
             raise
-        follower.join()
+        collector.join()
         if status != 0:
+            self._printer.say("\n".join(lines), name=name)
             raise _RefusedError(f"{name} failed ({describe_status(status)}); see the lines above.")
+        if preparation.is_shown_when_ready:
+            self._news.extend(lines)
 
     def _watch(self) -> NoReturn:
         started = time.monotonic()
@@ -147,8 +156,8 @@ class _Supervisor:
         )
 
     def _welcome(self) -> str:
-        port = self._launch.port
-        return f"ready: http://{_HOST}:{port}/   (Ctrl-C stops everything)"
+        address = f"ready: http://{_HOST}:{self._launch.port}/  (Ctrl-C stops everything)"
+        return "\n".join((address, *self._news))
 
 
 def _request_stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001  # fixed by signal

@@ -38,6 +38,17 @@ class Printer:
         thread.start()
         return thread
 
+    def collect(self, stream: IO[bytes], lines: list[str]) -> threading.Thread:
+        """Keep a stream's lines instead of printing them, until the stream ends."""
+
+        def read() -> None:
+            with stream:
+                lines.extend(line.decode(errors="replace").rstrip() for line in stream)
+
+        thread = threading.Thread(target=read, name="collect", daemon=True)
+        thread.start()
+        return thread
+
     def _prefix(self, name: str) -> str:
         if name not in self._names:
             self._names.append(name)

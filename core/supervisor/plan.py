@@ -91,10 +91,27 @@ def list_children(launch: Launch) -> tuple[Child, ...]:
     )
 
 
-def list_preparations() -> tuple[tuple[str, tuple[str, ...]], ...]:
-    """Return the commands to run once before, in order, each with its name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """A command to run to its end before anything else starts.
+
+    What it says is shown when it fails, and otherwise when everything is `ready`, if it is worth
+    showing then.
+    """
+
+    name: str
+    command: tuple[str, ...]
+    is_shown_when_ready: bool
+
+
+def list_preparations() -> tuple[Preparation, ...]:
+    """Return the preparations, in order; each does nothing when it was done before."""
     manage = (sys.executable, "manage.py")
     return (
-        ("migrate", (*manage, "migrate", "--no-input", "--verbosity", "1")),
-        ("demo", (*manage, "load_demo")),
+        Preparation(
+            name="migrate",
+            command=(*manage, "migrate", "--no-input"),
+            is_shown_when_ready=False,
+        ),
+        Preparation(name="demo", command=(*manage, "load_demo"), is_shown_when_ready=True),
     )
