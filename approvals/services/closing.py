@@ -1,7 +1,7 @@
 """How a request ends, whatever ends it. Read `close` first."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,7 +20,7 @@ from engine.services.waits import LockedRun, resolve_wait
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How a request ends. `by` is who ended it, `None` for the system; `reason` may be empty."""
+    """How a request ends. `by` is who ended it, `None` for the system; `reason` is a code."""
 
     outcome: WaitOutcome
     closure: Closure
@@ -67,7 +67,12 @@ def close(
         at=ending.at,
         origin=ending.origin,
         data={"outcome": ending.outcome.value, "closure": ending.closure.value},
-        payloads={"reason": ending.reason} if ending.reason else {},
+    )
+    closing = replace(
+        closing,
+        reason=ending.reason,
+        state_from=RequestStatus.OPEN.value,
+        state_to=RequestStatus.CLOSED.value,
     )
     entries = store.append(
         request=request,

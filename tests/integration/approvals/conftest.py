@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 from django.apps import apps
 
-from approvals.models import Request
+from approvals.domain import errors
+from approvals.models import Request, RequestStatus, Vote
 from approvals.services.decide import decide
 from approvals.verbs import ApprovalVerb
+from audit import store as ledger
 from core.identity.seed import seed
 from core.identity.services.groups import add_member, remove_member
 from core.identity.services.people import create_machine, create_user
@@ -152,3 +154,25 @@ def stage(key, *, groups=None, users=None, permission=None, count=1, reject=1, w
         "quorum": {"count": count, "reject": reject},
     }
     return {**written, "when": when} if when else written
+
+
+def kinds(request):
+    """Return the kinds of a request's entries, each link checked."""
+    return [entry.kind for entry in ledger.read_verified(stream=request.pk, limit=100)]
+
+
+def entries(request, kind):
+    """Return a request's entries of one kind."""
+    found = ledger.read_verified(stream=request.pk, limit=100)
+    return [entry for entry in found if entry.kind == kind]
+
+
+def refused(office, request, who):
+    """Let somebody try to approve and be refused; return why. Nothing changes but the record."""
+    with pytest.raises(errors.MayNotDecideError) as caught:
+        office.decide(request, who)
+    assert Request.objects.get(pk=request.pk).status == RequestStatus.OPEN
+    assert not Vote.objects.filter(request=request).exists()
+    entry = entries(request, "decision.refused")[-1]
+    assert entry.data["person"] == str(office.principal(who).person_id)
+    return caught.value.details["reason"]

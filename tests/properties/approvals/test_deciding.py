@@ -162,7 +162,8 @@ def test_a_whole_request_is_approved_only_by_every_asked_stage(sent, rule):
     """Plays decisions one after the other, as the shell does, and counts anew at the end."""
     shown = Shown(request_id=UUID(int=9), round_number=1, subject={}, version_digest=b"", rule=rule)
     first = rule.next_stage(after=None)
-    stage, votes, outcome = first.key if first else None, (), None
+    stage, outcome = first.key if first else None, None
+    votes: tuple[CastVote, ...] = ()
     for number, (person, choice, names_stage) in enumerate(sent):
         state = RequestState(number=1, shown=shown, open_stage=stage, votes=votes)
         command = Command(

@@ -1,6 +1,7 @@
 """What an author may write in an approval block."""
 
 import copy
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ EVALUATOR = TableEvaluator(
     answers={"inputs.amount > 5": True, "user.username == 'bob'": False, "200": 200},
     broken=["1 / 0"],
 )
-MINIMAL = {
+MINIMAL: dict[str, Any] = {
     "stages": [{"id": "peer", "approvers": {"groups": ["engineers"]}}],
     "expires": {"after": "PT72H"},
 }

@@ -30,7 +30,7 @@ ROLES = Roles(
 )
 EVALUATOR = TableEvaluator(
     answers={
-        "is bob": lambda names: names["user"]["username"] == "bob",
+        "is bob": lambda names: "bob" in str(names["user"]),
         "never": False,
         "not a boolean": "yes",
     },

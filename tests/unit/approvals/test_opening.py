@@ -1,5 +1,7 @@
 """What a request opens with."""
 
+from typing import Any
+
 import pytest
 
 from approvals.verbs import ApprovalVerb
@@ -8,13 +10,13 @@ from engine.domain.expressions import ExpressionError
 from engine.domain.verbs import CheckScope
 from tests.fakes.evaluator import TableEvaluator
 
-VARIABLES = {
+VARIABLES: dict[str, Any] = {
     "inputs": {"env": "production", "amount": 250, "ref": "v1", "count": 3},
     "vars": {},
     "run": {"id": "r"},
     "steps": {"scan": {"outputs": {"critical": 0}}, "build": {"outputs": {"size": 9}}},
 }
-NUL = {**VARIABLES, "inputs": {**VARIABLES["inputs"], "nul": "a\x00b"}}
+NUL: dict[str, Any] = {**VARIABLES, "inputs": {**VARIABLES["inputs"], "nul": "a\x00b"}}
 EVALUATOR = TableEvaluator(
     answers={
         "big": "x" * limits.SUBJECT_BYTES_MAX,
@@ -28,7 +30,7 @@ EVALUATOR = TableEvaluator(
 
 
 def prepare(block, *, variables=VARIABLES):
-    stages = [{"id": "peer", "approvers": {"groups": ["engineers"]}}]
+    stages: Any = [{"id": "peer", "approvers": {"groups": ["engineers"]}}]
     verb = ApprovalVerb()
     checked = verb.check(
         {"stages": stages, "expires": {"after": "PT1H"}, "subject": {"ref": "inputs.ref"}, **block},

@@ -17,6 +17,7 @@ from approvals.domain.rule import (
     rule_to_json,
 )
 from approvals.domain.words import describe_note, describe_rule
+from core.kernel.types import Json
 from engine.domain.verbs import WaitOutcome
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -95,11 +96,21 @@ def test_a_rule_without_exclusions_says_so():
 
 
 def test_a_failed_condition_reads_as_a_sentence():
-    note = {"path": "/stages/0/when", "expression": "1 / 0", "reason": "division by zero"}
+    note: dict[str, Json] = {
+        "path": "/stages/0/when",
+        "expression": "1 / 0",
+        "reason": "division by zero",
+    }
 
     assert describe_note(note) == (
         "The condition '1 / 0' could not be evaluated (division by zero), so its stage stands."
     )
+
+
+def test_a_name_nobody_has_reads_as_a_sentence():
+    note: dict[str, Json] = {"stage": "peer", "name": "ghosts", "reason": "there is no such group"}
+
+    assert describe_note(note) == "The stage 'peer' names 'ghosts': there is no such group."
 
 
 def test_a_deadline_is_so_long_after_the_opening():
