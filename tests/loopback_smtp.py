@@ -48,7 +48,8 @@ class _Handler(socketserver.StreamRequestHandler):
         lines = []
         while (line := self.rfile.readline()) not in {b".\r\n", b""}:
             lines.append(line.removeprefix(b".") if line.startswith(b"..") else line)
-        message = message_from_bytes(b"".join(lines), policy=policy.default)
+        text = b"".join(lines).replace(b"\r\n", b"\n")  # as a mail program shows it
+        message = message_from_bytes(text, policy=policy.default)
         assert isinstance(message, EmailMessage)
         self.mailbox.messages.append(message)
 

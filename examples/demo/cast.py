@@ -38,8 +38,11 @@ CAST = (
     Member(
         username="mara",
         name="Mara Winter",
-        does="writes the workflow and asks for releases",
-        roles=("requester", "editor"),
+        does="an engineer; writes the workflow and asks for releases",
+        # An approver of the right team as well, so that what keeps her from approving her own
+        # releases is that they are hers.
+        roles=("requester", "editor", "approver"),
+        teams=(ENGINEERS,),
     ),
     Member(
         username="ada",

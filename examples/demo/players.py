@@ -115,6 +115,7 @@ def players(teller: Teller, *, url: str) -> Iterator[Play]:
     Raises:
         SurpriseError: when that is not possible.
     """
+    print("Signing in …", flush=True)
     with ExitStack() as stack, Client(url, "", trust_env=False) as door:
         clients = {}
         for name in _PLAYERS:

@@ -198,9 +198,11 @@ def _decide_as_nobody_may(play: Play, request_id: str) -> None:
     seen = _see(play, "mara", request_id)
     with play.refused("mara", "approves her own release", status=403):
         _decide(play, "mara", request_id, seen)
+    inbox = [item["id"] for item in play.as_("mara").list_requests(view="mine")]
+    expect(request_id not in inbox, "her own request is in mara's inbox")
     why = play.as_("mara").explain_request(request_id)
     expect(not why["is_eligible"], "mara may decide her own release")
-    play.detail(f"why: {why['reason']}")
+    play.detail(f"although she is an engineer and an approver. Why: {why['reason']}")
     with play.refused("owen", "approves before the board is asked", status=403):
         _decide(play, "owen", request_id, seen)
 

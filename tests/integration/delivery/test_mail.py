@@ -57,7 +57,9 @@ def test_who_asked_learns_the_outcome_who_said_what_and_why(office, receive):
 
     assert "Rejected: Release 1.4.0" in message["Subject"]
     assert "What you asked for was rejected by Ada" in message.get_content()
-    assert "Ada said reject (peer): Not before the holidays." in message.get_content()
+    assert "EUR\n\n  Ada said reject (peer): Not before the holidays.\n\nOpening" in (
+        message.get_content()
+    )
 
 
 def test_who_asked_learns_that_the_time_is_up(office, receive):

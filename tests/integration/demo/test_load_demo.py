@@ -76,7 +76,7 @@ def test_everybody_may_do_what_the_story_needs_and_no_more(load):
         Permission.TRIGGER_WORKFLOW: {"mara"},
         Permission.EDIT_WORKFLOW: {"mara"},
         Permission.PUBLISH_WORKFLOW: {"pia"},
-        Permission.DECIDE_REQUEST: {"ada", "noor", "owen", "lin"},
+        Permission.DECIDE_REQUEST: {"mara", "ada", "noor", "owen", "lin"},
         Permission.OPERATE_RUN: {"rex"},
     }
     assert [user.username for user in User.objects.filter(is_staff=True)] == ["admin"]
