@@ -24,6 +24,7 @@ from core.settings.env import (
 from core.supervisor.children import Family, describe_status, spawn
 from core.supervisor.output import Printer
 from core.supervisor.plan import Child, Preparation, list_children, list_preparations
+from core.toolkit.embedded.folders import make_data_folder
 from core.toolkit.embedded.process import EmbeddedServerError
 from core.toolkit.embedded.servers import EmbeddedServers, announce, start_servers
 
@@ -82,6 +83,7 @@ class _Supervisor:
         self._servers = start_servers(
             folder=launch.var, database_url=launch.database_url, redis_url=launch.redis_url
         )
+        make_data_folder(launch.var / "static")  # files collected for the web; it may be empty
         _make_secret_key(launch.var / SECRET_FILE_NAME)
         announce(path=self._state, servers=self._servers)
         self._printer.say("preparing the database")

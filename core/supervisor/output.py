@@ -32,7 +32,9 @@ class Printer:
         def read() -> None:
             with stream:
                 for line in stream:
-                    self.say(line.decode(errors="replace").rstrip(), name=name)
+                    text = line.decode(errors="replace").rstrip()
+                    if text:
+                        self.say(text, name=name)
 
         thread = threading.Thread(target=read, name=f"follow-{name}", daemon=True)
         thread.start()

@@ -57,6 +57,7 @@ def list_children(launch: Launch) -> tuple[Child, ...]:
                 *("--host", _HOST, "--port", str(launch.port)),
                 *("--no-access-log", "--no-server-header", "--no-proxy-headers"),
                 *("--ws-max-size", str(limits.SOCKET_FRAME_BYTES_MAX + _SOCKET_PROTOCOL_BYTES)),
+                *("--lifespan", "off"),
                 *("--timeout-graceful-shutdown", str(_DRAIN_SECONDS)),
             ),
             stop_stage=1,

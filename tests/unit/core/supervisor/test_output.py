@@ -17,7 +17,7 @@ def test_a_stream_is_printed_line_by_line_whatever_its_bytes():
     output = io.StringIO()
     printer = Printer(colored=False, output=output)
 
-    printer.follow(io.BytesIO(b"one\n\xff\nlast without end"), name="worker").join()
+    printer.follow(io.BytesIO(b"one\n\n\xff\nlast without end"), name="worker").join()
 
     assert output.getvalue().splitlines() == [
         "worker   | one",
