@@ -6,9 +6,8 @@ accounts are referenced with PROTECT: two deleted voters must never merge into o
 """
 
 from django.conf import settings
-from django.contrib.postgres.indexes import OpClass
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import Func, Q
 
 from approvals.domain.decision import Closure
 from approvals.domain.quorum import Choice
@@ -260,8 +259,7 @@ class Audience(models.Model):
         )
         indexes = (
             models.Index(
-                OpClass(F("key"), name="text_pattern_ops"),
-                F("request_id").desc(),
+                fields=["key", "-request"],
                 condition=Q(is_open=True),
                 name="approvals_audience_open",
             ),

@@ -2,7 +2,6 @@
 
 import approvals.models
 import core.kernel.ids
-import django.contrib.postgres.indexes
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
@@ -283,7 +282,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='audience',
-            index=models.Index(django.contrib.postgres.indexes.OpClass(models.F('key'), name='text_pattern_ops'), models.OrderBy(models.F('request_id'), descending=True), condition=models.Q(('is_open', True)), name='approvals_audience_open'),
+            index=models.Index(condition=models.Q(('is_open', True)), fields=['key', '-request'], name='approvals_audience_open'),
         ),
         migrations.AddConstraint(
             model_name='audience',
