@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from audit import store as ledger
-from audit.domain.entry import read_entry
+from audit.domain.entry import SOURCE_PAYLOAD, read_entry
 from audit.store import StoredEntry
 from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
@@ -229,6 +229,8 @@ def _step_view(rules: loading.Rules, key: str, step: StepState) -> StepView:
 
 def _event_view(entry: StoredEntry) -> RunEventView:
     view = read_entry(entry.body)
+    # The caller's network address is for auditors, who read it in the ledger.
+    shown = {name: value for name, value in entry.payloads.items() if name != SOURCE_PAYLOAD}
     return RunEventView(
         seq=entry.seq,
         kind=entry.kind,
@@ -238,5 +240,5 @@ def _event_view(entry: StoredEntry) -> RunEventView:
         via=view.via,
         leaf_hex=entry.leaf.hex(),
         data=view.data,
-        payloads=entry.payloads,
+        payloads=shown,
     )

@@ -144,6 +144,7 @@ def town(_founded, db):
     mine.users, mine.groups, mine.callers = dict(mine.users), dict(mine.groups), {}
     for user in mine.users.values():
         user.refresh_from_db()
+    mine.hand.beat()  # its lease is shorter than a module takes
     return mine
 
 

@@ -1,0 +1,319 @@
+"""Every address times every method: who gets in, and how the others are turned away.
+
+Nobody is 401. Who may not read finds nothing, who may not act is refused: a stranger, who sees
+nothing of the project, and a viewer, who sees it and may do nothing, are tried on all of them.
+"""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+from rest_framework.permissions import IsAuthenticated
+
+from core.identity.services.groups import create_group
+from core.identity.services.projects import create_project
+from core.identity.services.roles import assign_role
+from core.identity.services.tokens import create_token
+from core.toolkit.api.authentication import SessionAuthentication, TokenAuthentication
+from core.toolkit.api.views import ApiViewSet, refuse_unknown_address
+from tests.integration.api.conftest import Caller
+
+_SOURCE = {"source": "schema: flow/v1"}
+_DIGEST = "ab" * 32
+
+# Addresses that answer without credentials, and why.
+_PUBLIC = {
+    "api-schema": "the document describes the API and holds no data",
+    "api-auth-token": "it takes the credentials; off unless a setting allows it",
+    "api-unknown": "there is nothing behind it",
+}
+
+
+@dataclass(frozen=True)
+class Turned:
+    """What a stranger and a viewer get: a status, or `EMPTY`, a list without items."""
+
+    stranger: int | str
+    viewer: int | str
+    body: object = None
+
+
+EMPTY = "a list without items"
+OWN = "a list of their own things"
+
+# What every address answers, by its name and method. One that is missing here fails a test.
+EXPECTED: dict[tuple[str, str], Turned] = {
+    ("api-me", "get"): Turned(200, 200),
+    ("api-tokens", "get"): Turned(OWN, OWN),
+    ("api-tokens", "post"): Turned(403, 403, {"name": "x"}),
+    ("api-token", "delete"): Turned(403, 403),
+    ("api-users", "get"): Turned(OWN, OWN),
+    ("api-users", "post"): Turned(403, 403, {"username": "new", "name": "New"}),
+    ("api-user", "get"): Turned(404, 404),
+    ("api-user", "patch"): Turned(403, 403, {"name": "Other"}),
+    ("api-user-deactivate", "post"): Turned(403, 403, {}),
+    ("api-user-activate", "post"): Turned(403, 403, {}),
+    ("api-user-sessions", "delete"): Turned(403, 403),
+    ("api-machines", "post"): Turned(
+        403,
+        403,
+        {"username": "bot", "name": "Bot", "kind": "agent", "owner_id": str(UUID(int=9))},
+    ),
+    ("api-groups", "get"): Turned(EMPTY, EMPTY),
+    ("api-groups", "post"): Turned(403, 403, {"name": "new"}),
+    ("api-group", "get"): Turned(404, 404),
+    ("api-members", "get"): Turned(404, 404),
+    ("api-member", "put"): Turned(403, 403),
+    ("api-member", "delete"): Turned(403, 403),
+    ("api-projects", "get"): Turned(EMPTY, 200),
+    ("api-projects", "post"): Turned(403, 403, {"slug": "new", "title": "New"}),
+    ("api-project", "get"): Turned(404, 200),
+    ("api-project", "patch"): Turned(404, 403, {"title": "Other"}),
+    ("api-shares", "get"): Turned(404, 404),
+    ("api-shares", "post"): Turned(404, 403, {"permission": "view_project", "group_id": 1}),
+    ("api-share-revoke", "post"): Turned(404, 403, {"permission": "view_project", "group_id": 1}),
+    ("api-roles", "get"): Turned(200, 200),
+    ("api-assignments", "get"): Turned(EMPTY, OWN),
+    ("api-assignments", "post"): Turned(403, 403, {"role": "viewer", "group_id": 1}),
+    ("api-assignment", "get"): Turned(404, 404),
+    ("api-assignment-revoke", "post"): Turned(403, 403, {}),
+    ("api-entries", "get"): Turned(EMPTY, EMPTY),
+    ("api-entry", "get"): Turned(404, 404),
+    ("api-lint", "post"): Turned(200, 200, _SOURCE),
+    ("api-workflows", "get"): Turned(EMPTY, 200),
+    ("api-workflow-save", "post"): Turned(404, 403, _SOURCE),
+    ("api-workflow", "get"): Turned(404, 200),
+    ("api-versions", "get"): Turned(404, 200),
+    ("api-version", "get"): Turned(404, 200),
+    ("api-version-publish", "post"): Turned(404, 403),
+    ("api-run-start", "post"): Turned(404, 403, {"inputs": {}}),
+    ("api-runs", "get"): Turned(EMPTY, 200),
+    ("api-run", "get"): Turned(404, 200),
+    ("api-run-events", "get"): Turned(404, 200),
+    ("api-run-cancel", "post"): Turned(404, 403, {}),
+    ("api-requests", "get"): Turned(EMPTY, EMPTY),
+    ("api-request", "get"): Turned(404, 200),
+    ("api-request-why", "get"): Turned(404, 200),
+    ("api-request-decide", "post"): Turned(403, 403, {"decision": "approve", "digest": _DIGEST}),
+}
+
+
+def _patterns(resolver, prefix="/"):
+    for entry in resolver.url_patterns:
+        route = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from _patterns(entry, route)
+        else:
+            assert isinstance(entry, URLPattern)
+            yield route, entry
+
+
+def _addresses():
+    return [(route, entry) for route, entry in _patterns(get_resolver()) if "/api/" in route]
+
+
+def _named(entry) -> str:
+    """Return the name of an address; its spelling without the slash has that of the other."""
+    if entry.name:
+        return entry.name
+    for _, other in _addresses():
+        if other.name and str(other.pattern).rstrip("/") == str(entry.pattern):
+            return other.name
+    raise AssertionError(entry)
+
+
+def _methods(entry) -> set[str]:
+    return set(getattr(entry.callback, "actions", None) or {"get": ""}) - {"head"}
+
+
+def test_every_address_has_a_row_in_the_table():
+    found = {
+        (_named(entry), method)
+        for _, entry in _addresses()
+        if _named(entry) not in _PUBLIC
+        for method in _methods(entry)
+    }
+
+    assert found == set(EXPECTED)
+
+
+def test_no_view_lets_anybody_in():
+    checked = 0
+    for route, entry in _addresses():
+        name = _named(entry)
+        if name in _PUBLIC:
+            continue
+        view = entry.callback.cls
+        assert issubclass(view, ApiViewSet), route
+        assert list(view.permission_classes) == [IsAuthenticated], route
+        assert list(view.authentication_classes) == [
+            TokenAuthentication,
+            SessionAuthentication,
+        ], route
+        assert view.throttle_classes, route
+        checked += 1
+    assert checked > 40
+
+
+def test_outside_the_api_only_probes_and_the_sign_in_of_the_admin_are_open(client, db):
+    outside = [route for route, _ in _patterns(get_resolver()) if "/api/" not in route]
+
+    strange = [
+        route
+        for route in outside
+        if not route.startswith("/admin/") and route not in {"/healthz", "/readyz"}
+    ]
+    assert strange == [], "say here why a new address needs no test of its own"
+
+
+def test_unknown_addresses_lead_nowhere():
+    [(_, last)] = [item for item in _addresses() if item[1].name == "api-unknown"]
+
+    assert last.callback is refuse_unknown_address
+
+
+@pytest.fixture
+def place(town):
+    """Return what the addresses name, all of it real."""
+    run_id = town.run()
+    request = town.request()
+    group = create_group(principal=town.system, name="others")
+    town.user("root")
+    with_roles = town.as_("ann")  # makes a token that is not the callers' own
+    assert with_roles.get("me/").status_code == 200
+    token, _ = create_token(principal=town.principal("ann"), name="other")
+    assignment = town.users["ann"].assignments.get()
+    return {
+        "token_id": token.pk,
+        "user_id": town.users["ann"].pk,
+        "group_id": group.pk,
+        "project": town.slug,
+        "assignment_id": assignment.pk,
+        "entry_id": 1,
+        "slug": "flow1",
+        "rev": 1,
+        "run_id": run_id,
+        "request_id": request.pk,
+    }
+
+
+def _path(route: str, place: dict[str, object]) -> str:
+    for name, value in place.items():
+        for kind in ("uuid", "slug", "int"):
+            route = route.replace(f"<{kind}:{name}>", str(value))
+    assert "<" not in route, route
+    return route
+
+
+def _send(caller: Caller, method: str, path: str, body: object):
+    return getattr(caller.client, method)(path, body, format=None if body is None else "json")
+
+
+def test_nobody_gets_in_anywhere(place, nobody, problem):
+    count = 0
+    for route, entry in _addresses():
+        if _named(entry) in _PUBLIC:
+            continue
+        for method in ("get", "post", "put", "patch", "delete", "options", "head"):
+            response = _send(nobody, method, _path(route, place), None)
+            if method == "head":
+                assert response.status_code == 401, route
+            else:
+                problem(response, 401, "api.not_authenticated")
+            count += 1
+    assert count > 500
+
+
+@pytest.mark.parametrize(("name", "who"), [("stan", "stranger"), ("vera", "viewer")])
+def test_whoever_may_not_is_turned_away(town, place, name, who):
+    caller = town.as_(name)
+    wrong = []
+    for route, entry in _addresses():
+        for method in _methods(entry):
+            turned = EXPECTED.get((_named(entry), method))
+            if turned is None:
+                continue
+            expected = getattr(turned, who)
+            response = _send(caller, method, _path(route, place), turned.body)
+            if not _answers(response, expected, town.users[name]):
+                found = (response.status_code, response.content[:200])
+                wrong.append((method, route, expected, found))
+    assert wrong == []
+
+
+def _answers(response, expected: int | str, user) -> bool:
+    if expected == EMPTY:
+        return response.status_code == 200 and response.json()["items"] == []
+    if expected == OWN:
+        items = response.json()["items"]
+        return response.status_code == 200 and all(
+            str(user.pk) in (item.get("user_id"), item.get("id")) for item in items
+        )
+    return response.status_code == expected
+
+
+def test_lists_of_one_project_never_show_another(town, place):
+    """Everything is read as somebody who holds every role, but in another project."""
+    other = create_project(principal=town.system, slug="rival", title="Rival")
+    rita = town.user("rita")
+    for role in ("project_admin", "approver", "auditor", "operator", "publisher"):
+        assign_role(principal=town.system, role=role, scope_id=other.scope_id, user_id=rita.user_id)
+    caller = town.as_("rita")
+
+    for path in ("workflows/", "runs/", "requests/?view=all", "requests/?view=decided"):
+        assert caller.get(path).json()["items"] == [], path
+    assert [item["slug"] for item in caller.get("projects/").json()["items"]] == ["rival"]
+    for path in ("workflows/", "runs/", "requests/"):
+        assert caller.get(path, project=town.slug).json()["items"] == [], path
+    entries = caller.get("ledger/entries/").json()["items"]
+    assert {item["scope_id"] for item in entries} <= {str(other.scope_id)}
+
+
+def test_the_ledger_of_one_project_never_shows_another(town, place):
+    """An auditor of one project reads its entries and those of its workflows, and no others."""
+    other = create_project(principal=town.system, slug="rival", title="Rival")
+    for name, project in (("rita", other), ("aud", town.project)):
+        user_id = town.user(name).user_id
+        assign_role(
+            principal=town.system, role="auditor", scope_id=project.scope_id, user_id=user_id
+        )
+    stream = f"run:{place['run_id']}"
+
+    seen = town.as_("aud").get("ledger/entries/", stream=stream).json()["items"]
+
+    assert "run.started" in {item["kind"] for item in seen}
+    for entry in seen:
+        path = f"ledger/entries/{entry['id']}/"
+        assert town.as_("aud").get(path).status_code == 200
+        assert town.as_("rita").get(path).status_code == 404
+    assert town.as_("rita").get("ledger/entries/", stream=stream).json()["items"] == []
+    assert town.as_("aud").get("ledger/entries/", stream="identity").json()["items"] == []
+
+
+def test_a_token_for_one_project_sees_no_other(town, place):
+    token, secret = create_token(
+        principal=town.principal("mara"), name="narrow", project_id=_other_project(town).pk
+    )
+    caller = Caller(secret)
+
+    assert caller.get("me/").json()["token"]["project_id"] == str(token.project_id)
+    assert caller.get("runs/").json()["items"] == []
+    assert caller.get(f"runs/{place['run_id']}/").status_code == 404
+    assert town.as_("mara").get(f"runs/{place['run_id']}/").status_code == 200
+
+
+def test_a_token_with_few_permissions_does_no_more(town, place, problem):
+    _, secret = create_token(
+        principal=town.principal("mara"), name="reader", permissions=["view_workflow"]
+    )
+    caller = Caller(secret)
+
+    assert caller.get(f"runs/{place['run_id']}/").status_code == 200
+    body = problem(caller.post(f"runs/{place['run_id']}/cancel/", {}), 403, "identity.forbidden")
+    assert body["permission"] == "operate_run"
+    assert town.as_("mara").post(f"runs/{place['run_id']}/cancel/", {}).status_code == 204
+
+
+def _other_project(town):
+    return create_project(principal=town.system, slug="rival", title="Rival")
