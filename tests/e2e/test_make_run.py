@@ -21,9 +21,9 @@ import pytest
 from core.settings.env import BASE_DIR
 from core.toolkit.embedded import process
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(480)]
 
-_SECONDS = 90
+_SECONDS = 150
 
 
 class System:
