@@ -36,6 +36,8 @@ _INTEGER_MAX = 2**53 - 1
 _ENVIRONMENT_COUNT_MAX = 64  # sets of names; the platform has about ten
 _COMPILE_ERROR = re.compile(r"ERROR: <input>:(-?\d+):(-?\d+): ([^\n]*)")
 _UNKNOWN_NAME = re.compile(r"undeclared reference to '(.*)' \(in container ''\)")
+_EXPECTATIONS = re.compile(r" expecting (?:\{.*\}|\S+)$")
+_UNFINISHED = "Syntax error: mismatched input '<EOF>'"
 _STATUS = re.compile(r"^(?:[A-Z_]+: )?(.*?)(?: \[[A-Z_]+\])?$", re.DOTALL)
 _NO_KEY = re.compile(r"Key not found in map : \"(.*)\"", re.DOTALL)
 _NO_OVERLOAD = "No matching overloads found : "
@@ -386,6 +388,7 @@ def _compile_reason(text: str, *, names: frozenset[str]) -> str:
     if unknown is not None:
         known = ", ".join(sorted(names)) or "none"
         message = f"there is nothing called {unknown.group(1)!r}; the names here are: {known}"
+    message = _EXPECTATIONS.sub("", message).replace(_UNFINISHED, "the expression is not finished")
     if int(column) < 1:
         return message
     place = f"character {column}" if line == "1" else f"line {line}, character {column}"

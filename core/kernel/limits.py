@@ -8,6 +8,7 @@ SOURCE_DEPTH_MAX = 40  # nesting of YAML; deeper is an attack on the parser's st
 SOURCE_NODE_COUNT_MAX = 20_000  # scalars, lists and maps in one definition
 SOURCE_KEY_CHARS_MAX = 1_000  # one key; YAML itself bounds most keys to 1,024
 STEP_COUNT_MAX = 10_000  # steps of one version
+INPUT_SCHEMA_COUNT_MAX = 2_000  # schemas inside one JSON Schema, references followed
 EXPRESSION_CHARS_MAX = 4_000  # one CEL expression
 EXPRESSION_CACHE_COUNT_MAX = 2_000  # compiled expressions a process keeps, about 7 kB each
 PROBLEM_COUNT_MAX = 50  # problems reported at once; people fix the first ten

@@ -10,6 +10,7 @@ from core.kernel.errors import Problem
 from engine.domain.flow.positions import Places
 
 _CANDIDATE_COUNT_MAX = 500  # comparing a word with more names takes longer than it helps
+_ABOUT_KEYS = frozenset({"unknown_key", "not_available"})  # last words of a block's codes
 _WORD_CHARS_MAX = 80  # of a word that is compared, and of a text that is quoted
 
 
@@ -82,14 +83,18 @@ class Reporter:
         """Note something that does not stand in the way of publishing."""
         self._note(self._warnings, code, path, message, severity="warning", at_key=at_key)
 
-    def add(self, problem: Problem) -> None:
-        """Note a problem somebody else found; its path is a pointer from the root."""
+    def add(self, problem: Problem, *, base: str) -> None:
+        """Note a problem that was found in a block; its path is from the root or from the block."""
+        path = problem.path
+        if path != base and not path.startswith(f"{base}/"):
+            path = base + path
         note = self.warning if problem.severity == "warning" else self.error
-        note(problem.code or Code.BAD_BLOCK, problem.path, problem.message)
+        at_key = problem.code.rpartition(".")[2] in _ABOUT_KEYS
+        note(problem.code or Code.BAD_BLOCK, path, problem.message, at_key=at_key)
 
     def has_error_at(self, path: str) -> bool:
-        """Say whether an error was noted at a path or below it."""
-        return any(item.path == path or item.path.startswith(f"{path}/") for item in self._errors)
+        """Say whether an error was noted about the value at just this path."""
+        return any(item.path == path for item in self._errors)
 
     def problems(self) -> tuple[Problem, ...]:
         """Return at most `limits.PROBLEM_COUNT_MAX` problems by position, errors before warnings.
@@ -111,19 +116,17 @@ class Reporter:
         severity: str,
         at_key: bool,
     ) -> None:
-        if len(notes) >= limits.PROBLEM_COUNT_MAX:
-            return
         line, column = self.places.find(path, key=at_key)
-        notes.append(
-            Problem(
-                message=message,
-                path=path,
-                line=line,
-                column=column,
-                code=str(code),
-                severity=severity,
-            )
+        problem = Problem(
+            message=message,
+            path=path,
+            line=line,
+            column=column,
+            code=str(code),
+            severity=severity,
         )
+        if len(notes) < limits.PROBLEM_COUNT_MAX and problem not in notes:
+            notes.append(problem)
 
 
 def did_you_mean(word: str, known: Collection[str]) -> str:

@@ -11,9 +11,19 @@ from engine.domain.flow.loader import load
 characters = st.characters(exclude_categories=["Cs"])
 texts = st.text(characters, max_size=200)
 yaml_pieces = st.sampled_from(
-    "b:,- ,? ,: ,|\n,&x,*x,!t ,<<:,---\n,...\n,.inf,null,a, ,1,\n,[,],{,},',\",%,>,#,\t,\\,é,😀,\x00".split(
-        ","
-    )
+    [
+        "b:",
+        "- ",
+        "? ",
+        "|\n",
+        "&x",
+        "*x",
+        "!t ",
+        "<<:",
+        "---\n",
+        "...\n",
+        *"a1: \n[]{},'\"%>#\t\\é😀\x00",
+    ]
 )
 json_texts = st.text(st.characters(categories=["L", "N", "P", "S", "Zs"]), max_size=10)
 values = st.recursive(

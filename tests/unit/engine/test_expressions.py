@@ -123,8 +123,9 @@ def test_what_has_no_json_value_is_an_error(evaluator, expression, reason):
 @pytest.mark.parametrize(
     ("expression", "reason"),
     [
-        ("", "character 1: Syntax error: mismatched input '<EOF>'"),
-        ("1 +", "character 4: Syntax error"),
+        ("", "character 1: the expression is not finished"),
+        ("1 +", "character 4: the expression is not finished"),
+        ("1 1", "character 3: Syntax error: extraneous input '1'"),
         ("1 == 1 &&\n nope", "line 2, character 2: there is nothing called 'nope'; the names here"),
         ("unknown > 1", "the names here are: inputs, run, steps, vars"),
         ("now()", "there is nothing called 'now'"),
@@ -335,12 +336,12 @@ def test_the_macros_that_make_lists_are_given_lists(expression, rewritten):
 
 def test_a_hostile_pattern_takes_no_time(evaluator):
     variables = {"inputs": {"text": "a" * 50_000}}
-    start = time.perf_counter()
+    start = time.process_time()
 
     found = evaluator.condition("inputs.text.matches('(a+)+$b')", variables)
 
     assert found is False
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
 
 
 def test_nested_loops_end_by_the_librarys_budget(evaluator):

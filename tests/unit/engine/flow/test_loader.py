@@ -261,8 +261,8 @@ HOSTILE = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_text_is_answered_quickly(name):
     source = HOSTILE[name][:N]
-    start = time.perf_counter()
+    start = time.process_time()
 
     load(source)
 
-    assert time.perf_counter() - start < 2  # measured 0.14 s; the machine may be busy
+    assert time.process_time() - start < 3  # measured 0.14 s
