@@ -72,7 +72,7 @@ def witness(system, name):
 
 def start(client, name, seconds):
     inputs = {"name": name, "seconds": seconds}
-    return client.start_run("demo", "slow", inputs)["id"]
+    return client.start_run("demo", "slow", inputs=inputs)["id"]
 
 
 def kinds(client, run_id):
@@ -121,7 +121,7 @@ def test_a_run_outlives_redis(system, mara):
 
 
 def test_an_attempt_that_hangs_ends_by_its_timeout(system, mara):
-    run_id = mara.start_run("demo", "hang", {})["id"]
+    run_id = mara.start_run("demo", "hang", inputs={})["id"]
 
     run = mara.wait_run(run_id, timeout_seconds=90)
 
