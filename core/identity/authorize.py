@@ -1,8 +1,8 @@
 """The one function that says who may do what, for every doorway. Read `authorize` first.
 
 Portal, API, websocket, Slack, email, admin and commands all ask here. The order of the checks is
-that of `core.identity.domain.decision`; this module reads the facts one after the other and stops
-at the first answer. `user.has_perm` is never asked: superusers always pass it.
+that of `core.identity.domain.decision`; this module reads the facts and stops at the first answer.
+`user.has_perm` is never asked: superusers always pass it.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ from core.identity.domain.errors import AccessForbiddenError, AnonymousError
 from core.identity.domain.permissions import SHAREABLE, Permission
 from core.identity.domain.principal import Principal
 from core.identity.selectors import facts
+from core.identity.selectors.case import Case, read_case
 from core.kernel.clock import SYSTEM_CLOCK
 from core.kernel.record import ActorKind, Draft
 
@@ -47,8 +48,8 @@ def authorize(
 ) -> Decision:
     """Say whether a principal may do something now, and by which assignment.
 
-    Everything is read again in each call (at most 5 queries), account and token too, so that a
-    call under a row lock sees what has been revoked meanwhile.
+    Everything is read again in each call, account and token too, so that a call under a row lock
+    sees what has been revoked meanwhile. One query, and those of the rules of `register_denial`.
 
     Args:
         principal: who asks; `None` is nobody.
@@ -56,18 +57,22 @@ def authorize(
         scope_id: where: the scope of a project or workflow; `None` is the whole platform.
         target: the thing or change itself, for the rules of `register_denial`.
     """
-    standing = None if principal is None else facts.find_standing(principal=principal)
-    refusal = decision.deny_standing(principal=principal, stands=standing is not None)
-    if principal is None or refusal is not None:
-        assert refusal is not None, "nobody is always refused"
+    if principal is None:
+        return decision.deny_anonymous()
+    case = _read_case(principal=principal, permission=permission, scope_id=scope_id)
+    refusal = decision.deny_standing(principal=principal, stands=case.stands)
+    if refusal is not None:
         return refusal
-    chain = facts.find_chain(scope_id=scope_id)
-    if chain is None:
+    if case.chain is None:
         return decision.deny_scope()
     return (
-        decision.deny_token(principal=principal, permission=permission, project_id=chain.project_id)
+        decision.deny_token(
+            principal=principal, permission=permission, project_id=case.chain.project_id
+        )
         or _find_denial(principal=principal, permission=permission, target=target)
-        or _decide_by_access(principal=principal, permission=permission, chain=chain)
+        or _decide_by_access(
+            principal=principal, permission=permission, chain=case.chain, case=case
+        )
     )
 
 
@@ -146,27 +151,23 @@ def _find_denial(
     return None
 
 
+def _read_case(*, principal: Principal, permission: Permission, scope_id: UUID | None) -> Case:
+    if principal.kind is not ActorKind.SYSTEM:
+        return read_case(principal=principal, permission=permission, scope_id=scope_id)
+    # The platform's own principal has no row, no assignments and nothing that could lapse.
+    chain = facts.find_chain(scope_id=scope_id)
+    return Case(stands=True, chain=chain, grants=(), shares=())
+
+
 def _decide_by_access(
-    *, principal: Principal, permission: Permission, chain: ScopeChain
+    *, principal: Principal, permission: Permission, chain: ScopeChain, case: Case
 ) -> Decision:
     if principal.kind is ActorKind.SYSTEM:
         return decision.decide_system(permission)
-    grants = facts.list_grants(
-        user_id=principal.user_id,
-        permission=permission,
-        scope_ids=[scope.id for scope in chain.scopes],
-    )
-    allowed = decision.decide_by_grants(permission=permission, chain=chain, grants=grants)
-    if allowed is not None:
-        return allowed
-    shares = (
-        facts.list_shares(
-            user_id=principal.user_id, permission=permission, project_id=chain.project_id
-        )
-        if permission in SHAREABLE and chain.project_id is not None
-        else ()
-    )
-    return decision.decide_by_shares(permission=permission, shares=shares)
+    allowed = decision.decide_by_grants(permission=permission, chain=chain, grants=case.grants)
+    # Guardian checks what it stores, bulk inserts do not: only these permissions can be shared.
+    shares = case.shares if permission in SHAREABLE else ()
+    return allowed or decision.decide_by_shares(permission=permission, shares=shares)
 
 
 def _describe_refusal(

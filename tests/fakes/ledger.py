@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -31,8 +32,8 @@ class Remembered:
     subject: str
     policy: str
     reason: str
-    data: dict
-    payloads: dict
+    data: dict[str, Any]
+    payloads: dict[str, Any]
 
 
 class RecordingSink:

@@ -2,7 +2,7 @@
 
 The order is fixed: 1. anonymous or inactive: no. 2. The token does not cover it: no. 3. A hard
 denial: no, whatever the roles say. 4. A live role assignment: yes. 5. A share: yes. 6. No.
-`core.identity.authorize` reads the facts in the same order and stops at the first answer.
+`core.identity.authorize` reads the facts and asks the functions below in that order.
 """
 
 from collections.abc import Sequence
@@ -93,15 +93,18 @@ class ShareFact:
     group: str
 
 
-def deny_standing(*, principal: Principal | None, stands: bool) -> Decision | None:
-    """Return the refusal of check 1, or `None` if the account may go on.
+def deny_anonymous() -> Decision:
+    """Return the refusal of check 1 for nobody."""
+    return _deny(Step.ANONYMOUS, "Nobody is signed in.")
+
+
+def deny_standing(*, principal: Principal, stands: bool) -> Decision | None:
+    """Return the refusal of check 1 for an account, or `None` if it may go on.
 
     Args:
-        principal: who asks; `None` is nobody.
+        principal: who asks.
         stands: whether the database says now that the account is active and its token is live.
     """
-    if principal is None:
-        return _deny(Step.ANONYMOUS, "Nobody is signed in.")
     if not principal.is_active or not stands:
         return _deny(Step.INACTIVE, "The account is deactivated, or its token no longer holds.")
     return None
@@ -151,11 +154,15 @@ def decide_system(permission: Permission) -> Decision:
 def decide_by_grants(
     *, permission: Permission, chain: ScopeChain, grants: Sequence[GrantFact]
 ) -> Decision | None:
-    """Return the answer of check 4: allowed by the assignment nearest to the thing, or `None`."""
+    """Return the answer of check 4: allowed by the assignment nearest to the thing, or `None`.
+
+    Of several at one scope it names one for good, given to the account itself, by name.
+    """
     for scope in chain.scopes:
-        for grant in grants:
-            if grant.scope_id == scope.id:
-                return _allow(Step.ROLE, permission, describe_grant(grant=grant, scope=scope))
+        here = [grant for grant in grants if grant.scope_id == scope.id]
+        if here:
+            grant = min(here, key=_rank)
+            return _allow(Step.ROLE, permission, describe_grant(grant=grant, scope=scope))
     return None
 
 
@@ -182,6 +189,10 @@ def describe_grant(*, grant: GrantFact, scope: ScopeFact) -> str:
     if grant.expires_at is not None:
         words.append(f"until {grant.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC")
     return " ".join(words)
+
+
+def _rank(grant: GrantFact) -> tuple[bool, str, str]:
+    return grant.expires_at is not None, grant.group, grant.role
 
 
 def _describe_scope(scope: ScopeFact) -> str:

@@ -1,18 +1,16 @@
-"""What `authorize` has to know, each in one query. Nothing is kept between two calls.
+"""Facts about access that lists and rules need, each in one query; nothing is kept between two.
 
-A cached answer would go on saying yes after a revoke; that is why there is no cache here and why
-guardian's checker and `user.has_perm` (which always passes superusers) are not used.
+For a single question see `core.identity.selectors.case`.
 """
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
-from django.db.models import F, QuerySet, Value
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
-from core.identity.domain.decision import GrantFact, ScopeChain, ScopeFact, ShareFact
+from core.identity.domain.decision import ScopeChain, ScopeFact
 from core.identity.domain.permissions import Permission, ScopeKind
 from core.identity.domain.principal import Principal
 from core.identity.models import (
@@ -96,23 +94,6 @@ def find_chain(*, scope_id: UUID | None) -> ScopeChain | None:
     return ScopeChain(scopes=scopes, project_id=row["parent_project_id"])
 
 
-def list_grants(
-    *, user_id: UUID, permission: Permission, scope_ids: Collection[UUID]
-) -> list[GrantFact]:
-    """Return the live assignments at these scopes that give a permission, in no order; 1 query."""
-    live = RoleAssignment.objects.live().holding(permission).filter(scope_id__in=scope_ids)
-    direct = live.of_user_itself(user_id).annotate(team=Value(""))
-    through = live.of_teams_of(user_id).annotate(team=F("group__name"))
-    columns = ("role__slug", "scope_id", "team", "expires_at")
-    rows: QuerySet[RoleAssignment, tuple[str, UUID, str, datetime | None]] = direct.values_list(
-        *columns
-    ).union(through.values_list(*columns))
-    return [
-        GrantFact(role=role, scope_id=scope_id, group=team, expires_at=expires_at)
-        for role, scope_id, team, expires_at in rows
-    ]
-
-
 def list_held_scopes(*, user_id: UUID, permission: Permission) -> list[HeldScope]:
     """Return the scopes whose live assignments give an account a permission; 1 query."""
     live = RoleAssignment.objects.live().holding(permission)
@@ -145,19 +126,6 @@ def list_role_permissions(*, role: str) -> frozenset[Permission]:
     """Return what a role (its slug) holds; nothing for a role that does not exist; 1 query."""
     rows = RolePermission.objects.filter(role__slug=role).values_list("permission", flat=True)
     return frozenset(Permission(value) for value in rows)
-
-
-def list_shares(*, user_id: UUID, permission: Permission, project_id: UUID) -> list[ShareFact]:
-    """Return the shares that give an account a permission on one project; 1 query."""
-    named = {"permission__codename": permission.value, "content_object_id": project_id}
-    direct = ProjectUserShare.objects.filter(user_id=user_id, **named)
-    through = ProjectGroupShare.objects.filter(group__user=user_id, **named)
-    rows: QuerySet[ProjectUserShare, tuple[str, str]] = (
-        direct.annotate(team=Value(""))
-        .values_list("content_object__slug", "team")
-        .union(through.annotate(team=F("group__name")).values_list("content_object__slug", "team"))
-    )
-    return [ShareFact(project=project, group=team) for project, team in rows]
 
 
 def list_shared_scopes(*, user_id: UUID, permission: Permission) -> frozenset[UUID]:

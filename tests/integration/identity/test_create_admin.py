@@ -39,7 +39,8 @@ def test_the_first_administrator_gets_ordinary_roles(monkeypatch, recall):
         monkeypatch=monkeypatch,
     )
 
-    user = authenticate(username="ada", password="between the looms")
+    user = User.objects.get(username="ada")
+    assert authenticate(username="ada", password="between the looms") == user
     assert (user.name, user.email) == ("Ada Lovelace", "ada@example.com")
     assert (user.is_staff, user.is_superuser) == (True, False)
     assert roles_of("ada") == [

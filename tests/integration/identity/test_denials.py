@@ -6,7 +6,7 @@ import pytest
 
 from core.identity.domain.errors import AccessForbiddenError
 from core.identity.domain.permissions import Permission
-from core.identity.models import ProjectUserShare, RoleAssignment, User
+from core.identity.models import ProjectUserShare, Role, RoleAssignment, User
 from core.identity.seed import GLOBAL_SCOPE_ID
 from core.identity.services import groups, people, roles, shares
 from core.kernel.record import ActorKind
@@ -278,7 +278,10 @@ def test_joining_a_team_gives_what_the_team_has(org):
         lambda: groups.add_member(principal=principal, group_id=board.pk, user_id=bob.pk),
         saying="decide_request",
     )
-    groups.add_member(principal=principal, group_id=org.group("empty").pk, user_id=bob.pk)
+    powerless = org.group("powerless")
+    Role.objects.create(slug="nothing", title="Nothing")
+    org.assign("nothing", org.pay.scope_id, group=powerless)
+    groups.add_member(principal=principal, group_id=powerless.pk, user_id=bob.pk)
     org.assign("approver", org.pay.scope_id, user=clerk)
 
     groups.add_member(principal=principal, group_id=board.pk, user_id=bob.pk)

@@ -156,8 +156,9 @@ def test_holders_are_active_accounts_by_name_each_once(org, django_assert_num_qu
     org.assign("approver", org.pay.scope_id, group=board)
     org.assign("approver", org.pay_flow.pk, user=ada)
     org.assign("approver", GLOBAL_SCOPE_ID, user=eve)
-    org.assign("approver", org.pay.scope_id, user=org.user("left"))
-    people.deactivate_user(principal=org.system, user_id=find_by_username(username="left").pk)
+    left = org.user("left")
+    org.assign("approver", org.pay.scope_id, user=left)
+    people.deactivate_user(principal=org.system, user_id=left.pk)
 
     with django_assert_num_queries(2):
         holders = find_holders(permission=DECIDE, scope_id=org.pay_flow.pk)

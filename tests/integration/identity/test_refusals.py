@@ -1,5 +1,7 @@
 """Refused acts are on record though what refused them was rolled back."""
 
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import AnonymousUser
 from django.db import connection, transaction
@@ -122,15 +124,12 @@ def test_an_act_names_its_principal():
 # --- the middleware --------------------------------------------------------------------------
 
 
-class Request:
-    """A request of an account, as Django's own middleware leaves it."""
-
-    def __new__(cls, path, *, user, auth=None):
-        request = RequestFactory().get(path)
-        request.user = user
-        if auth is not None:
-            request.auth = auth
-        return request
+def request_of(user, path, *, auth=None) -> Any:
+    """Return a request of an account, as Django's own middleware and DRF leave it."""
+    request: Any = RequestFactory().get(path)
+    request.user = user
+    request.auth = auth
+    return request
 
 
 def test_a_view_in_its_own_transaction_has_its_refusals_recorded(committed_org, nobody, recall):
@@ -142,7 +141,7 @@ def test_a_view_in_its_own_transaction_has_its_refusals_recorded(committed_org, 
         except AccessForbiddenError:
             return HttpResponse(status=403)
 
-    answer = AccessMiddleware(view)(Request("/api/v1/me/", user=None))
+    answer = AccessMiddleware(view)(request_of(None, "/api/v1/me/"))
 
     assert answer.status_code == 403
     assert persons("Ghost") == 0
@@ -168,7 +167,7 @@ def origins_seen(request):
 def test_what_a_request_changes_is_attributed_to_its_account(org, path, via):
     user = org.user("ada")
 
-    (origin,) = origins_seen(Request(path, user=user))
+    (origin,) = origins_seen(request_of(user, path))
 
     assert (origin.actor.id, origin.actor.kind) == (str(user.pk), ActorKind.PERSON)
     assert (origin.via, origin.auth) == (via, "session")
@@ -182,11 +181,11 @@ def test_what_a_request_with_a_token_changes_is_attributed_to_its_principal(org)
     user = org.user("ada")
     principal = org.principal(user, token=org.token(user).row)
 
-    assert origins_seen(Request("/api/v1/me/", user=user, auth=principal)) == [principal.origin]
+    assert origins_seen(request_of(user, "/api/v1/me/", auth=principal)) == [principal.origin]
 
 
 @pytest.mark.django_db
 def test_what_a_request_of_nobody_changes_is_the_platforms_own(org):
-    (origin,) = origins_seen(Request("/", user=AnonymousUser()))
+    (origin,) = origins_seen(request_of(AnonymousUser(), "/"))
 
     assert origin.actor.kind is ActorKind.SYSTEM

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from django.contrib.auth import authenticate, get_user
 from django.contrib.auth.models import Group
+from django.db import IntegrityError
 from django.http import HttpRequest
 
 from core.identity.domain.errors import (
@@ -29,6 +30,7 @@ from core.identity.models import (
 )
 from core.identity.seed import GLOBAL_SCOPE_ID
 from core.identity.services import groups, people, projects, roles, shares
+from core.identity.services.duplicates import refusing_duplicate
 from core.identity.services.scopes import create_scope
 from core.kernel.record import ActorKind
 
@@ -101,6 +103,18 @@ def test_nobody_without_a_role_changes_anything(org, nobody, recall):
     assert len(acts(recall)) == before
     assert {entry.kind for entry in recall("access")} == {"access.refused"}
     assert {entry.actor for entry in recall("access")} == {str(nobody.user_id)}
+
+
+def test_only_the_named_tables_duplicates_are_somebody_being_faster(org):
+    taken = NameTakenError("Taken.")
+
+    with pytest.raises(NameTakenError), refusing_duplicate(table="auth_group", error=taken):
+        Group.objects.bulk_create([Group(name="twice"), Group(name="twice")])
+    with pytest.raises(IntegrityError), refusing_duplicate(table="auth_group", error=taken):
+        Project.objects.create(slug="pay", title="Pay", scope=org.pay_flow)
+    with pytest.raises(IntegrityError), refusing_duplicate(table="identity_scope", error=taken):
+        Scope.objects.create(kind="project", parent=None)
+    assert not Group.objects.exists()
 
 
 # --- people and machines ---------------------------------------------------------------------
@@ -372,9 +386,8 @@ def test_a_project_is_renamed_by_who_may_change_it(org, recall):
 
 
 def test_workflow_scopes_go_into_projects_and_nothing_else_goes_anywhere(org):
-    assert create_scope(kind=ScopeKind.WORKFLOW, parent_id=org.pay.scope_id).parent.project == (
-        org.pay
-    )
+    scope = create_scope(kind=ScopeKind.WORKFLOW, parent_id=org.pay.scope_id)
+    assert scope.parent_id == org.pay.scope_id
     for kind, parent_id in (
         (ScopeKind.WORKFLOW, GLOBAL_SCOPE_ID),
         (ScopeKind.WORKFLOW, org.pay_flow.pk),

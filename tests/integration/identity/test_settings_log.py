@@ -11,7 +11,15 @@ from django.db import connection, transaction
 from guardian.shortcuts import assign_perm
 
 from core.identity.attribution import attributed
-from core.identity.models import ApiToken, Person, Project, Role, RoleAssignment, User
+from core.identity.models import (
+    ApiToken,
+    Person,
+    Project,
+    ProjectUserShare,
+    Role,
+    RoleAssignment,
+    User,
+)
 from core.identity.seed import GLOBAL_SCOPE_ID
 from core.identity.selectors.principals import make_origin
 from core.identity.services import people
@@ -44,7 +52,8 @@ def test_every_row_of_the_log_has_its_copy(org, recall):
     group = org.group("board", ada)
     org.assign("viewer", org.pay.scope_id, group=group)
     org.token(ada)
-    assign_perm("view_project", ada, org.pay).delete()
+    assign_perm("view_project", ada, org.pay)
+    ProjectUserShare.objects.get().delete()
     Role.objects.create(slug="mine", title="Mine").permissions.create(permission="view_project")
     group.permissions.add(PermissionRow.objects.first())
     ada.groups.clear()
@@ -157,6 +166,14 @@ def test_the_copy_is_rolled_back_with_the_change(org, recall):
     with transaction.atomic():
         org.user("ada")
         transaction.set_rollback(True)
+
+    assert recall("identity") == before
+
+
+def test_a_row_of_the_log_that_is_edited_is_not_copied_again(org, recall):
+    before = recall("identity")
+
+    LogEntry.objects.order_by("pk")[0].save()
 
     assert recall("identity") == before
 

@@ -1,10 +1,13 @@
 """What the tables of identity refuse by themselves."""
 
+from typing import cast
+
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
+from psycopg import Error as DatabaseError
 
 from core.identity.domain.permissions import BUILTIN_ROLES, ScopeKind
 from core.identity.models import (
@@ -28,7 +31,7 @@ def refused(model, **fields):
         with transaction.atomic():
             model.objects.create(**fields)
     except IntegrityError as error:
-        return error.__cause__.diag.constraint_name
+        return cast("DatabaseError", error.__cause__).diag.constraint_name
     return ""
 
 
@@ -68,6 +71,26 @@ def test_account_names_are_what_people_can_type(username, constraint):
 def test_two_accounts_do_not_share_a_name():
     assert refused(User, **account("ada")) == ""
     assert "username" in refused(User, **account("ada"))
+
+
+def test_an_account_is_shown_by_its_names():
+    user = User.objects.create_user("ada", name="Ada Lovelace")
+
+    assert str(user) == "ada"
+    assert user.get_full_name() == user.get_short_name() == "Ada Lovelace"
+    assert [str(item) for item in (user.person, Role(slug="mine"), Project(slug="pay"))] == [
+        "Ada Lovelace",
+        "mine",
+        "pay",
+    ]
+
+
+def test_an_account_can_be_made_for_a_person_there_is():
+    person = User.objects.create_user("ada").person
+
+    assert User.objects.create_user("ada2", person=person).person == person
+    assert User.objects.create_user("ada3", person_id=person.pk).person == person
+    assert Person.objects.count() == 1
 
 
 def test_a_person_with_accounts_cannot_be_deleted():

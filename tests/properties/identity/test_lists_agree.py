@@ -94,9 +94,9 @@ def build(*, kind, is_active, given_roles, given_shares, token):
             ProjectUserShare.objects.create(user=user, **terms)
         else:
             ProjectGroupShare.objects.create(group=teams[holder], **terms)
-    row = None
+    stored = None
     if token is not None:
-        row = ApiToken.objects.create(
+        stored = ApiToken.objects.create(
             user=user,
             name="t",
             digest="d",
@@ -106,7 +106,7 @@ def build(*, kind, is_active, given_roles, given_shares, token):
             project=projects.get(token["project"]),
         )
     origin = make_origin(user=user, via=Via.API, auth="token")
-    principal = get_principal(user=user, origin=origin, token=row)
+    principal = get_principal(user=user, origin=origin, token=stored)
     return SimpleNamespace(user=user, principal=principal, scopes=scopes)
 
 

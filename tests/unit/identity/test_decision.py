@@ -52,9 +52,8 @@ def decide(*grants):
 
 
 def test_nobody_is_refused():
-    answer = decision.deny_standing(principal=None, stands=True)
+    answer = decision.deny_anonymous()
 
-    assert answer is not None
     assert not answer.allowed
     assert answer.step is Step.ANONYMOUS
 
@@ -171,6 +170,26 @@ def test_the_assignment_nearest_to_the_thing_is_the_one_named():
 
     assert answer is not None
     assert answer.matched == "approver on this workflow"
+
+
+def test_of_several_assignments_at_one_scope_the_same_one_is_always_named():
+    soon = datetime(2026, 5, 1, tzinfo=UTC)
+    ranked = [
+        grant(scope_id=GLOBAL, role="a"),
+        grant(scope_id=GLOBAL, role="b"),
+        grant(scope_id=GLOBAL, role="a", group="board"),
+        grant(scope_id=GLOBAL, role="a", expires_at=soon),
+        grant(scope_id=GLOBAL, role="a", group="board", expires_at=soon),
+    ]
+    scope = CHAIN.find(GLOBAL)
+    assert scope is not None
+
+    for index, best in enumerate(ranked):
+        expected = decision.describe_grant(grant=best, scope=scope)
+        for order in (ranked[index:], ranked[index:][::-1]):
+            answer = decide(*order)
+            assert answer is not None
+            assert answer.matched == expected
 
 
 def test_an_assignment_elsewhere_allows_nothing():
