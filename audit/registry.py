@@ -17,12 +17,13 @@ _tables: dict[str, "AppendOnlyTable"] = {}
 class AppendOnlyTable:
     """A table whose triggers verification looks for: each enabled ALWAYS.
 
-    `standard` ones are those of `MakeAppendOnly`, whose function is compared too.
+    Triggers named as by `MakeAppendOnly` must also be what it makes; those in `conditional` may
+    let something through.
     """
 
     name: str
     triggers: tuple[str, ...]
-    standard: bool
+    conditional: frozenset[str] = frozenset()
 
 
 def register_stream_head(noun: str, query: str) -> None:
@@ -37,16 +38,20 @@ def register_stream_head(noun: str, query: str) -> None:
     _heads[noun] = query
 
 
-def register_append_only(table: str, *, triggers: Iterable[str] = ()) -> None:
+def register_append_only(
+    table: str, *, triggers: Iterable[str] = (), conditional: Iterable[str] = ()
+) -> None:
     """Say that a table is append-only, so that verification looks for its triggers.
 
     Args:
         table: its name.
-        triggers: their names, if they are not those of `MakeAppendOnly`.
+        triggers: their names, if they are not just those of `MakeAppendOnly`.
+        conditional: the names of those that `MakeAppendOnly` was told to let something through.
     """
-    own = tuple(triggers)
     _tables[table] = AppendOnlyTable(
-        name=table, triggers=own or trigger_names(table), standard=not own
+        name=table,
+        triggers=tuple(triggers) or trigger_names(table),
+        conditional=frozenset(conditional),
     )
 
 

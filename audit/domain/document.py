@@ -96,8 +96,10 @@ def parse(body: bytes) -> Mapping[str, str]:
             raise EntryInvalidError("Not a ledger entry in canonical form.")
         literals = match.groupdict()
         read_instant(literals["at"])
-        _check_object("data", literals["data"])
-        _check_object("payloads", literals["payloads"])
+        if write_data(read_data(literals["data"])) != literals["data"]:
+            raise EntryInvalidError("data: not in canonical form.", field="data")
+        if write_commitments(read_commitments(literals["payloads"])) != literals["payloads"]:
+            raise EntryInvalidError("payloads: not in canonical order.", field="payloads")
     except (ValueError, RecursionError, UncanonicalError) as error:
         raise EntryInvalidError(f"Not a ledger entry: {error}.") from error
     return literals
@@ -123,6 +125,11 @@ def read_text(literal: str) -> str:
     return literal[1:-1]
 
 
+def read_actor_id(literal: str) -> str:
+    """Return the id in what `write_actor` returned."""
+    return read_text(literal.rpartition(',"kind":')[0].removeprefix('{"id":'))
+
+
 def write_data(value: Mapping[str, JsonLike]) -> str:
     """Return the literal of an object in the restricted profile.
 
@@ -136,6 +143,14 @@ def write_commitments(commitments: Mapping[str, str]) -> str:
     """Return the literal of commitments (hex) by name. The grammar checks both afterwards."""
     members = [f'{encode_basestring(name)}:"{commitments[name]}"' for name in sorted(commitments)]
     return f"{{{','.join(members)}}}"
+
+
+def read_commitments(literal: str) -> dict[str, str]:
+    """Return what `write_commitments` was given. No name holds a quote or a backslash."""
+    if literal == "{}":
+        return {}
+    members = [member.split('":"') for member in literal[2:-2].split('","')]
+    return dict(members)
 
 
 def read_data(literal: str) -> Mapping[str, Json]:
@@ -169,11 +184,6 @@ def in_utc(at: datetime) -> datetime:
     if at.utcoffset() is None:
         raise EntryInvalidError(f"The instant {at.isoformat()} has no time zone.", field="at")
     return at.astimezone(UTC)
-
-
-def _check_object(key: str, literal: str) -> None:
-    if literal != "{}" and write_data(json.loads(literal)) != literal:
-        raise EntryInvalidError(f"{key}: not in canonical form.", field=key)
 
 
 def _describe(literals: Mapping[str, str]) -> EntryInvalidError:

@@ -177,14 +177,11 @@ class EntryView:
     @property
     def commitments(self) -> Mapping[str, bytes]:
         """Every payload's commitment (32 bytes) by name, the source address included."""
-        commitments = {
-            name: bytes.fromhex(str(value))
-            for name, value in document.read_data(self.literals["payloads"]).items()
-        }
+        commitments = document.read_commitments(self.literals["payloads"])
         source = self._text("source")
         if source:
-            commitments[SOURCE_PAYLOAD] = bytes.fromhex(source)
-        return commitments
+            commitments[SOURCE_PAYLOAD] = source
+        return {name: bytes.fromhex(value) for name, value in commitments.items()}
 
     def _text(self, key: str) -> str:
         return document.read_text(self.literals[key])
@@ -219,7 +216,9 @@ def leaf_hash(body: bytes) -> bytes:
     return sha256(_LEAF_PREFIX + body).digest()
 
 
-def commitment(*, stream: UUID, seq: int, name: str, value_bytes: bytes, salt: bytes) -> bytes:
+def commitment(
+    *, stream: UUID | str, seq: int, name: str, value_bytes: bytes, salt: bytes
+) -> bytes:
     """Return what an entry says about a payload, 32 bytes.
 
     SHA-256 of the prefix `countersign/commit/v1` with a line feed, the salt, and the JCS bytes of
