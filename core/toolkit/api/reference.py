@@ -4,7 +4,6 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator
-from http import HTTPStatus
 from itertools import groupby
 from typing import Any, Final
 
@@ -87,5 +86,4 @@ def _row(error: type[PlatformError]) -> str:
     status = status_of(error)
     when = inspect.getdoc(error) or ""
     first = " ".join(when.split("\n\n", maxsplit=1)[0].split()).replace("|", "\\|")
-    phrase = HTTPStatus(status).phrase
-    return f"| `{error.code}` | {status} {phrase} | {error.title} | {first} |\n"
+    return f"| `{error.code}` | {status} | {error.title} | {first} |\n"
