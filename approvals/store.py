@@ -1,4 +1,4 @@
-"""The only writer of requests and what belongs to them. Read `append` first.
+"""The only writer of requests and what belongs to them, and raw SQL. Read `append` first.
 
 A request's row is the head of its ledger stream: whatever changes it appends an entry in the same
 statement, by compare-and-swap on `seq`. Callers hold the row's lock (and before it the run's).
@@ -38,6 +38,17 @@ _DUE = """
     WHERE status = 'open' AND expires_at <= clock_timestamp()
     ORDER BY expires_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"""
 
+# The newest of each key from the index, then the newest of those: its cost is that of a page, not
+# that of everything that ever was put to a large group.
+_ASKED = """
+    SELECT DISTINCT a.request_id
+    FROM unnest(%s::text[]) AS k (key) CROSS JOIN LATERAL (
+        SELECT request_id FROM approvals_audience
+        WHERE key = k.key AND is_open AND request_id < %s::uuid
+        ORDER BY request_id DESC LIMIT %s::bigint) AS a
+    ORDER BY a.request_id DESC LIMIT %s::bigint"""
+_AFTER_ALL = UUID(int=2**128 - 1)
+
 
 def next_number() -> int:
     """Return the next human-readable number of a request."""
@@ -70,6 +81,16 @@ def list_due(*, limit: int) -> list[tuple[UUID, UUID | None]]:
     with connection.cursor() as cursor:
         cursor.execute(_DUE, (limit,))
         return [(row[0], row[1]) for row in cursor.fetchall()]
+
+
+def list_asked(*, keys: Sequence[str], before: UUID | None, limit: int) -> list[UUID]:
+    """Return the open requests that are put to one of the keys, newest first, before a cursor.
+
+    Fewer than `limit`: there are no more. One query.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ASKED, (list(keys), before or _AFTER_ALL, limit, limit))
+        return [row[0] for row in cursor.fetchall()]
 
 
 def insert_request(

@@ -60,9 +60,9 @@ def explain(*, principal: Principal, request_id: UUID) -> Explanation:
         target=authority.target,
         now=facts.at,
     )
+    # The check has the last word: a package above may have registered a rule not listed here.
     in_the_way = [fact.sentence for fact in found if not fact.holds]
-    if authority.denial is not None and not in_the_way:
-        in_the_way = [authority.denial]  # a rule of some other package
+    in_the_way += [denial for denial in (authority.denial,) if denial is not None]
     eligible = _find_eligible(facts)
     return Explanation(
         request_id=row.pk,

@@ -8,10 +8,11 @@ from uuid import UUID
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
+from approvals import store
 from approvals.domain.errors import RequestMissingError
 from approvals.domain.exclusion import excluded_by_expression
 from approvals.domain.rule import rule_from_json
-from approvals.models import Audience, Exclusion, Request, RequestStatus, StageStatus, Vote
+from approvals.models import Exclusion, Request, RequestStatus, StageStatus, Vote
 from approvals.selectors.approvers import list_accounts
 from approvals.selectors.views import (
     RequestDetail,
@@ -127,13 +128,11 @@ def _list_mine(
     if principal.kind is not ActorKind.PERSON:
         return []
     keys = list_audience_keys(principal=principal)
-    asked = Audience.objects.filter(is_open=True, key__in=keys).order_by("-request_id")
     decidable = _decidable(principal).filter(_conditions(filters)).order_by("-pk")
     batch_size = limit * _BATCH_FACTOR
     found: list[Request] = []
     while len(found) < limit:
-        batch = asked if after is None else asked.filter(request_id__lt=after)
-        ids = list(batch.values_list("request_id", flat=True).distinct()[:batch_size])
+        ids = store.list_asked(keys=keys, before=after, limit=batch_size)
         rows = list(decidable.filter(pk__in=ids)[:limit]) if ids else []
         found += _without_excluded(principal, rows)
         if len(rows) == limit:

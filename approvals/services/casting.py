@@ -301,7 +301,7 @@ def _tell_progress(locked: LockedRequest, follow: _Consequences) -> None:
             facts={"stage": follow.opened.key},
         )
     if follow.blocked_stage:
-        tell_owners_blocked(request=locked.row, stage=follow.blocked_stage)
+        tell_owners_blocked(request=locked.row, stage=follow.blocked_stage, at=locked.at)
 
 
 def _tell_outcome(locked: LockedRequest, entry: BuiltEntry, principal: Principal) -> None:

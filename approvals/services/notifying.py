@@ -1,6 +1,7 @@
 """Telling people and open pages that a request moved. Read `announce` first."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from approvals.models import Request
 from approvals.services.outbox import NoticeEvent, enqueue
@@ -29,7 +30,7 @@ def announce(*, request: Request, event: str, keys: Iterable[str] = ()) -> None:
     realtime.publish_on_commit(groups=groups, signal={"request": str(request.pk), "event": event})
 
 
-def tell_owners_blocked(*, request: Request, stage: str) -> None:
+def tell_owners_blocked(*, request: Request, stage: str, at: datetime) -> None:
     """Tell who asked, and who may give access in the project, that too few people may decide.
 
     Transaction: needs one.
@@ -43,6 +44,6 @@ def tell_owners_blocked(*, request: Request, stage: str) -> None:
         event=NoticeEvent.REQUEST_BLOCKED,
         request=request,
         recipients=[request.requester_id, *owners],
-        at=request.opened_at,
+        at=at,
         facts=facts,
     )

@@ -1,6 +1,7 @@
 """Opening requests for runs and voiding them: implements `engine.ports.WaitOpener`."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -198,7 +199,7 @@ def _is_reachable(stage: StageRule, eligible: Eligibility) -> bool:
 
 def _opened(request: Request, wait: OpeningWait, rule: Rule, excluded: Sequence[Excluded]) -> Draft:
     """Return the entry that says what was asked of whom; what may be personal is a payload."""
-    return draft(
+    opened = draft(
         Kind.REQUEST_OPENED,
         request=request,
         at=wait.at,
@@ -229,6 +230,7 @@ def _opened(request: Request, wait: OpeningWait, rule: Rule, excluded: Sequence[
             ],
         },
     )
+    return replace(opened, state_to=RequestStatus.OPEN.value)
 
 
 def _blocked(request: Request, stage: StageRule | None, at: datetime) -> Draft:
@@ -257,5 +259,5 @@ def _tell(
         facts={"stage": key},
     )
     if request.blocked:
-        tell_owners_blocked(request=request, stage=key)
+        tell_owners_blocked(request=request, stage=key, at=request.opened_at)
     announce(request=request, event=Kind.REQUEST_OPENED.value, keys=keys[key] if stage else ())

@@ -4,7 +4,7 @@ import pytest
 
 from approvals.domain import errors
 from core.identity.domain.errors import AccessForbiddenError
-from core.identity.models import User
+from core.identity.models import Role, RolePermission, User
 from core.identity.selectors.principals import get_principal
 from core.identity.services.roles import assign_role
 from core.identity.services.tokens import create_token
@@ -130,6 +130,14 @@ def test_a_stranger_learns_nothing_but_that_they_may_not(office):
     assert kinds(request) == ["request.opened"]
 
 
+def test_who_may_decide_without_seeing_decides(office):
+    blind = Role.objects.create(slug="blind", title="Blind")
+    RolePermission.objects.create(role=blind, permission="decide_request")
+    office.user("eve", "blind", groups=("board",))
+
+    assert office.decide(office.open(), "eve").outcome == "approved"
+
+
 def test_a_superuser_is_no_approver(office):
     office.user("root")
     User.objects.filter(username="root").update(is_superuser=True, is_staff=True)
@@ -199,6 +207,8 @@ def test_named_users_and_holders_of_a_permission_decide(office):
 
     assert "not among" in refused(office, request, "bob")
     office.decide(request, "ann")
+    with pytest.raises(errors.MayNotDecideError, match="not among the approvers"):
+        office.decide(request, "bob", stage="two")
     assert office.decide(request, "otto").outcome == "approved"
 
 

@@ -291,4 +291,5 @@ def test_deciding_costs_a_bounded_number_of_statements(office):
             )
         counts.append(len(queries))
 
-    assert counts == [23, 20]
+    assert counts[0] <= 19
+    assert counts[1] <= 16

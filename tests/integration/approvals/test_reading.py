@@ -13,7 +13,8 @@ from approvals.selectors.requests import (
     get_request,
     list_requests,
 )
-from core.identity.services.roles import revoke_assignment
+from core.identity.seed import GLOBAL_SCOPE_ID
+from core.identity.services.roles import assign_role, revoke_assignment
 from core.kernel import ids
 from core.kernel.record import ActorKind
 from tests.integration.approvals.conftest import PEER, stage
@@ -106,6 +107,16 @@ def test_a_newcomer_whom_an_expression_excludes_has_a_full_page_of_the_rest(offi
     assert count_mine(principal=office.principal("eve")) == 2
 
 
+def test_a_page_is_filled_past_many_requests_that_exclude_me(office):
+    office.enroll("mara")
+    office.user("nora", "requester")
+    request = office.open(by="nora")
+    for _ in range(5):
+        office.open()
+
+    assert inbox(office, "mara", limit=1) == numbers(request)
+
+
 def test_an_overdue_request_is_in_no_inbox(office):
     request = office.open()
     office.overdue(request)
@@ -142,6 +153,19 @@ def test_all_and_decided_hold_what_i_may_see(office):
     assert inbox(office, other.principal("zoe"), View.ALL) == []
 
 
+def test_who_holds_a_role_everywhere_sees_and_decides_everywhere(office):
+    office.user("gil", groups=("board",))
+    assign_role(
+        principal=office.system,
+        role="approver",
+        scope_id=GLOBAL_SCOPE_ID,
+        user_id=office.users["gil"].pk,
+    )
+    request = office.open()
+
+    assert inbox(office, "gil") == inbox(office, "gil", View.ALL) == numbers(request)
+
+
 def test_lists_can_be_narrowed(office):
     office.user("nora", "requester")
     risky = office.open(kind="payment", risk="high")
@@ -174,7 +198,8 @@ def test_a_page_costs_the_same_however_many_requests_there_are(office):
         assert counts[0] == counts[1]
         costs[view] = counts[0]
 
-    assert costs == {View.MINE: 8, View.ALL: 4, View.DECIDED: 4}
+    assert costs[View.MINE] <= 8
+    assert max(costs[View.ALL], costs[View.DECIDED]) <= 4
 
 
 # --- one request ---------------------------------------------------------------------------------
