@@ -34,6 +34,8 @@ _CONVERSION = re.compile(r"(?:view|make)_\w+|\w+_(?:view|of)")
 
 # Reading functions whose name says it better than a prefix would, each with the reason.
 SELECTORS_NAMED_OTHERWISE = {
+    "audit.selectors.verification.verify_ledger": "reads everything and judges it",
+    "core.identity.selectors.case.read_case": "all facts of one question, in one statement",
     "approvals.selectors.approvers.resolve_keys": "what the names in a rule mean now",
     "approvals.selectors.authority.ask_authority": "asks `authorize`, in its words",
     "approvals.selectors.explaining.explain": "the answer to why, which is no row",

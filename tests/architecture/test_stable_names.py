@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from functools import cache
 
 from core.identity.domain.permissions import BUILTIN_ROLES, LEVELS, Permission
 from engine.domain.events import EventKind
@@ -78,17 +79,29 @@ def test_every_task_has_a_name_of_its_own_that_starts_with_its_app():
     assert "engine.drive" in {name for _, name in names}
 
 
+@cache
 def _error_codes() -> list[tuple[str, str]]:
     """Return (path, code) of every class that states a `code` and a `title`."""
     found = []
     for file in product_files():
         for node in file.walk(ast.ClassDef):
             assert isinstance(node, ast.ClassDef)
-            texts = dict(_class_texts(node))
-            if "code" in texts and "title" in texts:
-                found.append((file.path, texts["code"]))
+            code = dict(_class_texts(node)).get("code")
+            if code is not None and "title" in _class_names(node):
+                found.append((file.path, code))
     assert found, "no error code was found; has the way they are written changed?"
     return found
+
+
+def _class_names(node: ast.ClassDef) -> set[str]:
+    """Return the names a class body assigns."""
+    return {
+        target.id
+        for statement in node.body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
 
 
 def _class_texts(node: ast.ClassDef) -> list[tuple[str, str]]:
