@@ -62,9 +62,9 @@ class RunningProgram:
                     command=program.command,
                     orphan_signal=program.orphan_signal,
                     account=program.account,
+                    is_clean=True,
                 ),
                 cwd=program.folder,
-                env=clean_environment(),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -103,9 +103,20 @@ class RunningProgram:
 
 
 def tethered(
-    *, command: Sequence[str], orphan_signal: signal.Signals, account: Account | None = None
+    *,
+    command: Sequence[str],
+    orphan_signal: signal.Signals,
+    account: Account | None = None,
+    is_clean: bool = False,
 ) -> list[str]:
-    """Return a command that ends with this process, wrapped in `tether.py`."""
+    """Return a command that ends with this process, wrapped in `tether.py`.
+
+    Args:
+        command: the program's path and arguments.
+        orphan_signal: what the kernel sends it when this process dies.
+        account: whom to become first; `None` stays the same. Only root can.
+        is_clean: whether no variable of our environment reaches the program.
+    """
     return [
         sys.executable,
         "-I",  # neither the user's site packages nor PYTHON… variables matter here
@@ -113,15 +124,11 @@ def tethered(
         str(_TETHER),
         str(int(orphan_signal)),
         str(os.getpid()),
-        *([f"{account.user}:{account.group}"] if account else []),
+        *(["--account", f"{account.user}:{account.group}"] if account else []),
+        *(["--clean"] if is_clean else []),
         "--",
         *command,
     ]
-
-
-def clean_environment() -> dict[str, str]:
-    """Return an environment in which no variable of the caller (PGDATA, LC_ALL …) has a say."""
-    return {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
 
 
 def run(
@@ -133,8 +140,7 @@ def run(
     """
     try:
         done = subprocess.run(  # noqa: S603  # an argument vector of ours
-            tethered(command=command, orphan_signal=signal.SIGKILL, account=account),
-            env=clean_environment(),
+            tethered(command=command, orphan_signal=signal.SIGKILL, account=account, is_clean=True),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
