@@ -11,3 +11,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("api/", include("core.toolkit.api.urls")),
 ]
+
+# Under /api/ these answer with problem documents, elsewhere with pages.
+handler400 = "core.toolkit.api.fallbacks.answer_bad_request"
+handler403 = "core.toolkit.api.fallbacks.answer_forbidden"
+handler404 = "core.toolkit.api.fallbacks.answer_not_found"
+handler500 = "core.toolkit.api.fallbacks.answer_bug"

@@ -90,9 +90,9 @@ class EntryDetailSerializer(EntrySerializer):
 
     def to_representation(self, instance: LedgerEntryDetail) -> dict[str, Any]:
         """Return the entry's fields and its values side by side."""
-        entry: dict[str, Any] = dict(EntrySerializer(instance.entry).data)
+        entry: Any = EntrySerializer(instance.entry)
         return {
-            **entry,
+            **entry.data,
             "body": instance.body,
             "payloads": instance.payloads,
             "salts": instance.salts,

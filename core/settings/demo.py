@@ -21,5 +21,6 @@ FUNCTION_MODULES = [*FUNCTION_MODULES, "examples.release.functions"]
 HTTP_PRIVATE_ALLOWED = [*HTTP_PRIVATE_ALLOWED, f"127.0.0.1:{ENVIRONMENT.target_port}"]
 # `make demo` and people who try the API with curl sign in by name and password.
 API_PASSWORD_TOKENS = True
+API_DOCUMENT_PUBLIC = True
 # `make demo` signs everybody in from one address, perhaps a few times in a row.
 API_THROTTLE_RATES = {"login": "60/300"}

@@ -59,6 +59,15 @@ def read_trusted_proxy_count() -> int:
     return int(getattr(settings, "TRUSTED_PROXY_COUNT", 0))
 
 
+def shows_document_to_all() -> bool:
+    """Return whether /api/schema/ answers without credentials; no by default.
+
+    Setting `API_DOCUMENT_PUBLIC`, for demonstrations: a real deployment does not tell strangers
+    what it has. Source: ASVS 5.0 §13.4.5.
+    """
+    return bool(getattr(settings, "API_DOCUMENT_PUBLIC", False))
+
+
 def allows_password_tokens() -> bool:
     """Return whether `POST /api/v1/auth/token/` changes a password into a token; no by default.
 

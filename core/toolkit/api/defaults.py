@@ -35,6 +35,4 @@ SPECTACULAR_SETTINGS: Final[dict[str, Any]] = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": False,  # inputs and outputs are classes of their own
     "PREPROCESSING_HOOKS": ["core.toolkit.api.schema.keep_canonical_addresses"],
-    "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }

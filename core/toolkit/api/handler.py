@@ -13,6 +13,7 @@ from django.core.exceptions import (
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from rest_framework import exceptions
+from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 
 from core.kernel.errors import PlatformError
@@ -61,6 +62,9 @@ def handle_exception(error: Exception, context: Mapping[str, Any]) -> Response:
     caller a reference. This is the process edge where every exception is caught.
     """
     request: HttpRequest = context["request"]
+    # A problem is JSON, also where the answer would have been something else.
+    context["request"].accepted_renderer = JSONRenderer()
+    context["request"].accepted_media_type = JSONRenderer.media_type
     answer = describe_error(
         _translate(error), instance=request.path, request_id=origin.read_request_id(request)
     )

@@ -1,13 +1,13 @@
 """Every address under /api/. The applications above are named by dotted strings only."""
 
 from django.urls import URLPattern, URLResolver, include, path, re_path
-from drf_spectacular.views import SpectacularAPIView
 
-from core.toolkit.api.views import refuse_unknown_address
+from core.toolkit.api.fallbacks import refuse_unknown_address
+from core.toolkit.api.views import DocumentView
 
 urlpatterns: list[URLPattern | URLResolver] = [
-    path("schema/", SpectacularAPIView.as_view(), name="api-schema"),
-    path("schema", SpectacularAPIView.as_view()),
+    path("schema/", DocumentView.as_view(), name="api-schema"),
+    path("schema", DocumentView.as_view()),
     path("v1/", include("core.identity.api.urls")),
     path("v1/", include("audit.api.urls")),
     path("v1/", include("engine.api.urls")),

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from django.http import HttpRequest, HttpResponse
+from drf_spectacular.views import SpectacularAPIView
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
@@ -12,9 +12,8 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from core.identity.domain.principal import Principal
+from core.toolkit.api import conf
 from core.toolkit.api.authentication import SessionAuthentication, TokenAuthentication
-from core.toolkit.api.errors import RouteMissingError
-from core.toolkit.api.handler import respond_to_error
 from core.toolkit.api.parsers import StrictJsonParser
 from core.toolkit.api.throttling import CallerThrottle
 
@@ -47,13 +46,24 @@ class ApiViewSet(ViewSet):
         return answer
 
 
+class MayReadDocument(BasePermission):
+    """Lets signed-in callers read the API's document, and anybody where a setting says so."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        """Return whether the request may go on."""
+        return conf.shows_document_to_all() or bool(request.user and request.user.is_authenticated)
+
+
+class DocumentView(SpectacularAPIView):  # type: ignore[misc]  # they have no types
+    """Serves the OpenAPI document."""
+
+    authentication_classes = ApiViewSet.authentication_classes
+    permission_classes = (MayReadDocument,)
+    throttle_classes = ApiViewSet.throttle_classes
+
+
 def principal_of(request: Request) -> Principal:
     """Return who makes an authenticated request."""
     principal = request.auth
     assert isinstance(principal, Principal), "the authentication classes set it"
     return principal
-
-
-def refuse_unknown_address(request: HttpRequest) -> HttpResponse:
-    """Return 404 as problem+json for whatever no route of the API matches."""
-    return respond_to_error(request, RouteMissingError())

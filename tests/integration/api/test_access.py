@@ -16,7 +16,8 @@ from core.identity.services.projects import create_project
 from core.identity.services.roles import assign_role
 from core.identity.services.tokens import create_token
 from core.toolkit.api.authentication import SessionAuthentication, TokenAuthentication
-from core.toolkit.api.views import ApiViewSet, refuse_unknown_address
+from core.toolkit.api.fallbacks import refuse_unknown_address
+from core.toolkit.api.views import ApiViewSet
 from tests.integration.api.conftest import Caller
 
 _SOURCE = {"source": "schema: flow/v1"}
@@ -24,7 +25,7 @@ _DIGEST = "ab" * 32
 
 # Addresses that answer without credentials, and why.
 _PUBLIC = {
-    "api-schema": "the document describes the API and holds no data",
+    "api-schema": "open where a setting says so; see test_schema",
     "api-auth-token": "it takes the credentials; off unless a setting allows it",
     "api-unknown": "there is nothing behind it",
 }

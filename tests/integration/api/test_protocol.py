@@ -111,7 +111,23 @@ def test_a_token_needs_no_csrf_token(town):
 @pytest.mark.parametrize("path", ["nope", "nope/", "runs/7/", "runs/x/events", "", "me/me/"])
 @pytest.mark.parametrize("method", ["get", "post", "delete"])
 def test_an_unknown_address_is_a_problem_too(problem, path, method):
-    problem(getattr(Client(), method)(f"/api/v1/{path}"), 404, "api.not_found")
+    client = Client(enforce_csrf_checks=True)
+
+    problem(getattr(client, method)(f"/api/v1/{path}"), 404, "api.not_found")
+
+
+def test_a_strange_host_is_a_problem_under_the_api_and_a_page_elsewhere(problem):
+    strange = {"host": "evil.example"}
+
+    problem(Client().get("/api/v1/me/", headers=strange), 400, "api.malformed")
+    elsewhere = Client().get("/admin/", headers=strange)
+    assert (elsewhere.status_code, elsewhere["Content-Type"][:9]) == (400, "text/html")
+
+
+def test_what_is_missing_elsewhere_is_a_page():
+    response = Client().get("/nope")
+
+    assert (response.status_code, response["Content-Type"][:9]) == (404, "text/html")
 
 
 def test_an_unknown_version_of_the_api_is_a_problem_too(problem):

@@ -106,11 +106,16 @@ def test_the_main_operations_have_examples(document):
 
 
 @pytest.mark.parametrize("path", ["/api/schema/", "/api/schema"])
-def test_it_is_served_to_anybody(client, db, path):
-    response = client.get(path, headers={"accept": "application/vnd.oai.openapi+json"})
+@pytest.mark.parametrize("kind", ["application/vnd.oai.openapi+json", "*/*"])
+def test_it_is_served_to_callers_and_where_a_setting_says_so_to_all(
+    town, nobody, problem, settings, path, kind
+):
+    headers = {"accept": kind}
 
-    assert response.status_code == 200
-    assert b"runs_start" in response.content
+    problem(nobody.client.get(path, headers=headers), 401, "api.not_authenticated")
+    assert b"runs_start" in town.as_("stan").client.get(path, headers=headers).content
+    settings.API_DOCUMENT_PUBLIC = True
+    assert nobody.client.get(path, headers=headers).status_code == 200
 
 
 def test_public_addresses_are_the_ones_listed():

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 
 from core.kernel import errors as kinds
 from core.kernel.errors import PlatformError, Problem
+from core.toolkit.api import fallbacks
 from core.toolkit.api.errors import (
     PROBLEM_MEDIA_TYPE,
     RESERVED_KEYS,
@@ -183,3 +184,26 @@ def test_every_field_of_a_refused_input_is_pointed_at():
         ("/a~1b~0c", "Escaped."),
         ("", "All of it."),
     }
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "code"),
+    [
+        (lambda request: fallbacks.answer_bad_request(request, Exception()), 400, "api.malformed"),
+        (
+            lambda request: fallbacks.answer_forbidden(request, Exception()),
+            403,
+            "api.permission_refused",
+        ),
+        (lambda request: fallbacks.answer_not_found(request, Exception()), 404, "api.not_found"),
+        (fallbacks.answer_bug, 500, "api.internal"),
+    ],
+)
+def test_what_no_view_of_the_api_caught_is_a_problem_too(answer, status, code):
+    inside = answer(RequestFactory().get("/api/v1/x/"))
+    outside = answer(RequestFactory().get("/elsewhere/"))
+
+    assert (inside.status_code, json.loads(inside.content)["code"]) == (status, code)
+    assert inside["Content-Type"] == PROBLEM_MEDIA_TYPE
+    assert outside.status_code == status
+    assert outside["Content-Type"].startswith("text/html")
