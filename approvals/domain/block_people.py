@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from approvals.domain.exclusion import USER_FIELDS
 from approvals.domain.reading import BlockReader
 from approvals.domain.rule import KEYWORDS_DEFAULT, Keyword
 from core.identity.domain.permissions import Permission
@@ -11,6 +12,8 @@ from core.kernel.types import Json
 
 _STAGE_ID = re.compile(r"[a-z][a-z0-9_]{0,63}")
 _WORD = re.compile(r"[a-z]+(-[a-z]+)*")
+_USER_FIELD = re.compile(r"\buser\s*\.\s*(\w+)")
+_CEL_TEXT = re.compile(r"""\"(?:[^"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'""")
 _LISTS = {"users": "user names", "groups": "names of groups"}
 _WAYS = (*_LISTS, "permission", "any-of")
 
@@ -72,7 +75,16 @@ def _read_exclusion(
         # A lone word can only be a misspelt keyword: it is no condition on `user`.
         reader.choice(item, choices=known)
     else:
-        expressions.append(reader.expression(item, names=names))
+        expression = reader.expression(item, names=names)
+        for field in _fields_of_user(expression or ""):
+            # The compiler cannot know: a misspelt one would err for everybody, and exclude all.
+            reader.choice(field, choices=USER_FIELDS)
+        expressions.append(expression)
+
+
+def _fields_of_user(expression: str) -> list[str]:
+    """Return the fields of `user` an expression names, outside its texts."""
+    return _USER_FIELD.findall(_CEL_TEXT.sub("''", expression))
 
 
 def _read_stage(

@@ -13,6 +13,9 @@ from core.kernel import limits
 from core.kernel.types import Json
 from engine.domain.expressions import Evaluator, ExpressionError
 
+# What an expression may know of a person's account, as `user`.
+USER_FIELDS = ("id", "username", "name", "email", "groups")
+
 _SENTENCES = {
     Keyword.INITIATOR: "You asked for this, and who asks may not decide.",
     Keyword.ON_BEHALF_OF: "This was asked for on your behalf, and you may not decide it.",
@@ -63,7 +66,7 @@ class Account:
     groups: tuple[str, ...]
 
     def variable(self) -> dict[str, Json]:
-        """Return the value of `user`."""
+        """Return the value of `user`; its keys are `USER_FIELDS`."""
         return {
             "id": str(self.user_id),
             "username": self.username,

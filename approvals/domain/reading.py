@@ -104,7 +104,7 @@ class BlockReader:
         try:
             self.evaluator.check(value, names=names)
         except ExpressionError as error:
-            self.note("expression", f"{value!r}: {error.reason}")
+            self.note("expression", error.reason)
             return None
         return value
 
@@ -116,7 +116,7 @@ class BlockReader:
         try:
             self.evaluator.check_template(text, names=names)
         except ExpressionError as error:
-            self.note("expression", f"{error.expression!r}: {error.reason}")
+            self.note("expression", error.reason)
             return None
         return text
 

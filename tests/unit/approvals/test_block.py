@@ -2,9 +2,11 @@
 
 import copy
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from approvals.domain.exclusion import USER_FIELDS, Account
 from approvals.domain.opening import rule_of
 from approvals.domain.rule import KEYWORDS_DEFAULT, AfterExpiry, Keyword
 from approvals.verbs import ApprovalVerb
@@ -13,7 +15,12 @@ from tests.fakes.evaluator import TableEvaluator
 
 VERB = ApprovalVerb()
 EVALUATOR = TableEvaluator(
-    answers={"inputs.amount > 5": True, "user.username == 'bob'": False, "200": 200},
+    answers={
+        "inputs.amount > 5": True,
+        "user.username == 'bob'": False,
+        "200": 200,
+        "size(user . team) > 0": True,
+    },
     broken=["1 / 0"],
 )
 MINIMAL: dict[str, Any] = {
@@ -355,6 +362,28 @@ def test_missing_stages_are_refused():
     path, code, _ = the_problem({"expires": {"after": "PT1H"}})
 
     assert (path, code) == ("/stages", "missing_key")
+
+
+@pytest.mark.parametrize("expression", ["user.nam == 'x'", "size(user . team) > 0"])
+def test_a_field_that_no_user_has_is_refused(expression):
+    path, code, _ = the_problem(block_with(exclude=["initiator", expression]))
+
+    assert (path, code) == ("/exclude/1", "wrong_value")
+
+
+@pytest.mark.parametrize(
+    "expression", ["user.name == 'user.nam'", 'inputs.a == "user.nam"', "user.groups.size() > 1"]
+)
+def test_a_field_that_users_have_is_no_problem_nor_is_a_text_that_looks_like_one(expression):
+    assert check(block_with(exclude=[expression])).problems == ()
+
+
+def test_expressions_know_exactly_the_fields_that_accounts_show():
+    account = Account(
+        user_id=UUID(int=1), person_id=UUID(int=2), username="", name="", email="", groups=()
+    )
+
+    assert tuple(account.variable()) == USER_FIELDS
 
 
 def test_a_block_that_is_no_mapping_is_refused():
