@@ -165,14 +165,14 @@ def problem():
 
     def check(response, status: int, code: str):
         assert response.status_code == status, (response.status_code, response.content)
-        assert response["Content-Type"] == PROBLEM_MEDIA_TYPE
+        assert response.headers["Content-Type"] == PROBLEM_MEDIA_TYPE
         body = response.json()
         assert body["code"] == code, body
         assert body["status"] == status
         assert body["type"] == f"urn:countersign:error:{code}"
         assert body["title"]
         assert body["detail"]
-        assert body["request_id"] == response["X-Request-ID"]
+        assert body["request_id"] == response.headers["X-Request-ID"]
         return body
 
     return check

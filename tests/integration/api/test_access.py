@@ -114,7 +114,7 @@ def _addresses():
     return [(route, entry) for route, entry in _patterns(get_resolver()) if "/api/" in route]
 
 
-def _named(entry) -> str:
+def _named(entry):
     """Return the name of an address; its spelling without the slash has that of the other."""
     if entry.name:
         return entry.name
@@ -243,7 +243,7 @@ def test_whoever_may_not_is_turned_away(town, place, name, who):
     assert wrong == []
 
 
-def _answers(response, expected: int | str, user) -> bool:
+def _answers(response, expected: int | str, user):
     if expected == EMPTY:
         return response.status_code == 200 and response.json()["items"] == []
     if expected == OWN:

@@ -6,6 +6,7 @@ These tests commit, so they are in a module without the town that is founded onc
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from django.db import connection
 
@@ -14,7 +15,7 @@ from engine.models import Run
 from tests.integration.api.conftest import BOARD, INPUTS_SCHEMA
 
 
-def at_once(calls: list[Callable]) -> list:
+def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
     """Return what the calls return, all of them made at the same time."""
 
     def run(call):

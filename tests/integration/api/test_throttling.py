@@ -64,10 +64,9 @@ def test_being_refused_costs_nothing(rates):
     throttling.take_turn(scope="any", ident=ident)
 
     first = throttling.take_turn(scope="any", ident=ident)
-    for _ in range(50):
-        last = throttling.take_turn(scope="any", ident=ident)
+    later = [throttling.take_turn(scope="any", ident=ident) for _ in range(50)]
 
-    assert last <= first
+    assert max(later) <= first
 
 
 def test_a_bucket_refills_with_time(rates):

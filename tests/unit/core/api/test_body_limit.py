@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from typing import Any
 
 from core.kernel import limits
 from core.toolkit.api.body_limit import BodyLimit
@@ -32,7 +33,7 @@ def _send(chunks: list[bytes], *, headers: dict[bytes, bytes], kind: str = "http
     async def send(event):
         sent.append(event)
 
-    scope = {"type": kind, "path": "/api/v1/x/", "headers": list(headers.items())}
+    scope: Any = {"type": kind, "path": "/api/v1/x/", "headers": list(headers.items())}
     asyncio.run(BodyLimit(_echo)(scope, receive, send))
     if not sent:
         return None, None, events

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -112,7 +113,7 @@ def test_an_error_becomes_a_problem_document():
 
 
 def test_details_never_overwrite_what_every_problem_has():
-    details = dict.fromkeys(RESERVED_KEYS - {"errors"}, "forged")
+    details: Any = dict.fromkeys(RESERVED_KEYS - {"errors"}, "forged")
 
     body = describe_error(_SampleError(**details), instance="/x", request_id="r1").body
 
