@@ -236,7 +236,7 @@ def _name_column(
     row: StoredRow, *, stored: tuple[object, ...], hashed: tuple[object, ...]
 ) -> Discrepancy:
     index = next(place for place, value in enumerate(stored) if value != hashed[place])
-    expected, found = str(hashed[index]), str(stored[index])
+    expected, found = str(hashed[index]).strip('"'), str(stored[index]).strip('"')
     if _COMPARED[index] == "prev":  # the link is hashed; what changed is the entry before
         expected, found = found, expected
     return _about(row.stream, row.seq, _COMPARED[index], expected=expected, found=found)
