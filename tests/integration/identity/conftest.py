@@ -7,6 +7,7 @@ import pytest
 from core.identity.domain.permissions import ScopeKind
 from core.identity.domain.principal import make_system_principal
 from core.identity.models import ApiToken
+from core.identity.seed import GLOBAL_SCOPE_ID
 from core.identity.selectors.principals import get_principal, make_origin
 from core.identity.services import groups, people, projects, roles, tokens
 from core.identity.services.scopes import create_scope
@@ -39,6 +40,21 @@ def committed_org(transactional_db):
     """Return an organisation other connections can see."""
     yield Organisation()
     fake.forget()
+
+
+@pytest.fixture
+def admin(org):
+    """An access administrator who also sets up projects, as a principal."""
+    user = org.user("admin")
+    org.assign("access_admin", GLOBAL_SCOPE_ID, user=user)
+    org.assign("project_admin", GLOBAL_SCOPE_ID, user=user)
+    return org.principal(user)
+
+
+@pytest.fixture
+def nobody(org):
+    """Somebody without any role, as a principal."""
+    return org.principal(org.user("nobody"))
 
 
 class Organisation:

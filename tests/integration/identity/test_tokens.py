@@ -1,7 +1,6 @@
 """Tokens: made once, shown once, checked each time."""
 
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -9,41 +8,25 @@ from django.test.utils import CaptureQueriesContext
 
 from core.identity.domain.errors import (
     AccessForbiddenError,
-    IdentityInvalidError,
     IdentityMissingError,
     InactiveAccountError,
     TooManyTokensError,
 )
 from core.identity.models import ApiToken, User
-from core.identity.seed import GLOBAL_SCOPE_ID
 from core.identity.services import people
 from core.identity.services.tokens import create_token, revoke_token
 from core.identity.tokens import verify_token
 from core.kernel import limits
 from core.kernel.record import ActorKind
+from tests.integration.identity.expecting import NOBODY, problems_of
 
 pytestmark = pytest.mark.django_db
-NOBODY = UUID(int=5)
 
 
 @pytest.fixture
 def ada(org):
     """Somebody without any role."""
     return org.user("ada")
-
-
-@pytest.fixture
-def admin(org):
-    """An access administrator, as a principal."""
-    user = org.user("admin")
-    org.assign("access_admin", GLOBAL_SCOPE_ID, user=user)
-    return org.principal(user)
-
-
-def problems_of(call):
-    with pytest.raises(IdentityInvalidError) as error:
-        call()
-    return [problem.path for problem in error.value.problems]
 
 
 # --- making ----------------------------------------------------------------------------------
