@@ -20,7 +20,7 @@ import httpx
 from core.toolkit.embedded.process import tethered
 
 ROOT = Path(__file__).resolve().parents[2]
-_START_SECONDS = 180.0  # a first start also makes a database
+_START_SECONDS = 300.0  # a first start also makes a database; on a busy machine that takes time
 _STOP_SECONDS = 40.0
 _POLL_SECONDS = 0.2
 _LOG_LINES_SHOWN = 25
