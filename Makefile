@@ -45,6 +45,7 @@ bench: ## Measure and write benchmarks/results/latest.json (ONLY=main)
 docs: ## Write the generated reference and build the site into var/site
 	@scripts/bootstrap dev
 	@DJANGO_SETTINGS_MODULE=core.settings.test $(PY) manage.py write_reference
+	@DJANGO_SETTINGS_MODULE=core.settings.test $(PY) manage.py write_flow_reference
 	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --strict
 	@echo "open var/site/index.html"
 

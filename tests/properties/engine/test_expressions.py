@@ -1,7 +1,7 @@
 """What the evaluator does to expressions and variables never changes what they mean."""
 
 from cel_expr_python import cel
-from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.domain.expressions import ExpressionError
@@ -88,7 +88,7 @@ def _compile_error(text):
     return ""
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=400)
 @given(expression=expressions, data=variables)
 def test_pruning_and_rewriting_change_no_result(expression, data):
     expected = _plainly(expression, data)

@@ -1,0 +1,178 @@
+"""The language's reference page, made from its schema. Read `render_reference`."""
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from core.kernel import limits
+from engine.domain.flow.problems import Code
+from engine.domain.flow.schema import Schema, language_schema, resolve
+
+# The parts with a section of their own, in the order of the page; `action` and the like have none.
+_SECTIONS = ("step", "approval", "stage", "approvers", "retry")
+_MEANINGS: Mapping[Code, str] = {
+    Code.NOT_TEXT: "A character that cannot be in a definition, or bytes that are not UTF-8.",
+    Code.TOO_LARGE: "Over a bound on bytes, nesting or the number of values.",
+    Code.SYNTAX: "Not YAML.",
+    Code.UNSUPPORTED_YAML: "An anchor, alias, merge key, tag, directive or second document.",
+    Code.DUPLICATE_KEY: "A key that is there already.",
+    Code.BAD_KEY: "A key that is no text.",
+    Code.BAD_SCALAR: "A number or text JSON cannot hold exactly.",
+    Code.NOT_IMPLEMENTED: "Part of flow/v1, but not available in this version.",
+    Code.UNKNOWN_KEY: "A key the language does not have there.",
+    Code.MISSING_KEY: "A key that must be there is not.",
+    Code.WRONG_TYPE: "A text where a list is needed, and the like.",
+    Code.WRONG_VALUE: "A value out of bounds or not among the choices.",
+    Code.BAD_DURATION: "No ISO 8601 duration, or one out of bounds.",
+    Code.ONE_VERB: "A step without a verb or with several.",
+    Code.MISPLACED_KEY: "A key that has no meaning beside the others.",
+    Code.UNKNOWN_NEED: "`needs` names no step.",
+    Code.CYCLIC_NEEDS: "Steps that need each other in a circle.",
+    Code.UNKNOWN_ACTION: "`uses` names no installed action.",
+    Code.UNKNOWN_FUNCTION: "`python/call` names no registered function.",
+    Code.BAD_ARGUMENTS: "`with` does not fit the action.",
+    Code.BAD_EXPRESSION: "An expression that does not compile.",
+    Code.UNKNOWN_STEP: "An expression or `on-error` names no step.",
+    Code.NOT_UPSTREAM: "An expression reads a step that need not have ended.",
+    Code.UNKNOWN_FIELD: "An expression reads what is never there.",
+    Code.UNREAD_OUTCOME: "`all-settled` after an approval whose outcome no `if` reads.",
+    Code.BAD_COMPENSATION: "`on-error` names a step that cannot be undone.",
+    Code.BAD_INPUTS: "`inputs` is no usable JSON Schema.",
+    Code.BAD_BLOCK: "What a verb says about its block, when it has no code of its own.",
+    Code.UNKNOWN_INPUT: "Warning: an expression reads an input that is not declared.",
+    Code.NOT_IDEMPOTENT: "Warning: a compensation that may not be safe to repeat.",
+}
+
+_TEXT = f"""## The text
+
+YAML 1.2 in UTF-8, of which JSON is a part: `yes` and `on` are texts, `true` and `false` are not.
+Refused are anchors, aliases, merge keys, tags, a second document, a key that is there twice or is
+no text, numbers JSON cannot hold exactly, and invisible characters. A definition has at most
+{limits.SOURCE_BYTES_MAX // 1024} kB, {limits.SOURCE_NODE_COUNT_MAX} values (keys count too) and
+{limits.SOURCE_DEPTH_MAX} levels.
+
+## Expressions
+
+CEL, the Common Expression Language, at most {limits.EXPRESSION_CHARS_MAX} characters. Keys of the
+kind CEL below take an expression as it is. In other texts `${{{{ … }}}}` is replaced by its value:
+a text that is one `${{{{ … }}}}` keeps the value's type, inside a longer text a text is written as
+it is and any other value as JSON. `$${{{{` writes `${{{{`.
+
+* `inputs`, `vars`, `run`, and `steps.<id>` with `outcome`, `outputs` and `error` (`kind`,
+  `message`). A step reads steps it needs, directly or through others; `steps` alone has no value.
+* A missing key is an error, so ask first: `has(inputs.ticket) && inputs.ticket != ''`.
+* Whole numbers and fractions compare, but do not add: `inputs.count + 1.0` is an error when
+  `count` is 3. Write money in minor units.
+* An expression that is only a path, such as `steps.scan.outputs.files`, takes any value. One that
+  computes may read lists of {limits.LIST_ITEM_COUNT_MAX} items and texts of
+  {limits.EXPRESSION_TEXT_CHARS_MAX} characters.
+* `map()` and `filter()` take lists, not maps, whose keys have no order. `all()` and `exists()`
+  take both.
+* `matches()` is RE2: no look-around, no back-references, no hanging.
+* The value is JSON: timestamps become RFC 3339 and durations ISO 8601; bytes are an error.
+"""
+
+
+def render_reference() -> str:
+    """Return the page in Markdown, the same for the same schema."""
+    schema = language_schema()
+    lines = [
+        "# The definition language `flow/v1`",
+        "",
+        "Made from `engine/domain/flow/schema.json`; do not edit.",
+        "",
+        schema["description"],
+        "",
+        *_TEXT.split("\n"),
+        *_section("The definition", schema),
+    ]
+    for name in _SECTIONS:
+        part = schema["$defs"][name]
+        lines += [*_section(part["title"], part)]
+    lines += ["## Problems", "", "| code | meaning |", "|---|---|"]
+    lines += [f"| `{code}` | {meaning} |" for code, meaning in _MEANINGS.items()]
+    lines += ["", "Codes that do not start with `flow.` are those of the block of a verb.", ""]
+    return "\n".join(lines)
+
+
+def _section(title: str, schema: Schema) -> Iterator[str]:
+    yield from (f"## {title}", "")
+    if schema is not language_schema():
+        yield from (schema["description"], "")
+    yield from ("| key | value | meaning |", "|---|---|---|")
+    yield from _rows(schema, prefix="", required=schema.get("required", ()))
+    yield ""
+    later = [f"`{key}`" for key in schema.get("x-later", ())]
+    if later:
+        yield from (f"In a later version: {', '.join(later)}.", "")
+
+
+def _rows(schema: Schema, *, prefix: str, required: Any) -> Iterator[str]:
+    for key, part in schema["properties"].items():
+        inner = resolve(part)
+        mark = " (required)" if key in required else ""
+        yield f"| `{prefix}{key}`{mark} | {_value(part)} | {_meaning(part)} |"
+        if "properties" in inner and not _target(part):
+            yield from _rows(inner, prefix=f"{prefix}{key}.", required=inner.get("required", ()))
+
+
+def _target(part: Schema) -> str:
+    """Return the part of the page a value is described in, or nothing."""
+    name = str(part.get("$ref", "")).removeprefix("#/$defs/")
+    return name if name in _SECTIONS else ""
+
+
+def _value(part: Schema) -> str:
+    target = _target(part)
+    if target:
+        return f"[{target}](#{_anchor(target)})"
+    schema = resolve(part)
+    if "const" in schema:
+        return f"`{schema['const']}`"
+    if "enum" in schema:
+        return ", ".join(f"`{choice}`" for choice in schema["enum"])
+    if schema.get("format") == "duration":
+        return "duration"
+    if part.get("$ref") == "#/$defs/expression":
+        return "CEL"
+    return _kind(schema)
+
+
+def _kind(schema: Schema) -> str:
+    kinds = {"object": "map", "array": "list", "string": "text", "integer": "whole number"}
+    types = schema.get("type", "anything")
+    types = [types] if isinstance(types, str) else types
+    words = " or ".join(kinds.get(name, name) for name in types if name != "null")
+    inner = schema.get("items", schema.get("additionalProperties"))
+    if isinstance(inner, Mapping) and words in {"map", "list"}:
+        return f"{words} of {_value(inner)}"
+    if "minimum" in schema:
+        return f"{words}, {schema['minimum']} to {schema['maximum']}"
+    return words
+
+
+def _meaning(part: Schema) -> str:
+    schema = resolve(part)
+    words = [schema.get("description", "")]
+    if "default" in schema:
+        words.append(f"Default: `{_written(schema['default'])}`.")
+    if "examples" in part:
+        words.append(f"Example: `{_written(part['examples'][0])}`.")
+    items = schema.get("items", {})
+    later = [
+        f"`{key}`"
+        for inner in (schema, {} if _target(items) else resolve(items))
+        for key in inner.get("x-later", ())
+    ]
+    if later and not _target(part):
+        words.append(f"In a later version: {', '.join(later)}.")
+    return " ".join(word for word in words if word).replace("|", "\\|")
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _anchor(name: str) -> str:
+    title = language_schema()["$defs"][name]["title"]
+    return str(title).lower().replace(" ", "-")
