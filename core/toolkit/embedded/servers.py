@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
+from core.kernel.clock import SYSTEM_CLOCK
 from core.toolkit.embedded.folders import (
     make_data_folder,
     make_socket_folder,
@@ -149,10 +150,15 @@ def lock_folder(folder: Path) -> IO[str] | None:
     return lock
 
 
-def remove_abandoned(parent: Path) -> None:
-    """Remove data folders below a folder whose process is gone, with what it left running."""
+def remove_abandoned(parent: Path, *, age_seconds: float = 60.0) -> None:
+    """Remove data folders below a folder whose process is gone, with what it left running.
+
+    Younger ones than `age_seconds` stay: somebody may have made one and not locked it yet.
+    """
+    newest = SYSTEM_CLOCK.now().timestamp() - age_seconds
     for folder in parent.iterdir() if parent.is_dir() else ():
-        if not folder.is_dir() or not (folder / _LOCK_NAME).exists():
+        lock_path = folder / _LOCK_NAME
+        if not lock_path.exists() or lock_path.stat().st_mtime > newest:
             continue
         lock = lock_folder(folder)
         if lock is None:

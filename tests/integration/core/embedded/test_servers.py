@@ -155,12 +155,20 @@ def test_abandoned_folders_are_removed_and_used_ones_are_not(start, killed):
     folder, sockets, server = killed
     used = start(folder.parent / "used")
 
-    remove_abandoned(folder.parent)
+    remove_abandoned(folder.parent, age_seconds=-1)
 
     assert not process.is_alive(server)
     assert not folder.exists()
     assert not sockets.exists()
     assert _ask_database(used)
+
+
+def test_a_young_folder_is_left_to_whoever_just_made_it(killed):
+    folder, _, _ = killed
+
+    remove_abandoned(folder.parent)
+
+    assert folder.exists()
 
 
 def test_an_announcement_is_private_and_can_be_read_back(start, tmp_path):
