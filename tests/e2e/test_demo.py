@@ -9,7 +9,7 @@ import pytest
 
 from examples.demo.system import ROOT
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(420)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(620)]
 
 
 def _play(tmp_path, **variables):
@@ -24,7 +24,7 @@ def _play(tmp_path, **variables):
         env={**inherited, "VAR": str(tmp_path), **variables},
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=600,
         check=False,
     )
 

@@ -189,7 +189,9 @@ def test_the_settings_list_what_is_allowed(attempt, site, settings):
     call = ActionCall(arguments={"method": "GET", "url": site.url}, attempt=attempt)
 
     settings.HTTP_PRIVATE_ALLOWED = [f"127.0.0.1:{site.port}"]
-    assert SPEC.execute(call)["status"] == 200
+    result = SPEC.execute(call)
+    assert isinstance(result, dict)
+    assert result["status"] == 200
     settings.HTTP_PRIVATE_ALLOWED = []
     with pytest.raises(ActionError) as caught:
         SPEC.execute(call)
