@@ -22,7 +22,7 @@ demo: ## Play the release example against a running system, or one started for i
 
 test: ## Run the whole test suite against real PostgreSQL and Redis (ARGS="-k name")
 	@scripts/bootstrap dev
-	@exec $(PY) -m pytest -n logical --maxprocesses 8 $(ARGS)
+	@exec $(PY) -m pytest -n logical --maxprocesses 8 --dist loadgroup $(ARGS)
 
 check: ## Format, lint, types, contracts, migrations, spelling, fast tests
 	@scripts/bootstrap dev

@@ -13,14 +13,17 @@ class ApprovalsConfig(AppConfig):
         """Plug the verb, the sweep, the hard denials and the streams into the packages below."""
         from approvals.domain.authority import denial
         from approvals.outbound.delivery import OverdueSweep
+        from approvals.realtime.topics import INBOX_TOPIC
         from approvals.services.expire import expire_due
         from approvals.services.opener import ApprovalOpener
         from approvals.verbs import ApprovalVerb
         from audit import registry as ledger_registry
         from core.identity.authorize import register_denial
         from core.identity.domain.permissions import Permission
+        from core.toolkit.socket.topics import register_topic
         from engine import registry
 
+        register_topic(INBOX_TOPIC)
         registry.register_verb(ApprovalVerb(), ApprovalOpener())
         registry.register_sweep("approvals", expire_due)
         registry.register_sweep("approvals.notices", OverdueSweep())

@@ -6,9 +6,8 @@ import time
 
 import pytest
 
-from countersign import Client
-from examples.demo.cast import PASSWORD
-from tests.processes import eventually, running_system
+from tests.e2e.conftest import sign_in
+from tests.processes import eventually
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
 
@@ -44,25 +43,12 @@ steps:
 
 
 @pytest.fixture(scope="module")
-def system(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("a folder with spaces")
-    with running_system(folder, FUNCTION_MODULES="tests.e2e_functions") as system:
-        yield system
-
-
-@pytest.fixture(scope="module")
 def mara(system):
     with sign_in(system, "mara") as client, sign_in(system, "pia") as publisher:
         for source in (SLOW, HANG):
             version = client.save_version("demo", source)
             publisher.publish_version("demo", version["workflow"], version["rev"])
         yield client
-
-
-def sign_in(system, username):
-    with Client(system.url, "") as anyone:
-        token = anyone.create_token(username, PASSWORD)["token"]
-    return Client(system.url, token)
 
 
 def witness(system, name):

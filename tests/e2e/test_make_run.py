@@ -17,9 +17,12 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import connect
 
 from core.settings.env import BASE_DIR
 from core.toolkit.embedded import process
+from examples.demo.cast import PASSWORD
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(480)]
 
@@ -157,6 +160,39 @@ def test_commands_by_hand_find_the_running_servers(system):
     done = system.manage("check", "--database", "default")
 
     assert done.returncode == 0, done.stderr
+
+
+def _make_token(system):
+    body = json.dumps({"username": "ada", "password": PASSWORD}).encode()
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{system.port}/api/v1/auth/token/",
+        data=body,
+        headers={"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)["token"]
+
+
+def test_a_real_socket_opens_for_a_token_and_for_nobody_else(system):
+    address = f"ws://127.0.0.1:{system.port}/ws/"
+    headers = {"Authorization": f"Token {_make_token(system)}"}
+
+    with connect(address, additional_headers=headers) as socket_with_token:
+        socket_with_token.send('{"subscribe": "inbox"}')
+        assert json.loads(socket_with_token.recv(timeout=10))["type"] == "subscribed"
+        socket_with_token.send("x" * 5_000)
+        assert json.loads(socket_with_token.recv(timeout=10))["type"] == "error"
+        socket_with_token.send("x" * 100_000)
+        with pytest.raises(ConnectionClosed) as too_big:
+            socket_with_token.recv(timeout=10)
+    with connect(address, additional_headers={"Authorization": "Token cs_0"}) as stranger:
+        with pytest.raises(ConnectionClosed) as unknown:
+            stranger.recv(timeout=10)
+    with pytest.raises(InvalidStatus, match="403"):
+        connect(address, origin="https://evil.example", additional_headers=headers)
+
+    assert too_big.value.rcvd.code == 1009
+    assert unknown.value.rcvd.code == 4401
 
 
 def test_what_it_keeps_secret_only_its_account_can_read(system):
