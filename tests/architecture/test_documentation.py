@@ -35,7 +35,7 @@ _CITATION = re.compile(
 # A path of ours in backticks: it starts with one of our folders and has no placeholder.
 _PATH = re.compile(
     r"`((?:core|audit|engine|approvals|countersign|tests|docs|examples|benchmarks|scripts)/"
-    r"[\w./-]*)`"
+    r"[\w./-]*)(?:::(\w+))?`"
 )
 _MAKE = re.compile(r"\bmake ([a-z0-9]+)\b")
 _COMMAND = re.compile(r"manage\.py ([a-z_]+)")
@@ -85,8 +85,8 @@ def test_every_path_that_is_named_exists():
     missing = sorted(
         f"{path}: {name}"
         for path, text in pages().items()
-        for name in _PATH.findall(text)
-        if not (ROOT / name).exists() and "NNNN" not in name
+        for name, test in _PATH.findall(text)
+        if not _is_there(name, test)
     )
 
     assert not missing, "\n".join(missing)
@@ -222,6 +222,14 @@ def _leads_somewhere(page: str, target: str) -> bool:
     if not anchor or path.suffix != ".md":
         return not anchor
     return anchor in {_slug(heading) for heading in _headings(path.read_text(encoding="utf-8"))}
+
+
+def _is_there(name: str, test: str) -> bool:
+    """Say whether a path exists and, if a test in it is named, that test too."""
+    path = ROOT / name
+    if not test:
+        return path.exists()
+    return path.is_file() and f"def {test}(" in path.read_text(encoding="utf-8")
 
 
 def _headings(text: str) -> list[str]:
