@@ -33,6 +33,8 @@ class EntryViewSet(ApiViewSet):
                 actor=wanted.get("actor"),
                 subject=wanted.get("subject"),
                 scope_id=wanted.get("scope_id"),
+                since=wanted.get("since"),
+                until=wanted.get("until"),
             ),
             after=page.after_number(),
             limit=page.fetch_count,

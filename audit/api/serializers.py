@@ -25,6 +25,8 @@ class EntryQuery(InputSerializer):
     scope_id = serializers.UUIDField(
         required=False, help_text="Scope of a project or workflow; exactly this one."
     )
+    since = serializers.DateTimeField(required=False, help_text="Not before this instant.")
+    until = serializers.DateTimeField(required=False, help_text="Before this instant.")
 
 
 class ActorSerializer(OutputSerializer):

@@ -7,6 +7,7 @@ workflow sees the entries of that scope. Nobody else sees any, not even their ow
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from django.db.models import Q
@@ -48,7 +49,8 @@ class LedgerEntryDetail:
 class EntryFilters:
     """What a list of entries may be narrowed to; `None` means any.
 
-    `stream` is a stream's id or its name, such as `run:<uuid>` or `access`.
+    `stream` is a stream's id or its name, such as `run:<uuid>` or `access`. `since` and `until`
+    (aware) bound when it happened; the period is half-open.
     """
 
     stream: str | None = None
@@ -56,6 +58,8 @@ class EntryFilters:
     actor: str | None = None
     subject: str | None = None
     scope_id: UUID | None = None
+    since: datetime | None = None
+    until: datetime | None = None
 
 
 def list_entries(
@@ -104,6 +108,8 @@ def _conditions(filters: EntryFilters) -> Q:
         "actor": filters.actor,
         "subject": filters.subject,
         "scope": filters.scope_id,
+        "at__gte": filters.since,
+        "at__lt": filters.until,
     }
     return Q(**{name: value for name, value in named.items() if value is not None})
 
