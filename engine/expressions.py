@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from math import isfinite
-from typing import Any, TypeAlias
+from typing import Any
 
 from cel_expr_python import cel  # type: ignore[import-untyped]  # has stubs but no py.typed
 
@@ -25,12 +25,10 @@ from core.kernel import limits
 from core.kernel.canonical import canonical_bytes
 from core.kernel.types import Json, format_duration
 from engine.domain.expressions import ExpressionError, Variables
+from engine.domain.flow.admission import AdmissionError, Reach, admit, reach_of
 from engine.domain.flow.references import References, list_only, read_references
 from engine.domain.flow.templates import Part, TemplateError, list_texts, split_template
 from engine.domain.flow.tokens import TokenError
-
-# The parts of a value an expression reaches: `None` is all of it, a map is these keys of it.
-_Reach: TypeAlias = "dict[str, _Reach] | None"
 
 _INTEGER_MAX = 2**53 - 1
 _ENVIRONMENT_COUNT_MAX = 64  # sets of names; the platform has about ten
@@ -55,7 +53,7 @@ class _Program:
     text: str
     compiled: cel.Expression
     references: References
-    reach: Mapping[str, _Reach]
+    reach: Mapping[str, Reach]
 
 
 class CelEvaluator:
@@ -162,15 +160,17 @@ class CelEvaluator:
             text=expression,
             compiled=compiled,
             references=references,
-            reach=_reach_of(references, names=names),
+            reach=reach_of(references, names=names),
         )
 
     def _run(self, program: _Program, variables: Variables) -> cel.Value:
-        admission = _Admission(expression=program.text)
-        data = {
-            name: admission.admit(variables[name], reach=reach, path=name)
-            for name, reach in program.reach.items()
-        }
+        try:
+            data = {
+                name: admit(variables[name], reach=reach, name=name)
+                for name, reach in program.reach.items()
+            }
+        except AdmissionError as error:
+            raise ExpressionError(expression=program.text, reason=error.reason) from error
         try:
             value = program.compiled.eval(data=data)
         except RuntimeError as error:
@@ -209,103 +209,6 @@ def _references(expression: str) -> References:
     except TokenError as error:
         reason = f"character {error.at + 1}: {error.reason}"
         raise ExpressionError(expression=expression, reason=reason) from error
-
-
-# --- what goes in ----------------------------------------------------------------------------
-
-
-def _reach_of(references: References, *, names: frozenset[str]) -> dict[str, _Reach]:
-    """Return the smallest parts of the variables that hold everything an expression can read."""
-    reach: dict[str, _Reach] = {}
-    for reference in references.found:
-        if reference.name in names:
-            keys = [reference.name]
-            for field in reference.fields:
-                if isinstance(field, int):
-                    break  # an index needs the items before it
-                keys.append(field)
-            _add_path(reach, keys)
-    return reach
-
-
-def _add_path(reach: dict[str, _Reach], keys: Sequence[str]) -> None:
-    for key in keys[:-1]:
-        inner = reach.setdefault(key, {})
-        if inner is None:
-            return  # all of it is reached already
-        reach = inner
-    reach[keys[-1]] = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Admission:
-    """Copies what an expression reaches into plain values the library takes."""
-
-    expression: str
-
-    def admit(self, value: Any, *, reach: _Reach, path: str) -> Any:
-        """Return a copy of a JSON value, pruned to what is reached.
-
-        Raises:
-            ExpressionError: something in it is too long, or is nothing CEL could compare exactly.
-        """
-        if isinstance(value, bool) or value is None:
-            return value
-        if isinstance(value, str):
-            return self._text(value, path=path)
-        if isinstance(value, int | float):
-            return self._number(value, path=path)
-        if isinstance(value, Mapping):
-            return self._map(value, reach=reach, path=path)
-        if isinstance(value, Sequence):
-            return self._list(value, path=path)
-        raise self._refusal(f"{path} is {type(value).__name__}, which is not JSON")
-
-    def _text(self, text: str, *, path: str) -> str:
-        if len(text) > limits.EXPRESSION_TEXT_CHARS_MAX:
-            raise self._refusal(
-                f"{path} has {len(text)} characters; an expression may read texts of at most "
-                f"{limits.EXPRESSION_TEXT_CHARS_MAX}"
-            )
-        if "\x00" in text:
-            raise self._refusal(f"{path} holds the character NUL")
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise self._refusal(f"{path} is no valid Unicode") from error
-        return str(text)
-
-    def _number(self, number: Any, *, path: str) -> Any:
-        if isinstance(number, float) and not isfinite(number):
-            raise self._refusal(f"{path} is not a finite number")
-        if isinstance(number, int) and abs(number) > _INTEGER_MAX:
-            raise self._refusal(f"{path} is an integer over 2^53-1")
-        return number
-
-    def _map(self, value: Mapping[Any, Any], *, reach: _Reach, path: str) -> dict[str, Any]:
-        if reach is not None:
-            return {
-                key: self.admit(value[key], reach=inner, path=f"{path}.{key}")
-                for key, inner in reach.items()
-                if key in value
-            }
-        return {
-            self._text(key, path=f"a key of {path}"): self.admit(
-                item, reach=None, path=f"{path}.{key}"
-            )
-            for key, item in value.items()
-        }
-
-    def _list(self, value: Sequence[Any], *, path: str) -> list[Any]:
-        if len(value) > limits.LIST_ITEM_COUNT_MAX:
-            raise self._refusal(
-                f"{path} has {len(value)} items; an expression may read lists of at most "
-                f"{limits.LIST_ITEM_COUNT_MAX}"
-            )
-        return [self.admit(item, reach=None, path=f"{path}[]") for item in value]
-
-    def _refusal(self, reason: str) -> ExpressionError:
-        return ExpressionError(expression=self.expression, reason=reason)
 
 
 def _look_up(program: _Program, variables: Variables) -> Any:

@@ -10,6 +10,7 @@ import pytest
 from immutables import Map
 
 from core.kernel import limits
+from core.kernel.record import ActorKind
 from engine.domain.expressions import RUN_NAMES, ExpressionError
 from engine.expressions import CelEvaluator
 
@@ -218,6 +219,8 @@ def test_a_text_with_nul_is_refused_because_the_library_would_cut_it(evaluator):
         (float("inf"), "inputs.x is not a finite number"),
         ("\ud800", "inputs.x is no valid Unicode"),
         (object(), "inputs.x is object, which is not JSON"),
+        ([{"a": [object()]}], "inputs.x[].a[] is object, which is not JSON"),
+        ({1: 2}, "inputs.x has a key that is no text"),
     ],
 )
 def test_what_json_cannot_hold_does_not_reach_the_library(evaluator, value, reason):
@@ -230,6 +233,7 @@ def test_any_mapping_and_any_sequence_is_read_as_json(evaluator):
     assert evaluator.evaluate("inputs", variables) == {"list": [1, 2], "map": {"a": 1}}
     assert evaluator.evaluate("inputs.list.map(x, x + 1)", variables) == [2, 3]
     assert evaluator.evaluate("[inputs.map, inputs.list]", variables) == [{"a": 1}, [1, 2]]
+    assert evaluator.condition("inputs == 'person'", {"inputs": ActorKind.PERSON}) is True
 
 
 def test_a_long_list_is_refused_only_where_an_expression_computes_with_it(evaluator):
