@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from core.kernel.types import Json
 from engine.domain.decider import Decider
@@ -55,7 +56,7 @@ class PureRun:
     inputs: Json = field(default_factory=dict)
     actions: dict[str, Action] = field(default_factory=dict)
     state: RunState = field(default_factory=RunState)
-    events: list[Event] = field(default_factory=list)
+    events: list[Any] = field(default_factory=list)
     executed: list[tuple[str, int, Json]] = field(default_factory=list)
     now: datetime = START
     epoch: int = 0
@@ -132,6 +133,16 @@ class PureRun:
         key = step if "#" in step else f"{step}#1"
         found = self.state.steps[key]
         return str(found.outcome or found.status)
+
+    def error_kind(self, step: str) -> str:
+        """Return why a step failed, "" if it has not."""
+        error = self.state.steps[f"{step}#1"].error
+        return error.kind if error else ""
+
+    @property
+    def outputs(self) -> Mapping[str, Json]:
+        """Return the run's outputs, empty while it is open."""
+        return self.state.closing.outputs if self.state.closing else {}
 
     @property
     def closed(self) -> str:

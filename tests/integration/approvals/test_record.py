@@ -23,6 +23,7 @@ def test_everything_that_happened_to_a_request_verifies(transactional_db):
     office.decide(request, "cid", "reject", stage="two")
     with pytest.raises(PlatformError):
         office.decide(request, "ann", "reject")
+    assert request.run_id is not None
     office.hand.drive(request.run_id)
     report = StringIO()
 
