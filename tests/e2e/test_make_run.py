@@ -144,10 +144,11 @@ def system(folder):
 
 
 def test_it_prints_its_address_and_the_accounts(system):
-    text = system.printed()
+    system.wait_for("accounts")
 
-    assert f"ready: http://127.0.0.1:{system.port}/" in text
-    assert "accounts" in text.split("ready: ")[1]
+    _, found, news = system.printed().partition(f"ready: http://127.0.0.1:{system.port}/")
+    assert found
+    assert "accounts" in news
 
 
 def test_it_is_alive_and_ready(system):
@@ -185,9 +186,11 @@ def test_a_real_socket_opens_for_a_token_and_for_nobody_else(system):
         socket_with_token.send("x" * 100_000)
         with pytest.raises(ConnectionClosed) as too_big:
             socket_with_token.recv(timeout=10)
-    with connect(address, additional_headers={"Authorization": "Token cs_0"}) as stranger:
-        with pytest.raises(ConnectionClosed) as unknown:
-            stranger.recv(timeout=10)
+    with (
+        connect(address, additional_headers={"Authorization": "Token cs_0"}) as stranger,
+        pytest.raises(ConnectionClosed) as unknown,
+    ):
+        stranger.recv(timeout=10)
     with pytest.raises(InvalidStatus, match="403"):
         connect(address, origin="https://evil.example", additional_headers=headers)
 
