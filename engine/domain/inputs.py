@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jsonschema import Draft202012Validator
+from jsonschema.protocols import Validator
 
 from core.kernel import limits
 from core.kernel.canonical import canonical_bytes
@@ -12,7 +12,7 @@ from core.kernel.types import Json
 from engine.domain.errors import InputsInvalidError, InputsTooLargeError
 
 
-def check_inputs(validator: Draft202012Validator, inputs: Json) -> dict[str, Json]:
+def check_inputs(validator: Validator, inputs: Json) -> dict[str, Json]:
     """Return the inputs with the schema's defaults filled in.
 
     Raises:

@@ -8,7 +8,7 @@ from typing import cast
 from uuid import UUID
 
 from django.db import connection, transaction
-from jsonschema import Draft202012Validator
+from jsonschema.protocols import Validator
 
 from audit.domain.entry import StreamHead, extend
 from core.identity.authorize import require
@@ -29,6 +29,7 @@ from engine.domain.errors import (
     VersionMissingError,
 )
 from engine.domain.events import Event, EventKind
+from engine.domain.flow.input_schema import bounded_validator
 from engine.domain.inputs import check_inputs
 from engine.domain.state import RunStatus
 from engine.domain.verbs import WaitOutcome
@@ -260,5 +261,5 @@ def _insert(request: _Request, *, principal: Principal, title: str, event: Event
 
 
 @lru_cache(maxsize=256)
-def _validator(schema: bytes) -> Draft202012Validator:
-    return Draft202012Validator(json.loads(schema))
+def _validator(schema: bytes) -> Validator:
+    return bounded_validator(json.loads(schema), evaluator=loading.EVALUATOR)
