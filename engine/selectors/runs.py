@@ -147,11 +147,6 @@ def list_run_events(
     return [_event_view(entry) for entry in entries]
 
 
-def get_seq(*, run_id: UUID) -> int | None:
-    """Return how many entries a run has, or `None` if there is no such run. Unguarded."""
-    return Run.objects.filter(pk=run_id).values_list("seq", flat=True).first()
-
-
 def _visible(principal: Principal) -> QuerySet[Run]:
     scopes = list_scopes(principal=principal, permission=Permission.VIEW_WORKFLOW)
     if scopes.everything:
