@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from core.settings.env import BASE_DIR
 from core.toolkit.embedded import process
@@ -192,9 +193,11 @@ def test_a_real_socket_opens_for_a_token_and_for_nobody_else(system):
     ):
         stranger.recv(timeout=10)
     with pytest.raises(InvalidStatus, match="403"):
-        connect(address, origin="https://evil.example", additional_headers=headers)
+        connect(address, origin=Origin("https://evil.example"), additional_headers=headers)
 
+    assert too_big.value.rcvd
     assert too_big.value.rcvd.code == 1009
+    assert unknown.value.rcvd
     assert unknown.value.rcvd.code == 4401
 
 
