@@ -31,8 +31,9 @@ class WaitOutcome(StrEnum):
 class CheckScope:
     """What a verb may know of the definition around it while it checks its block.
 
-    `effects` are the effect templates of the steps that come after this one; `names` the top-level
-    names expressions may use. `path` is the JSON pointer of the block.
+    `effects` are the effect templates of the steps that come after this one, in the plan's order,
+    as many as one line shown to an approver can hold; `names` the top-level names expressions may
+    use. `path` is the JSON pointer of the block.
     """
 
     step: str

@@ -230,19 +230,29 @@ class Linter:
             message = f"`{step.verb}` is not installed here."
             self.reporter.error(Code.NOT_IMPLEMENTED, path, message, at_key=True)
             return {}
-        after = [self.draft.steps[later] for later in self.order.list_after(step.id)]
         where = Where(names=RUN_NAMES, step=step.id)
         scope = CheckScope(
             step=step.id,
             path=path,
             names=RUN_NAMES,
             evaluator=BlockEvaluator(checker=self.checker, where=where),
-            effects=tuple(later.effect for later in after if later.effect),
+            effects=self._effects_after(step),
         )
         checked = verb.check(step.block, scope=scope)
         for problem in checked.problems:
             self.reporter.add(problem, base=path)
         return checked.body
+
+    def _effects_after(self, step: StepDraft) -> tuple[str, ...]:
+        """Return the effects of the steps after one, as many as an approver's line can show."""
+        effects: list[str] = []
+        size = 0
+        for later in self.order.list_after(step.id):
+            effect = self.draft.steps[later].effect
+            if effect and size <= limits.REQUEST_LINE_CHARS_MAX:
+                effects.append(effect)
+                size += len(effect)
+        return tuple(effects)
 
 
 def _outcomes_read(expression: str) -> frozenset[str]:

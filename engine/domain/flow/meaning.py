@@ -92,7 +92,7 @@ class ExpressionChecker:
                 yield from self._check_reference(reference, where=where)
 
     def _check_text(self, text: str, *, path: str, where: Where) -> None:
-        if "${{" not in text or self.reporter.is_full:
+        if "${{" not in text:
             return
         try:
             holes = list(list_holes(text))
@@ -101,7 +101,8 @@ class ExpressionChecker:
             self.reporter.error(Code.BAD_EXPRESSION, path, message)
             return
         for hole in holes:
-            self._report(self.find_faults(hole.expression, where=where), path=path)
+            if not self.reporter.is_full:
+                self._report(self.find_faults(hole.expression, where=where), path=path)
 
     def _report(self, faults: Iterable[Fault], *, path: str) -> None:
         for fault in faults:

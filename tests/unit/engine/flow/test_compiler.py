@@ -297,6 +297,18 @@ def test_a_verb_is_told_its_place_and_the_effects_of_what_follows():
     assert scope.effects == ("first ${{ run.id }}", "third", "second")
 
 
+def test_effects_are_handed_over_only_as_far_as_they_can_be_shown():
+    verb = SmallVerb()
+    get = "uses: http/request@1, with: {method: GET, url: u}"
+    steps = "".join(
+        f"  s{number}: {{{get}, needs: [gate], effect: {'x' * 400}}}\n" for number in range(9)
+    )
+
+    plan_of(f"{HEAD}steps:\n{steps}  gate: {{approval: {{limit: 1}}}}\n", verb=verb)
+
+    assert [len(effect) for effect in verb.scopes[0].effects] == [400, 400, 400]
+
+
 def test_what_a_verb_returns_is_the_body_of_the_plan():
     plan = plan_of(f"{HEAD}steps: {{gate: {{approval: {{limit: 1, title: x}}}}}}")
 

@@ -248,6 +248,14 @@ def test_the_number_of_problems_is_bounded_and_errors_go_first():
     assert {item.severity for item in problems} == {"error"}
 
 
+def test_the_problems_of_one_text_are_bounded_too():
+    holes = "".join(f"${{{{ a{number} }}}}" for number in range(60))
+
+    problems = compile_text(f"{HEAD}title: x\nvars: {{a: '{holes}'}}\nsteps:\n{SCAN}").problems
+
+    assert len(problems) == limits.PROBLEM_COUNT_MAX
+
+
 def test_long_circles_are_shortened():
     steps = "".join(
         f"  s{number}: {{{GET}, needs: [s{(number + 1) % 50}]}}\n" for number in range(50)
