@@ -18,7 +18,7 @@ from core.identity.selectors.principals import get_principal, make_origin
 from core.identity.tokens import verify_token
 from core.kernel.record import Via
 
-_SCHEME = "token "
+_SCHEMES = frozenset({"bearer", "token"})  # as for the API
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +36,8 @@ class Claim:
 def read_claim(scope: Mapping[str, Any]) -> Claim:
     """Return what the opening handshake carries. A token goes before a session cookie."""
     headers = {name.lower(): value for name, value in scope["headers"]}
-    authorization = _text(headers.get(b"authorization"))
-    secret = None
-    if authorization is not None and authorization[: len(_SCHEME)].lower() == _SCHEME:
-        secret = authorization[len(_SCHEME) :].strip()
+    scheme, _, rest = (_text(headers.get(b"authorization")) or "").partition(" ")
+    secret = rest.strip() if scheme.lower() in _SCHEMES else None
     cookies = parse_cookie(_text(headers.get(b"cookie")) or "")
     return Claim(
         origin=_text(headers.get(b"origin")),

@@ -78,8 +78,8 @@ def token(principal):
     return create_token(principal=principal, name="for the socket")
 
 
-def _token_headers(secret):
-    return [(b"authorization", f"Token {secret}".encode())]
+def _token_headers(secret, *, scheme="Token"):
+    return [(b"authorization", f"{scheme} {secret}".encode())]
 
 
 def _sign_in(user):
@@ -216,6 +216,17 @@ async def test_a_token_on_a_foreign_page_is_never_opened(token):
 
 async def test_a_path_that_is_no_socket_is_never_opened(token):
     async with _socket(_token_headers(token[1]), path="/elsewhere/") as socket:
+        assert not socket.is_open
+
+
+@pytest.mark.parametrize("scheme", ["Token", "Bearer", "bearer"])
+async def test_a_token_is_let_in_under_both_of_its_names(token, scheme):
+    async with _socket(_token_headers(token[1], scheme=scheme)) as socket:
+        assert socket.is_open
+
+
+async def test_a_token_under_another_name_is_none(token):
+    async with _socket(_token_headers(token[1], scheme="Basic")) as socket:
         assert not socket.is_open
 
 
