@@ -17,15 +17,15 @@ from enum import StrEnum
 from uuid import UUID
 
 import structlog
-from django.db import connections, transaction
+from django.db import DataError, connections, transaction
 
 from audit.domain.entry import StreamHead
 from core.kernel import limits
 from core.kernel.errors import PlatformError
 from core.toolkit import queue
 from engine import announcing, loading, registry, writing
+from engine.actions.contract import one_line
 from engine.attempts import AttemptBook
-from engine.domain.errors import NondeterministicError, UnexpectedEventError
 from engine.domain.events import Begun, Event, EventKind
 from engine.domain.moving import Move, take_over, work_out
 from engine.domain.state import RunState, RunStatus
@@ -38,6 +38,10 @@ log = structlog.get_logger(__name__)
 
 _CLAIM_TRIES = 3
 _DRIVABLE = frozenset({RunStatus.READY, RunStatus.WAITING, RunStatus.RUNNING})
+
+# What comes back however often it is tried: the record does not replay, or what follows from it
+# cannot be recorded (too large, not storable). Without a halt the sweep would hint it for ever.
+_HOPELESS = (PlatformError, DataError)
 
 
 class DriveEnd(StrEnum):
@@ -104,17 +108,21 @@ class Driver:
 
         Raises only for a broken database connection or a bug; the run is then found by the sweep.
         """
-        session = self._claim(run_id)
-        if session is None:
-            return DriveEnd.NOT_FREE
-        if isinstance(session, DriveEnd):
-            return session
+        if self._draining.is_set():
+            return DriveEnd.NOT_FREE  # it would only be taken and given back; the sweep hints again
         try:
+            session = self._claim(run_id)
+            if session is None:
+                return DriveEnd.NOT_FREE
+            if isinstance(session, DriveEnd):
+                return session
             return self._drive(*session)
         except TakenOverError:
             loading.forget_state(run_id=run_id)
             return DriveEnd.TAKEN_OVER
         finally:
+            # Whatever was raised, also by a claim whose answer got lost: the heartbeat frees the
+            # run, if its row says that this worker drives it.
             self._attempts.leave(run_id=run_id)
 
     # --- the loop ----------------------------------------------------------------------------
@@ -124,7 +132,10 @@ class Driver:
         while session.state.running:
             ended = self._execute(session, move.begun)
             in_time = time.monotonic() < until and not self._draining.is_set()
-            move = self._append(session, ended, capacity=self._capacity(in_time=in_time))
+            try:
+                move = self._append(session, ended, capacity=self._capacity(in_time=in_time))
+            except _HOPELESS as error:
+                return self._halt_driven(session, error)
             if move.begun or move.opened:
                 announcing.announce(run_id=session.run.id, seq=session.head.seq)
         loading.keep_state(head=session.head, state=session.state)
@@ -140,23 +151,27 @@ class Driver:
                 return None
             rules = loading.get_rules(version_id=run.version_id)
             try:
-                state, head = loading.load_state(decider=rules.decider, run_id=run.id, seq=run.seq)
-            except (NondeterministicError, UnexpectedEventError) as error:
+                claimed = self._claim_as_read(run, rules)
+            except _HOPELESS as error:
                 return self._halt(run, rules, error)
-            if head.seq != run.seq:
-                continue  # somebody appended between the two reads
-            session = Session(
-                run=run,
-                rules=rules,
-                epoch=run.epoch + 1,
-                head=head,
-                state=state,
-                clock_base=run.now,
-            )
-            move = self._try_claim(session)
-            if move is not None:
-                return session, move
+            if claimed is not None:
+                return claimed
         return None
+
+    def _claim_as_read(self, run: RunRow, rules: Rules) -> tuple[Session, Move] | None:
+        state, head = loading.load_state(decider=rules.decider, run_id=run.id, seq=run.seq)
+        if head.seq != run.seq:
+            return None  # somebody appended between the two reads
+        session = Session(
+            run=run,
+            rules=rules,
+            epoch=run.epoch + 1,
+            head=head,
+            state=state,
+            clock_base=run.now,
+        )
+        move = self._try_claim(session)
+        return None if move is None else (session, move)
 
     def _try_claim(self, session: Session) -> Move | None:
         at = session.now()
@@ -214,23 +229,10 @@ class Driver:
         session.head, session.state = written.head, move.state
         return True
 
-    def _halt(self, run: RunRow, rules: Rules, error: PlatformError) -> DriveEnd:
-        """Stop a run whose record this version cannot follow. Only an operator goes on."""
+    def _halt(self, run: RunRow, rules: Rules, error: Exception) -> DriveEnd:
+        """Stop a run that nobody drives and that cannot go on. Only an operator goes on."""
         loading.forget_state(run_id=run.id)
-        log.error("engine.run_halted", run=str(run.id), reason=error.message)
-        event = Event(
-            kind=EventKind.RUN_HALTED,
-            at=run.now,
-            data={"code": error.code},
-            payloads={"difference": error.message[: limits.ERROR_CHARS_MAX]},
-        )
-        move = Move(
-            state=RunState(),
-            events=(event,),
-            begun=(),
-            opened=(),
-            status=RunStatus.HALTED,
-        )
+        move = _halting(run_id=run.id, state=RunState(), at=run.now, error=error)
         place = writing.Place(
             run=run,
             epoch=run.epoch + 1,
@@ -241,6 +243,18 @@ class Driver:
         )
         written = writing.append(place, move, claiming=True)
         return DriveEnd.NOT_FREE if written is None else DriveEnd.HALTED
+
+    def _halt_driven(self, session: Session, error: Exception) -> DriveEnd:
+        """Stop the run that is driven: how its attempts ended cannot be recorded."""
+        while not self._write(
+            session,
+            _halting(run_id=session.run.id, state=session.state, at=session.now(), error=error),
+            claiming=False,
+        ):
+            self._refresh(session)
+        loading.forget_state(run_id=session.run.id)
+        announcing.announce(run_id=session.run.id, seq=session.head.seq)
+        return DriveEnd.HALTED
 
     def _refresh(self, session: Session) -> None:
         """Read what others appended. Raises: TakenOverError."""
@@ -316,6 +330,17 @@ class Driver:
 
     def _capacity(self, *, in_time: bool) -> int:
         return limits.PARALLEL_STEP_COUNT_MAX if in_time else 0
+
+
+def _halting(*, run_id: UUID, state: RunState, at: datetime, error: Exception) -> Move:
+    """Return the move that stops a run, with the reason on record."""
+    code = error.code if isinstance(error, PlatformError) else "engine.unrecordable"
+    reason = one_line(str(error))
+    log.error("engine.run_halted", run=str(run_id), code=code, reason=reason)
+    event = Event(
+        kind=EventKind.RUN_HALTED, at=at, data={"code": code}, payloads={"difference": reason}
+    )
+    return Move(state=state, events=(event,), begun=(), opened=(), status=RunStatus.HALTED)
 
 
 def _is_due(run: RunRow) -> bool:

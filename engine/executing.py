@@ -11,7 +11,7 @@ from core.kernel import limits
 from core.kernel.canonical import UncanonicalError, canonical_bytes
 from core.kernel.types import Json
 from countersign.functions import Attempt
-from engine.actions.contract import ActionCall, ActionError, ActionSpec
+from engine.actions.contract import ActionCall, ActionError, ActionSpec, one_line
 from engine.domain.events import Event, EventKind
 
 log = structlog.get_logger(__name__)
@@ -87,4 +87,5 @@ def execute(call: StepCall) -> Ended:
 
 
 def _failed(call: StepCall, kind: str, message: str) -> Ended:
-    return Ended(key=call.key, attempt=call.attempt, error=kind, message=message)
+    # Cleaned, because a message with a lone surrogate could not be recorded.
+    return Ended(key=call.key, attempt=call.attempt, error=kind, message=one_line(message))

@@ -4,7 +4,7 @@ Any number of processes may sweep at once; each takes other rows (SKIP LOCKED). 
 one statement of index probes, and one for each package above that registered a sweep.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
@@ -35,14 +35,17 @@ def sweep_once() -> Swept:
 
     Transaction: each statement its own.
     """
-    others = sum(sweep() for sweep in registry.sweeps().values())
-    if not store.is_sweep_needed():
-        return Swept(others=others)
+    # Runs first: whatever fails in a package above, they move on.
+    swept = _sweep_runs() if store.is_sweep_needed() else Swept()
+    return replace(swept, others=sum(sweep() for sweep in registry.sweeps().values()))
+
+
+def _sweep_runs() -> Swept:
     due = _hint(store.sweep_due())
     lost = store.sweep_lost()
     for run_id in lost:
         log.warning("engine.run_lost", run=str(run_id))
-    return Swept(due=due, lost=_hint(lost), ready=_hint(store.sweep_ready()), others=others)
+    return Swept(due=due, lost=_hint(lost), ready=_hint(store.sweep_ready()))
 
 
 def _hint(run_ids: list[UUID]) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 from immutables import Map
 
 from core.kernel import limits
-from core.kernel.canonical import digest
+from core.kernel.canonical import UncanonicalError, canonical_bytes, digest
 from core.kernel.types import Json
 from engine.domain import settling, unwinding
 from engine.domain.errors import NondeterministicError, UnexpectedEventError
@@ -269,7 +269,7 @@ class Decider:
         step = state.steps[key]
         if step.status is not StepStatus.WAITING:
             raise UnexpectedEventError(kind=event.kind, reason=f"{key} is {step.status}")
-        state = replace(state, waiting_count=state.waiting_count - 1)
+        state = replace(state, waiting_count=state.waiting_count - 1, idle_claim_count=0)
         outcome = WaitOutcome(str(event.data["outcome"]))
         if outcome is WaitOutcome.FAILED:
             error = StepError(kind="wait", message=str(event.data.get("reason", "the wait failed")))
@@ -376,8 +376,12 @@ class Decider:
                 name: self._evaluator.evaluate(expression, variables)
                 for name, expression in self.plan.outputs.items()
             }
-        except ExpressionError as error:
+            size = len(canonical_bytes(outputs))
+        except (ExpressionError, UncanonicalError) as error:
             return Closing(outcome=Outcome.FAILED, outputs={}, why=str(error))
+        if size > limits.PAYLOAD_BYTES_MAX:
+            why = f"the outputs have {size} bytes; at most {limits.PAYLOAD_BYTES_MAX} are recorded"
+            return Closing(outcome=Outcome.FAILED, outputs={}, why=why)
         return Closing(outcome=Outcome.SUCCEEDED, outputs=outputs)
 
     # --- small parts -------------------------------------------------------------------------

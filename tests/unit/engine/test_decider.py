@@ -205,6 +205,19 @@ def test_an_error_in_the_runs_outputs_fails_the_run():
     assert "absent" in run.events[-1].payloads["why"]
 
 
+def test_outputs_of_a_run_that_no_entry_can_hold_fail_it():
+    large = "x" * (limits.PAYLOAD_BYTES_MAX // 2)
+    half = {"x": "steps.a.outputs.result"}
+    whole = half | {"y": "steps.a.outputs.result"}
+    ends = [
+        PureRun(plan(uses("a"), outputs=outputs), actions={"a": lambda _: large}).drive()
+        for outputs in (half, whole)
+    ]
+
+    assert [run.closed for run in ends] == ["succeeded", "failed"]
+    assert "bytes" in ends[1].events[-1].payloads["why"]
+
+
 def test_a_transient_failure_is_retried_until_it_succeeds():
     retry = Retry(retries_max=3, initial_seconds=10, jitter=False)
     run = PureRun(plan(uses("a", retry=retry)), actions={"a": failing(2)})
@@ -351,6 +364,17 @@ def test_an_approval_is_requested_once_and_the_run_parks():
     requested = [event for event in run.events if event.kind == EventKind.APPROVAL_REQUESTED]
     assert len(requested) == 1
     assert (run.status, run.outcome("gate")) == (RunStatus.WAITING, "waiting")
+
+
+def test_many_approvals_that_are_decided_one_by_one_are_no_idle_claims():
+    gates = [approval(f"g{number}") for number in range(limits.IDLE_CLAIM_COUNT_MAX + 2)]
+    run = PureRun(plan(*gates)).drive()
+
+    for gate in gates:
+        run.resolve(gate.id, "approved")
+        assert run.state.idle_claim_count < limits.IDLE_CLAIM_COUNT_MAX
+
+    assert run.closed == "succeeded"
 
 
 def test_resolving_twice_is_refused():
