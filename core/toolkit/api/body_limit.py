@@ -7,6 +7,8 @@ body without `Content-Length` (a chunked one) for an empty one. Both end here.
 import json
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from core.kernel import ids, limits
 from core.toolkit.api.errors import PROBLEM_MEDIA_TYPE, BodyTooLargeError, describe_error
 
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
         HTTPScope,
         Scope,
     )
+
+_log = structlog.get_logger(__name__)
 
 
 class BodyLimit:
@@ -75,7 +79,9 @@ async def _refuse(scope: "HTTPScope", send: "ASGISendCallable") -> None:
     error = BodyTooLargeError(
         f"The body is over {limits.BODY_BYTES_MAX} bytes.", bytes_max=limits.BODY_BYTES_MAX
     )
-    answer = describe_error(error, instance=scope["path"], request_id=str(ids.uuid7()))
+    request_id = str(ids.uuid7())
+    _log.info("body_refused", request_id=request_id, path=scope["path"])
+    answer = describe_error(error, instance=scope["path"], request_id=request_id)
     body = json.dumps(answer.body).encode()
     start: Any = {
         "type": "http.response.start",
@@ -83,6 +89,7 @@ async def _refuse(scope: "HTTPScope", send: "ASGISendCallable") -> None:
         "headers": [
             (b"content-type", PROBLEM_MEDIA_TYPE.encode()),
             (b"content-length", str(len(body)).encode()),
+            (b"x-request-id", request_id.encode()),
             # What is left of the body is not read, so the connection cannot be used again.
             (b"connection", b"close"),
         ],

@@ -254,8 +254,6 @@ def _encode(value: Any) -> Any:
         return value.hex()
     if isinstance(value, date):  # and datetime, which is one
         return value.isoformat()
-    if isinstance(value, Problem):
-        return describe_problem(value)
     if isinstance(value, AbstractSet):
         return sorted(value, key=str)
     return str(value)

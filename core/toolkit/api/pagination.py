@@ -5,6 +5,7 @@ is inserted or removed between two pages never repeats or hides another, unlike 
 Cursors are opaque and signed for one list, so that no client comes to depend on what is inside.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
@@ -23,6 +24,7 @@ from core.toolkit.api.serializers import OutputSerializer
 
 Row = TypeVar("Row")
 
+_LIMIT: Final = re.compile("[0-9]{1,6}")
 _SALT: Final = "countersign.cursor."
 
 
@@ -63,7 +65,7 @@ def read_page_query(request: Request, *, list_name: str) -> PageQuery:
         InputRefusedError: for a limit out of range, or a cursor of another list or not ours.
     """
     text = request.query_params.get("limit", str(limits.PAGE_SIZE_DEFAULT))
-    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:6]) <= limits.PAGE_SIZE_MAX):
+    if not _LIMIT.fullmatch(text) or not 1 <= int(text) <= limits.PAGE_SIZE_MAX:
         raise _refused("limit", f"Send a whole number from 1 to {limits.PAGE_SIZE_MAX}.")
     cursor = request.query_params.get("cursor")
     after = None if cursor is None else _read_cursor(cursor, list_name=list_name)

@@ -271,6 +271,15 @@ def test_mine_are_those_one_can_decide_now(town):
     assert ids("vera", view="decided", project="other") == []
 
 
+def test_an_amount_is_shown_in_minor_units(town):
+    request = town.request(kind="payment", amount={"value": "1250", "currency": "EUR"})
+
+    [listed] = town.as_("ann").get("requests/").json()["items"]
+
+    assert listed["id"] == str(request.pk)
+    assert listed["amount"] == {"value": 1250, "currency": "EUR"}
+
+
 def test_why_says_what_stands_in_the_way(town):
     request = town.request()
 

@@ -57,6 +57,10 @@ def test_an_administrator_sets_up_a_project_with_people(town, admin, nobody):
     assert [item["slug"] for item in zoe.get("projects/").json()["items"]] == ["pay"]
     assert [item["name"] for item in zoe.get("groups/").json()["items"]] == ["payers"]
     assert [item["role"] for item in zoe.get("assignments/").json()["items"]] == ["requester"]
+    path = f"assignments/{assignment.json()['id']}/"
+    assert admin.get(path).json() == zoe.get(path).json() == assignment.json()
+    found = admin.get("assignments/", scope_id=project.json()["scope_id"]).json()["items"]
+    assert found == [assignment.json()]
     revoke = f"assignments/{assignment.json()['id']}/revoke/"
     assert admin.post(revoke, {"reason": "enough"}).status_code == 204
     assert zoe.get("projects/").json()["items"] == []
@@ -71,6 +75,23 @@ def test_accounts_are_listed_by_name_and_read(town, admin):
     body = admin.get(f"users/{mara.pk}/").json()
     assert (body["username"], body["kind"], body["is_active"]) == ("mara", "person", True)
     assert "password" not in body
+
+
+def test_who_manages_one_project_sees_what_was_given_there(town):
+    assign_role(
+        principal=town.system,
+        role="project_admin",
+        scope_id=town.project.scope_id,
+        user_id=town.users["otto"].pk,
+    )
+
+    seen = town.as_("otto").get("assignments/", limit=200).json()["items"]
+
+    assert {item["scope_id"] for item in seen} == {str(town.project.scope_id)}
+    assert {"mara", "ann", "otto"} <= {item["username"] for item in seen}
+    assert [item["username"] for item in town.as_("otto").get("users/").json()["items"]] == sorted(
+        town.users
+    )
 
 
 def test_an_account_is_changed_in_what_was_sent_only(town, admin):

@@ -9,6 +9,7 @@ from core.identity.services.groups import create_group
 from core.identity.services.people import create_user
 from core.identity.services.projects import create_project
 from core.identity.services.roles import assign_role
+from core.identity.services.tokens import create_token
 from core.kernel import limits
 
 
@@ -42,6 +43,7 @@ def fill(town, count: int, letter: str) -> None:
             scope_id=town.project.scope_id,
             user_id=user.pk,
         )
+        create_token(principal=town.system, name=name, user_id=town.users["alma"].pk)
         town.request()
 
 
@@ -93,6 +95,7 @@ def test_one_run_takes_as_many_queries_for_many_entries_as_for_few(busy):
 
 
 PATHS = ["users/", "groups/", "projects/", "roles/", "assignments/", "workflows/", "runs/"]
+PATHS += ["tokens/"]
 PATHS += ["requests/?view=all", "ledger/entries/"]
 
 
