@@ -19,6 +19,7 @@ from core.kernel.errors import Problem
 from core.kernel.types import Json
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
+_INTEGER_MAX = 2**53 - 1
 
 
 def check_schema(schema: Json, *, path: str) -> list[Problem]:
@@ -74,7 +75,7 @@ def check_values(schema: Mapping[str, Json], values: Mapping[str, Json]) -> list
 
 
 def check_storable(value: Json, *, path: str) -> list[Problem]:
-    """Return why a value cannot be kept: no canonical form, too large, or a NUL in a text."""
+    """Return why a value cannot be kept: no canonical form, too large, a NUL, a huge float."""
     try:
         size = len(canonical_bytes(value))
     except UncanonicalError as error:
@@ -85,6 +86,9 @@ def check_storable(value: Json, *, path: str) -> list[Problem]:
     if has_nul(value):
         message = "texts cannot hold the character NUL"
         return [Problem(message=message, path=path, code="approvals.form.nul")]
+    if has_wide_float(value):
+        message = "numbers over 2^53-1 cannot be kept; write them as text"
+        return [Problem(message=message, path=path, code="approvals.form.uncanonical")]
     return []
 
 
@@ -101,6 +105,21 @@ def has_nul(value: Json) -> bool:
         return any(has_nul(key) or has_nul(item) for key, item in value.items())
     if isinstance(value, list):
         return any(has_nul(item) for item in value)
+    return False
+
+
+def has_wide_float(value: Json) -> bool:
+    """Return whether any float in the value is over 2^53-1.
+
+    PostgreSQL gives it back as an integer (1e22 as a one with 22 zeros), which has no canonical
+    form: what was shown would have a digest when it is kept and none when somebody decides.
+    """
+    if isinstance(value, float):
+        return abs(value) > _INTEGER_MAX
+    if isinstance(value, dict):
+        return any(has_wide_float(item) for item in value.values())
+    if isinstance(value, list):
+        return any(has_wide_float(item) for item in value)
     return False
 
 

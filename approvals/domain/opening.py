@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from approvals.domain.block import RISKS
-from approvals.domain.form import has_nul
+from approvals.domain.form import has_nul, has_wide_float
 from approvals.domain.rule import (
     AfterExpiry,
     Approvers,
@@ -106,6 +106,8 @@ def _check_storable(value: Json, *, what: str, bytes_max: int) -> None:
         raise ExpressionError(expression=what, reason=f"this is over {bytes_max} bytes")
     if has_nul(value):
         raise ExpressionError(expression=what, reason="a text holds the character NUL")
+    if has_wide_float(value):
+        raise ExpressionError(expression=what, reason="a number is over 2^53-1")
 
 
 def _stage(

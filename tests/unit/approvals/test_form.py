@@ -89,6 +89,8 @@ def test_a_missing_field_is_pointed_at_by_its_own_name():
         ([{"a": ["\x00"]}], "nul"),
         ("x" * limits.FORM_BYTES_MAX, "too_large"),
         (2**60, "uncanonical"),
+        (1e22, "uncanonical"),
+        ([{"a": -1e17}], "uncanonical"),
         ("\ud800", "uncanonical"),
     ],
 )
@@ -98,7 +100,7 @@ def test_what_cannot_be_kept_is_refused(value, code):
 
 
 def test_ordinary_values_can_be_kept():
-    assert check_storable({"a": [1, None, True, "text"]}, path="/x") == []
+    assert check_storable({"a": [1, 0.5, -1e15, None, True, "text"]}, path="/x") == []
     assert not has_nul({"a": [1, None, True, "text"]})
 
 

@@ -21,6 +21,7 @@ EVALUATOR = TableEvaluator(
     answers={
         "big": "x" * limits.SUBJECT_BYTES_MAX,
         "huge": 2**60,
+        "wide": 1e22,
         "true": True,
         "false": False,
         "size(steps) > 1": True,
@@ -118,6 +119,7 @@ def test_a_stage_whose_condition_is_no_boolean_stands():
         {"subject": {"a": "huge"}},
         {"subject": {"a": "big"}},
         {"subject": {"a": "inputs.nul"}},
+        {"subject": {"a": "wide"}},
     ],
 )
 def test_an_error_outside_a_condition_fails_the_step(block):
