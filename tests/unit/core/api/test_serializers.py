@@ -1,5 +1,7 @@
 """Inputs take what they say and nothing that looks like it."""
 
+from typing import Any
+
 import pytest
 from rest_framework import serializers
 
@@ -15,10 +17,10 @@ class _SampleInput(InputSerializer):
     flag = FlagField(required=False)
     number = WholeNumberField(required=False)
     inner = _Inner(required=False)
-    many = _Inner(many=True, required=False)
+    parts = _Inner(many=True, required=False)
 
 
-def _errors(data) -> dict:
+def _errors(data):
     serializer = _SampleInput(data=data)
     assert not serializer.is_valid()
     return serializer.errors
@@ -33,7 +35,7 @@ def _errors(data) -> dict:
         {"flag": False},
         {"number": 0},
         {"number": -(10**20)},
-        {"inner": {"count": 9}, "many": [{"count": 1}, {"count": 2}]},
+        {"inner": {"count": 9}, "parts": [{"count": 1}, {"count": 2}]},
     ],
 )
 def test_values_of_their_own_type_are_taken(data):
@@ -47,15 +49,17 @@ def test_texts_are_trimmed_unless_told_otherwise():
     assert TextField(trim_whitespace=False).run_validation(" a ") == " a "
 
 
+WRONG: dict[str, list[Any]] = {
+    "text": [7, 1.5, True, [], {}, None, "123456", "", "a\x00b"],
+    "flag": ["true", "yes", 1, 0, None, [], {}],
+    "number": ["7", 7.0, 7.5, True, None, [], "x"],
+    "inner": [7, "x", [], None, {}, {"count": 10}],
+    "parts": [7, {}, "x", [7], [{"count": "1"}]],
+}
+
+
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [
-        *[("text", value) for value in (7, 1.5, True, [], {}, None, "123456", "", "a\x00b")],
-        *[("flag", value) for value in ("true", "yes", 1, 0, None, [], {})],
-        *[("number", value) for value in ("7", 7.0, 7.5, True, None, [], "x")],
-        *[("inner", value) for value in (7, "x", [], None, {}, {"count": 10})],
-        *[("many", value) for value in (7, {}, "x", [7], [{"count": "1"}])],
-    ],
+    ("field", "value"), [(field, value) for field, values in WRONG.items() for value in values]
 )
 def test_values_of_another_type_are_refused(field, value):
     assert list(_errors({field: value})) == [field]
