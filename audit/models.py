@@ -49,7 +49,12 @@ class Payload(models.Model):
     """A value an entry commits to. Redaction erases `salt` and `value`; nothing else may change."""
 
     pk = models.CompositePrimaryKey("entry_id", "name")
-    entry = models.ForeignKey(Entry, on_delete=models.PROTECT, related_name="payloads")
+    entry = models.ForeignKey(
+        Entry,
+        on_delete=models.PROTECT,
+        related_name="payloads",
+        db_index=False,  # the primary key begins with it
+    )
     name = models.TextField()
     salt = models.BinaryField(null=True)  # 32 random bytes
     value = models.BinaryField(null=True)  # JCS bytes

@@ -1,14 +1,14 @@
 """`make bench`: measure, print a table, write `benchmarks/results/latest.json`.
 
-python -m benchmarks.run [--only main]
+python -m benchmarks.run [--only main|ledger]
 """
 
 import argparse
 
-from benchmarks import main_job, results
+from benchmarks import ledger, main_job, results
 from benchmarks.harness import System
 
-BENCHES = {"main": main_job.measure}
+BENCHES = {"main": main_job.measure, "ledger": ledger.measure}
 
 
 def main() -> None:

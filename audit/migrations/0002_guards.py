@@ -1,6 +1,7 @@
 """The database's own guards of the ledger: sizes, streams that only grow, a queue without thieves."""
 
-from django.db import migrations
+import django.db.models.deletion
+from django.db import migrations, models
 
 from audit.immutability import MakeAppendOnly
 
@@ -54,6 +55,17 @@ class Migration(migrations.Migration):
     dependencies = [("audit", "0001_initial")]
 
     operations = [
+        # The primary key begins with the column; every append would write a second index for nothing.
+        migrations.AlterField(
+            model_name="payload",
+            name="entry",
+            field=models.ForeignKey(
+                db_index=False,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="payloads",
+                to="audit.entry",
+            ),
+        ),
         migrations.RunSQL(SIZES, SIZES_GONE),
         migrations.RunSQL(QUEUE, QUEUE_GONE),
         # A guard row moves forward, with its name; its stream never ends before it did.
