@@ -19,7 +19,7 @@ from functools import lru_cache
 from math import isfinite
 from typing import Any
 
-from cel_expr_python import cel  # type: ignore[import-untyped]  # has stubs but no py.typed
+from cel_expr_python import cel
 
 from core.kernel import limits
 from core.kernel.canonical import canonical_bytes

@@ -2,6 +2,7 @@
 
 import copy
 import json
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +18,7 @@ from engine.domain.flow.shape import check_shape
 from engine.domain.plan import plan_from_json, plan_to_json
 from tests.fakes.flow import DATA, compile_text
 
-BASE = load((DATA / "release_reduced.yaml").read_bytes()).value
+BASE: Any = load((DATA / "release_reduced.yaml").read_bytes()).value
 RICH = {
     "retry": {"max": 3, "backoff": "fixed", "initial": "PT1S", "max-delay": "PT5M", "jitter": True},
     "timeout": "PT30M",

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 from immutables import Map
@@ -279,7 +280,7 @@ def test_a_part_and_the_whole_may_be_read_together(evaluator, expression, expect
 
 
 def test_values_that_nest_too_deeply_are_an_error(evaluator):
-    value = 1
+    value: Any = 1
     for _ in range(3000):
         value = [value]
 

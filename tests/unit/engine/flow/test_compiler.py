@@ -7,6 +7,7 @@ import pytest
 
 from approvals.verbs import ApprovalVerb
 from core.kernel.canonical import canonical_bytes, sha256
+from core.kernel.types import Json
 from engine.domain.expressions import ExpressionError
 from engine.domain.flow.loader import load
 from engine.domain.plan import (
@@ -312,7 +313,7 @@ def test_effects_are_handed_over_only_as_far_as_they_can_be_shown():
 def test_what_a_verb_returns_is_the_body_of_the_plan():
     plan = plan_of(f"{HEAD}steps: {{gate: {{approval: {{limit: 1, title: x}}}}}}")
 
-    body = {"checked": {"limit": 1, "title": "x"}}
+    body: dict[str, Json] = {"checked": {"limit": 1, "title": "x"}}
     assert plan.steps["gate"].verb == Wait(verb="approval", body=body)
 
 
