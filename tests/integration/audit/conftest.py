@@ -1,6 +1,7 @@
 """What the tests of the ledger share."""
 
 import threading
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -12,7 +13,7 @@ def at_once():
 
     def run(*calls):
         barrier = threading.Barrier(len(calls))
-        results = [None] * len(calls)
+        results: list[Any] = [None] * len(calls)
 
         def body(index, call):
             try:

@@ -90,7 +90,7 @@ def test_one_stream_is_verified_alone(ledger):
 
 
 def test_it_reads_one_snapshot_and_only_reads(ledger):
-    seen = []
+    seen: list[int] = []
 
     def note(_head):
         with connection.cursor() as cursor:
@@ -109,7 +109,7 @@ def test_it_reads_one_snapshot_and_only_reads(ledger):
 def test_it_reads_through_a_cursor_and_reports_how_far_it_is(ledger, monkeypatch):
     monkeypatch.setattr(verification, "_FETCH_ROW_COUNT", 2)
     monkeypatch.setattr(verification, "_PROGRESS_ENTRY_COUNT", 4)
-    seen = []
+    seen: list[int] = []
 
     assert verify_ledger(on_progress=seen.append).discrepancy is None
     assert seen == [4, 8]
@@ -231,6 +231,7 @@ def test_a_thief_of_the_queue_is_caught(ledger):
     found = verify_ledger()
 
     assert place_of(found) == (str(ledger.stream), 3, "audit_pending")
+    assert found.discrepancy is not None
     assert found.discrepancy.found == "neither"
 
 
@@ -241,6 +242,7 @@ def test_an_entry_both_queued_and_sealed_is_caught(ledger):
     found = verify_ledger()
 
     assert place_of(found) == (str(ledger.stream), 1, "audit_pending")
+    assert found.discrepancy is not None
     assert found.discrepancy.found == "both"
 
 
@@ -317,6 +319,7 @@ def test_a_weakened_trigger_is_named(mended, weakening, found):
 
     discrepancy = verify_ledger().discrepancy
 
+    assert discrepancy is not None
     assert discrepancy.found == found
     assert discrepancy.field.startswith("trigger ")
 

@@ -3,6 +3,7 @@
 import json
 import math
 from enum import IntEnum, StrEnum
+from typing import Any
 
 import pytest
 import rfc8785
@@ -95,14 +96,14 @@ def test_a_value_that_is_not_json_is_refused(value):
 
 
 def test_enumerations_are_written_as_their_values():
-    value = {"color": Color.RED, "level": Level.HIGH, "pair": (1, "a")}
+    value: Any = {"color": Color.RED, "level": Level.HIGH, "pair": (1, "a")}
 
     assert entry_bytes(value) == b'{"color":"red","level":3,"pair":[1,"a"]}'
     assert canonical_bytes(value) == entry_bytes(value)
 
 
 def test_nesting_without_end_is_refused():
-    loop = []
+    loop: list[Any] = []
     loop.append(loop)
 
     for write in (canonical_bytes, entry_bytes):

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta, timezone
+from typing import cast
 from uuid import UUID
 
 import pytest
@@ -217,8 +218,11 @@ def test_instants_of_any_zone_are_written_in_utc():
         ({"at": datetime(2026, 1, 1)}, "at"),  # noqa: DTZ001 - naive on purpose
         ({"origin": Origin(actor=Actor(id="", kind=ActorKind.PERSON), via=Via.API)}, "actor"),
         ({"origin": Origin(actor=Actor(id="\0", kind=ActorKind.PERSON), via=Via.API)}, "actor"),
-        ({"origin": Origin(actor=Actor(id="x", kind="god"), via=Via.API)}, "actor"),
-        ({"origin": Origin(actor=PERSON, via="fax")}, "via"),
+        (
+            {"origin": Origin(actor=Actor(id="x", kind=cast("ActorKind", "god")), via=Via.API)},
+            "actor",
+        ),
+        ({"origin": Origin(actor=PERSON, via=cast("Via", "fax"))}, "via"),
     ],
 )
 def test_a_malformed_draft_is_refused_by_field(changes, field):
