@@ -6,7 +6,7 @@ from importlib import import_module
 from uuid import UUID
 
 import pytest
-from asgiref.sync import sync_to_async
+from channels.db import database_sync_to_async
 from channels.layers import channel_layers, get_channel_layer
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
@@ -187,21 +187,21 @@ async def test_access_is_asked_again_before_every_signal(token, open_runs):
 
 
 async def test_a_session_of_our_own_page_is_let_in(user, open_runs):
-    session = await sync_to_async(_sign_in)(user)
+    session = await database_sync_to_async(_sign_in)(user)
 
     async with _socket(_session_headers(session)) as socket:
         assert (await socket.ask({"subscribe": "inbox"}))["type"] == "subscribed"
 
 
 async def test_a_session_on_a_foreign_page_is_never_opened(user, open_runs):
-    session = await sync_to_async(_sign_in)(user)
+    session = await database_sync_to_async(_sign_in)(user)
 
     async with _socket(_session_headers(session, origin="https://evil.example")) as socket:
         assert not socket.is_open
 
 
 async def test_a_cookie_without_an_origin_is_never_opened(user, open_runs):
-    session = await sync_to_async(_sign_in)(user)
+    session = await database_sync_to_async(_sign_in)(user)
 
     async with _socket(_session_headers(session)[:1]) as socket:
         assert not socket.is_open
@@ -250,9 +250,9 @@ async def test_a_page_without_a_session_is_told_so():
 
 
 async def test_a_session_signed_for_another_password_does_not_hold(user):
-    session = await sync_to_async(_sign_in)(user)
+    session = await database_sync_to_async(_sign_in)(user)
     user.set_password("another horse battery staple")
-    await user.asave()
+    await database_sync_to_async(user.save)()
 
     async with _socket(_session_headers(session)) as socket:
         assert await socket.receive_close() == 4401
@@ -261,24 +261,24 @@ async def test_a_session_signed_for_another_password_does_not_hold(user):
 async def test_revoking_the_token_closes_the_socket(token, principal, open_runs):
     async with _socket(_token_headers(token[1])) as socket:
         await socket.ask({"subscribe": "inbox"})
-        await sync_to_async(revoke_token)(principal=principal, token_id=token[0].pk)
+        await database_sync_to_async(revoke_token)(principal=principal, token_id=token[0].pk)
 
         assert await socket.receive_close() == 4401
 
 
 async def test_revoking_another_token_leaves_the_socket_open(token, principal, open_runs):
-    other, _ = await sync_to_async(create_token)(principal=principal, name="other")
+    other, _ = await database_sync_to_async(create_token)(principal=principal, name="other")
 
     async with _socket(_token_headers(token[1])) as socket:
         await socket.ask({"subscribe": "inbox"})
-        await sync_to_async(revoke_token)(principal=principal, token_id=other.pk)
+        await database_sync_to_async(revoke_token)(principal=principal, token_id=other.pk)
 
         assert await _is_silent(socket)
         assert (await socket.ask({"subscribe": f"run:{_RUN}"}))["type"] == "subscribed"
 
 
 async def test_disabling_the_account_closes_its_sockets(user, token, open_runs):
-    session = await sync_to_async(_sign_in)(user)
+    session = await database_sync_to_async(_sign_in)(user)
 
     async with (
         _socket(_token_headers(token[1])) as with_token,
@@ -286,29 +286,29 @@ async def test_disabling_the_account_closes_its_sockets(user, token, open_runs):
     ):
         await with_token.ask({"subscribe": "inbox"})
         await with_session.ask({"subscribe": "inbox"})
-        await sync_to_async(deactivate_user)(principal=_SYSTEM, user_id=user.pk)
+        await database_sync_to_async(deactivate_user)(principal=_SYSTEM, user_id=user.pk)
 
         assert await with_token.receive_close() == 4401
         assert await with_session.receive_close() == 4401
 
 
 async def test_logging_out_closes_the_socket_when_it_is_told(user, open_runs):
-    session = await sync_to_async(_sign_in)(user)
+    session = await database_sync_to_async(_sign_in)(user)
 
     async with _socket(_session_headers(session)) as socket:
         await socket.ask({"subscribe": "inbox"})
-        await sync_to_async(session.flush)()
+        await database_sync_to_async(session.flush)()
         _publish(f"user.{user.pk.hex}", revoked=1)
 
         assert await socket.receive_close() == 4401
 
 
 async def test_a_logout_nobody_told_of_closes_the_socket_at_the_next_signal(user, open_runs):
-    session = await sync_to_async(_sign_in)(user)
+    session = await database_sync_to_async(_sign_in)(user)
 
     async with _socket(_session_headers(session)) as socket:
         await socket.ask({"subscribe": f"run:{_RUN}"})
-        await sync_to_async(session.flush)()
+        await database_sync_to_async(session.flush)()
         _publish(f"run.{_RUN.hex}", seq=1)
 
         assert await socket.receive_close() == 4401
@@ -316,13 +316,13 @@ async def test_a_logout_nobody_told_of_closes_the_socket_at_the_next_signal(user
 
 async def test_a_socket_proves_itself_again_by_itself(user, open_runs, monkeypatch):
     monkeypatch.setattr(consumer.LiveConsumer, "recheck_seconds", 0.05)
-    session = await sync_to_async(_sign_in)(user)
+    session = await database_sync_to_async(_sign_in)(user)
 
     async with _socket(_session_headers(session)) as socket:
         await socket.ask({"subscribe": f"run:{_RUN}"})
         open_runs.clear()
         refused = await socket.receive()
-        await sync_to_async(session.flush)()
+        await database_sync_to_async(session.flush)()
 
         assert refused["type"] == "refused"
         assert await socket.receive_close() == 4401
@@ -395,7 +395,7 @@ async def _count_members(group):
 async def test_a_signal_of_a_transaction_that_rolls_back_is_never_sent(token, open_runs):
     async with _socket(_token_headers(token[1])) as socket:
         await socket.ask({"subscribe": f"run:{_RUN}"})
-        await sync_to_async(_publish_and_roll_back)()
+        await database_sync_to_async(_publish_and_roll_back)()
 
         assert await _is_silent(socket)
 
@@ -409,7 +409,7 @@ def _publish_and_roll_back():
 async def test_a_signal_of_a_transaction_is_sent_after_it_commits(token, open_runs):
     async with _socket(_token_headers(token[1])) as socket:
         await socket.ask({"subscribe": f"run:{_RUN}"})
-        await sync_to_async(_publish_and_commit)()
+        await database_sync_to_async(_publish_and_commit)()
 
         assert (await socket.receive())["seq"] == 1
 
