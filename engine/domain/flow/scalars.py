@@ -38,7 +38,7 @@ def read_plain(text: str) -> Scalar:
     the two are one value and have one digest.
 
     Raises:
-        ScalarError: for infinities, NaN and integers over 2^53-1.
+        ScalarError: for infinities, NaN and numbers over 2^53-1.
     """
     if text in _NULLS:
         return None
@@ -53,7 +53,7 @@ def read_plain(text: str) -> Scalar:
         return text
     if isinstance(number, float) and not isfinite(number):
         raise ScalarError("The number is too large.")
-    if isinstance(number, int) and abs(number) > _INTEGER_MAX:
+    if abs(number) > _INTEGER_MAX:  # floats too: jsonb gives 1e22 back as an integer
         raise ScalarError(
             "The number is over 2^53-1, which not every reader keeps exactly; put it between "
             "quotes if it is a text."
