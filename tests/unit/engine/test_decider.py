@@ -10,66 +10,13 @@ from engine.domain.events import Event, EventKind
 from engine.domain.plan import (
     AfterError,
     Backoff,
-    Compensation,
     Join,
     OnError,
-    Plan,
     Retry,
-    Step,
-    Uses,
-    Wait,
 )
 from engine.domain.state import RunState, RunStatus
-from tests.pure_run import FailsError, PureRun
-
-APPROVAL = Wait(verb="approval", body={"shown": "${{ inputs }}"})
-
-
-def uses(step_id, *needs, **fields):
-    arguments = fields.pop("arguments", {"function": step_id})
-    reads = fields.pop("reads", ())
-    return Step(
-        id=step_id,
-        verb=Uses(action="python/call@1", arguments=arguments),
-        needs=needs,
-        condition_reads=reads,
-        **fields,
-    )
-
-
-def approval(step_id, *needs, **fields):
-    return Step(id=step_id, verb=APPROVAL, needs=needs, **fields)
-
-
-def plan(*steps, outputs=None):
-    return Plan(
-        name="test",
-        title="Test",
-        inputs_schema={"type": "object"},
-        variables={},
-        steps={step.id: step for step in steps},
-        outputs=outputs or {},
-    )
-
-
-def boom(kind="permanent"):
-    def action(_):
-        raise FailsError(kind)
-
-    return action
-
-
-def failing(times, kind="transient"):
-    """An action that fails a number of times, then succeeds."""
-    left = [times]
-
-    def action(_):
-        if left[0]:
-            left[0] -= 1
-            raise FailsError(kind)
-        return {"ok": True}
-
-    return action
+from tests.plans import approval, boom, failing, plan, undoable, uses
+from tests.pure_run import PureRun
 
 
 def test_steps_run_in_the_order_of_their_needs():
@@ -285,77 +232,6 @@ def test_all_settled_ignores_how_its_needs_ended():
     ).drive()
 
     assert (run.outcome("end"), run.closed) == ("succeeded", "failed")
-
-
-def undoable(step_id, *needs, **fields):
-    undo = Compensation(uses=Uses(action="python/call@1", arguments={"undo": step_id}))
-    return uses(step_id, *needs, compensate=undo, **fields)
-
-
-def test_a_failed_run_undoes_what_completed_newest_first():
-    run = PureRun(
-        plan(undoable("a"), undoable("b", "a"), uses("c", "b"), undoable("d", "c")),
-        actions={"d": boom()},
-    ).drive()
-
-    keys = [key for key, _, _ in run.executed]
-    assert keys[-2:] == ["compensate/b#1", "compensate/a#1"]
-    assert "compensate/d#1" not in keys
-    assert run.closed == "failed"
-
-
-def test_a_step_that_failed_midway_is_undone_if_it_says_so():
-    run = PureRun(plan(undoable("a", compensate_on_failure=True)), actions={"a": boom()}).drive()
-
-    assert [key for key, _, _ in run.executed] == ["a#1", "compensate/a#1"]
-
-
-def test_on_error_undoes_what_it_names_before_its_dependants_go_on():
-    run = PureRun(
-        plan(
-            undoable("deploy"),
-            uses(
-                "smoke",
-                "deploy",
-                on_error=OnError(compensate=("deploy",), then=AfterError.CONTINUE),
-            ),
-            uses("report", "smoke", condition="steps.smoke.outcome == 'failed'", reads=("smoke",)),
-        ),
-        actions={"smoke": boom()},
-    ).drive()
-
-    keys = [key for key, _, _ in run.executed]
-    assert keys == ["deploy#1", "smoke#1", "compensate/deploy#1", "report#1"]
-    assert run.closed == "succeeded"
-
-
-def test_each_completion_is_undone_once():
-    undo = OnError(compensate=("a",), then=AfterError.FAIL)
-    run = PureRun(
-        plan(undoable("a"), uses("b", "a", on_error=undo), uses("c", "a", on_error=undo)),
-        actions={"b": boom(), "c": boom()},
-    ).drive()
-
-    assert [key for key, _, _ in run.executed].count("compensate/a#1") == 1
-
-
-def test_a_compensation_that_fails_leaves_the_run_failed_and_the_others_undone():
-    run = PureRun(
-        plan(undoable("a"), undoable("b", "a"), uses("c", "b")),
-        actions={"c": boom(), "compensate/b": boom()},
-    ).drive()
-
-    assert run.outcome("compensate/b#1") == "failed"
-    assert run.outcome("compensate/a#1") == "succeeded"
-    assert run.closed == "failed"
-
-
-def test_a_rejection_undoes_nothing():
-    run = PureRun(plan(undoable("a"), approval("gate", "a"))).drive()
-
-    run.resolve("gate", "rejected")
-
-    assert [key for key, _, _ in run.executed] == ["a#1"]
 
 
 def test_an_approval_is_requested_once_and_the_run_parks():
