@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from contextlib import suppress
 from typing import IO
 
 _COLORS = ("36", "32", "33", "35", "34", "96", "92", "93")
@@ -20,7 +21,8 @@ class Printer:
 
     def say(self, text: str, *, name: str = "make run") -> None:
         """Print each line of a text behind a name."""
-        with self._lock:
+        # A terminal that was closed, or a pipe nobody reads any more, is no reason to fall over.
+        with self._lock, suppress(OSError):
             prefix = self._prefix(name)
             for line in text.splitlines() or [""]:
                 self._output.write(f"{prefix} {line[:_LINE_CHARS_MAX]}\n")

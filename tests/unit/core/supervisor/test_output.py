@@ -1,6 +1,7 @@
 """Every line says who said it."""
 
 import io
+import os
 
 from core.supervisor.output import Printer
 
@@ -32,6 +33,15 @@ def test_a_very_long_line_is_cut():
     Printer(colored=False, output=output).say("x" * 100_000, name="web")
 
     assert len(output.getvalue()) < 5_000
+
+
+def test_an_output_nobody_reads_is_no_reason_to_fall_over():
+    read, write = os.pipe()
+    os.close(read)
+
+    with os.fdopen(write, "w") as closed_pipe:
+        Printer(colored=False, output=closed_pipe).say("one", name="web")
+        os.dup2(os.open(os.devnull, os.O_WRONLY), write)
 
 
 def test_names_have_colors_of_their_own_only_where_they_are_wanted():
