@@ -38,7 +38,9 @@ class StubbornOpener:
             case "not storable":
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT %s::jsonb", [r'"\u0000"'])
-            case "bug":
+            case "none":
+                return
+            case _:
                 raise ZeroDivisionError
 
     def void_all(self, *, run_id, reason, origin, at):
