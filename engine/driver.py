@@ -116,7 +116,12 @@ class Driver:
                 return DriveEnd.NOT_FREE
             if isinstance(session, DriveEnd):
                 return session
-            return self._drive(*session)
+            try:
+                return self._drive(*session)
+            finally:
+                # Attempts outlive nothing: whoever takes the run next, also this process, must not
+                # find one of ours still executing beside it.
+                wait(session[0].executing)
         except TakenOverError:
             loading.forget_state(run_id=run_id)
             return DriveEnd.TAKEN_OVER

@@ -65,6 +65,13 @@ _OUTSIDE = """
     WHERE id = %s::uuid AND seq = %s::bigint AND status <> 'CLOSED'
     RETURNING id"""
 
+# An operator ends a run that no version can follow any more.
+_CLOSE_HALTED = """
+    UPDATE engine_run SET seq = %s::bigint, head = %s::bytea, status = 'CLOSED',
+        outcome = 'cancelled', wake_at = NULL, closed_at = clock_timestamp()
+    WHERE id = %s::uuid AND seq = %s::bigint AND status = 'HALTED'
+    RETURNING id"""
+
 _RELEASE = """
     UPDATE engine_run SET status = 'READY', worker = NULL, wake_at = clock_timestamp()
     WHERE id = %s AND epoch = %s AND status = 'RUNNING'"""
@@ -233,10 +240,16 @@ def advance(
     return ledger.append_guarded(guard=_ADVANCE, guard_params=params, entries=entries) > 0
 
 
-def append_outside(*, run: RunRow, head: StreamHead, entries: Sequence[BuiltEntry]) -> None:
-    """Append to a run locked by this transaction; wakes it if it waits."""
+def append_outside(
+    *, run: RunRow, head: StreamHead, entries: Sequence[BuiltEntry], closes_halted: bool = False
+) -> None:
+    """Append to a run locked by this transaction; wakes it if it waits.
+
+    With `closes_halted`, the last entry closes a halted run.
+    """
     params = (head.seq, head.head, run.id, run.seq)
-    count = ledger.append_guarded(guard=_OUTSIDE, guard_params=params, entries=entries)
+    guard = _CLOSE_HALTED if closes_halted else _OUTSIDE
+    count = ledger.append_guarded(guard=guard, guard_params=params, entries=entries)
     assert count == len(entries), "the run changed although its row is locked"
 
 

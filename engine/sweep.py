@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from uuid import UUID
 
 import structlog
+from django.db import connection
 
 from core.toolkit import queue
 from engine import registry, store
@@ -37,7 +38,17 @@ def sweep_once() -> Swept:
     """
     # Runs first: whatever fails in a package above, they move on.
     swept = _sweep_runs() if store.is_sweep_needed() else Swept()
-    return replace(swept, others=sum(sweep() for sweep in registry.sweeps().values()))
+    return replace(swept, others=sum(_sweep_other(name) for name in registry.sweeps()))
+
+
+def _sweep_other(name: str) -> int:
+    """Call a registered sweep; its failure is its own and keeps nobody else from being swept."""
+    try:
+        return registry.sweeps()[name]()
+    except Exception:  # the process edge between packages: the next round tries again
+        log.exception("engine.sweep_failed", sweep=name)
+        connection.close_if_unusable_or_obsolete()
+        return 0
 
 
 def _sweep_runs() -> Swept:

@@ -72,6 +72,13 @@ class WorkerProcess:
     # --- the thread --------------------------------------------------------------------------
 
     def _keep_alive(self) -> None:
+        try:
+            self._watch()
+        except Exception:  # this thread's edge: without a heartbeat every claim would fail
+            log.exception("engine.heartbeat_died", worker=str(self.id))
+            self._on_hang()
+
+    def _watch(self) -> None:
         beat_at = time.monotonic() + limits.HEARTBEAT_SECONDS
         while not self._stopping.wait(_WATCH_SECONDS):
             if self._attempts.is_overdue(now=time.monotonic()):

@@ -20,6 +20,7 @@ from core.kernel import limits
 from core.kernel.canonical import digest
 from core.kernel.errors import PlatformError, Problem
 from core.kernel.types import Json
+from engine.domain.expressions import Evaluator
 from engine.domain.verbs import WaitOutcome
 
 
@@ -211,6 +212,7 @@ def judge(
     command: Command,
     denial: str | None,
     now: datetime,
+    evaluator: Evaluator,
 ) -> Judgement:
     """Return whether a decision counts.
 
@@ -220,6 +222,7 @@ def judge(
         command: what was sent.
         denial: why the authority check refuses this person at this moment, `None` if it does not.
         now: the database's clock inside the lock.
+        evaluator: matches the patterns of the form in linear time.
     """
     answer = (
         repeated(state, person_id=person_id, command=command)
@@ -235,7 +238,7 @@ def judge(
     stale = _stale(state, command)
     if stale is not None:
         return Refused(error=stale)
-    problems = _problems(state, command)
+    problems = _problems(state, command, evaluator=evaluator)
     if problems:
         return Refused(error=errors.DecisionInvalidError(problems=problems))
     edits = _edits(state, command)
@@ -318,7 +321,7 @@ def _stale(state: RequestState, command: Command) -> PlatformError | None:
     return None
 
 
-def _problems(state: RequestState, command: Command) -> list[Problem]:
+def _problems(state: RequestState, command: Command, *, evaluator: Evaluator) -> list[Problem]:
     """Return everything that is wrong with what was sent, in the order of the form's fields."""
     problems = _comment_problems(command)
     if command.choice is Choice.REJECT:
@@ -333,7 +336,9 @@ def _problems(state: RequestState, command: Command) -> list[Problem]:
         if command.form:
             problems.append(_problem("form.not_wanted", "this request has no form", "/form"))
         return problems
-    return problems + check_values(state.form_schema, _form_after(state, command) or {})
+    return problems + check_values(
+        state.form_schema, _form_after(state, command) or {}, evaluator=evaluator
+    )
 
 
 def _comment_problems(command: Command) -> list[Problem]:

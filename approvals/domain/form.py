@@ -9,14 +9,14 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.protocols import Validator
-from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from core.kernel import limits
 from core.kernel.canonical import UncanonicalError, canonical_bytes
 from core.kernel.errors import Problem
 from core.kernel.types import Json
+from engine.domain.expressions import Evaluator
+from engine.domain.flow.input_schema import bounded_validator
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _INTEGER_MAX = 2**53 - 1
@@ -53,19 +53,18 @@ def check_schema(schema: Json, *, path: str) -> list[Problem]:
     return problems
 
 
-def check_values(schema: Mapping[str, Json], values: Mapping[str, Json]) -> list[Problem]:
+def check_values(
+    schema: Mapping[str, Json], values: Mapping[str, Json], *, evaluator: Evaluator
+) -> list[Problem]:
     """Return everything that is wrong with form values, at most `limits.PROBLEM_COUNT_MAX`.
 
-    Paths are JSON pointers that start with `/form`.
+    Paths are JSON pointers that start with `/form`. Patterns are matched in linear time: a decision
+    holds locks while this runs.
     """
     unstorable = check_storable(dict(values), path="/form")
     if unstorable:
         return unstorable
-    validator: Validator = Draft202012Validator(
-        dict(schema),
-        registry=Registry(),
-        format_checker=Draft202012Validator.FORMAT_CHECKER,
-    )
+    validator = bounded_validator(schema, evaluator=evaluator, asserts_format=True)
     try:
         errors = sorted(validator.iter_errors(dict(values)), key=_place)
     except (Unresolvable, RecursionError) as error:

@@ -26,6 +26,7 @@ from core.kernel import limits
 from core.kernel.errors import Problem
 from core.kernel.record import ActorKind
 from core.kernel.types import Json
+from engine.loading import EVALUATOR
 
 _DIGEST_BYTE_COUNT = 32
 
@@ -101,6 +102,7 @@ def _decide(
         command=command,
         denial=authority.denial,
         now=locked.at,
+        evaluator=EVALUATOR,
     )
     match answer:
         case Accepted():

@@ -447,6 +447,9 @@ def _cancel_requested(state: RunState, event: Event) -> RunState:
 
 
 def _run_closed(state: RunState, event: Event) -> RunState:
+    if state.halted:  # by an operator: nothing this version computes has a say any more
+        outcome = Outcome(str(event.data["outcome"]))
+        return replace(state, closed=True, closing=Closing(outcome=outcome, outputs={}))
     if state.closing is None or str(state.closing.outcome) != event.data["outcome"]:
         reason = f"this version closes it {state.closing and state.closing.outcome}"
         raise UnexpectedEventError(kind=event.kind, reason=reason)

@@ -11,7 +11,7 @@ from core.kernel import ids
 from core.kernel.record import Origin
 from core.toolkit import queue, realtime
 from engine import loading, store, writing
-from engine.domain.events import Event
+from engine.domain.events import Event, EventKind
 from engine.domain.state import RunStatus
 
 
@@ -21,7 +21,11 @@ def append(*, row: store.RunRow, events: Sequence[Event], origin: Origin) -> Non
     Transaction: needs the one that holds the lock; once per lock, because `row` tells the place.
     """
     rules = loading.get_rules(version_id=row.version_id)
-    wakes = row.status == RunStatus.WAITING
+    state_to = row.status
+    if events[-1].kind == EventKind.RUN_CLOSED:
+        state_to = RunStatus.CLOSED
+    elif row.status == RunStatus.WAITING:
+        state_to = RunStatus.READY
     drafts = [
         writing.draft_event(
             event,
@@ -29,13 +33,15 @@ def append(*, row: store.RunRow, events: Sequence[Event], origin: Origin) -> Non
             scope=rules.scope_id,
             version=rules.version_digest,
             state_from=row.status,
-            state_to=RunStatus.READY if wakes else row.status,
+            state_to=state_to,
             origin=origin,
         )
         for event in events
     ]
     head, entries = extend(head=row.stream, drafts=drafts, salts=ids.salt)
-    store.append_outside(run=row, head=head, entries=entries)
+    store.append_outside(
+        run=row, head=head, entries=entries, closes_halted=state_to == RunStatus.CLOSED
+    )
     queue.hint_on_commit("engine.drive", run_id=str(row.id))
     realtime.publish_on_commit(
         groups=[f"run.{row.id.hex}"], signal={"run": str(row.id), "seq": head.seq}

@@ -31,7 +31,7 @@ from engine.domain.errors import (
 from engine.domain.events import Event, EventKind
 from engine.domain.flow.input_schema import bounded_validator
 from engine.domain.inputs import check_inputs
-from engine.domain.state import RunStatus
+from engine.domain.state import Outcome, RunStatus
 from engine.domain.verbs import WaitOutcome
 from engine.models import Run, VersionStatus
 from engine.selectors.targets import WorkflowTarget, get_run_target, get_workflow_target
@@ -129,7 +129,8 @@ def start_run(
 def cancel_run(*, principal: Principal, run_id: UUID, reason: str) -> None:
     """Cancel a run: what has not begun never will, and its open requests are voided.
 
-    An attempt that executes now is finished and recorded; then the run closes as cancelled.
+    An attempt that executes now is finished and recorded; then the run closes as cancelled. A
+    halted run closes at once.
     Idempotent: cancelling again changes nothing. Transaction: one of its own; locks run, then
     requests.
 
@@ -167,6 +168,9 @@ def cancel_run(*, principal: Principal, run_id: UUID, reason: str) -> None:
                 )
                 for key in voided
             ]
+        if row.status == RunStatus.HALTED:  # no driver will ever close it
+            data = {"outcome": Outcome.CANCELLED.value}
+            events.append(Event(kind=EventKind.RUN_CLOSED, at=row.now, data=data))
         outside.append(row=row, events=events, origin=origin)
 
 

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 from jsonschema.protocols import Validator
+from referencing import Registry
 
 from core.kernel import limits
 from core.kernel.canonical import canonical_bytes
@@ -62,8 +63,13 @@ def check_schema(schema: Json, *, path: str, evaluator: Evaluator) -> tuple[Faul
     return tuple(checker.faults)
 
 
-def bounded_validator(schema: Mapping[str, Any], *, evaluator: Evaluator) -> Validator:
-    """Return a validator of a checked schema whose cost no pattern and no list can blow up."""
+def bounded_validator(
+    schema: Mapping[str, Any], *, evaluator: Evaluator, asserts_format: bool = False
+) -> Validator:
+    """Return a validator of a checked schema whose cost no pattern and no list can blow up.
+
+    It fetches nothing. `asserts_format` says whether `format` is checked or only a remark.
+    """
 
     def match(
         _: Validator, pattern: str, instance: Any, __: Mapping[str, Any]
@@ -82,7 +88,11 @@ def bounded_validator(schema: Mapping[str, Any], *, evaluator: Evaluator) -> Val
 
     rules = {"pattern": match, "uniqueItems": unique}
     extended = validators.extend(Draft202012Validator, rules)  # type: ignore[no-untyped-call]  # stubs are incomplete
-    made: Validator = extended(dict(schema))
+    made: Validator = extended(
+        dict(schema),
+        registry=Registry(),
+        format_checker=Draft202012Validator.FORMAT_CHECKER if asserts_format else None,
+    )
     return made
 
 

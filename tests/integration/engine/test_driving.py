@@ -213,3 +213,8 @@ def test_a_run_that_does_not_replay_is_halted_not_failed(world, hand, calls):
     assert last.kind == "run.halted"
     assert last.data["code"] == NondeterministicError.code
     assert "difference" in last.payloads
+
+    cancel_run(principal=world.principal("mara"), run_id=run_id, reason="cannot be saved")
+
+    run.refresh_from_db()
+    assert (run.status, run.outcome) == ("CLOSED", "cancelled")

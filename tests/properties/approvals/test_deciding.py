@@ -29,6 +29,7 @@ from approvals.domain.rule import (
     rule_to_json,
 )
 from engine.domain.verbs import WaitOutcome
+from engine.expressions import CelEvaluator
 from tests.fakes.evaluator import TableEvaluator
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -56,6 +57,8 @@ rules = st.builds(
         expressions=st.lists(words, max_size=2).map(tuple),
     ),
 )
+
+EVALUATOR = CelEvaluator()
 
 
 @given(quorums, boxes, eligibles, st.randoms())
@@ -172,7 +175,9 @@ def test_a_whole_request_is_approved_only_by_every_asked_stage(sent, rule):
             stage=(stage or "") if names_stage else "",
             comment="because",
         )
-        answer = judge(state, person_id=person, command=command, denial=None, now=NOW)
+        answer = judge(
+            state, person_id=person, command=command, denial=None, now=NOW, evaluator=EVALUATOR
+        )
         if not isinstance(answer, Accepted):
             continue
         vote = CastVote(

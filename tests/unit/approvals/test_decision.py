@@ -31,6 +31,7 @@ from approvals.domain.rule import (
 )
 from core.kernel import limits
 from engine.domain.verbs import WaitOutcome
+from engine.expressions import CelEvaluator
 
 ANN, BOB = UUID(int=1), UUID(int=2)
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -54,6 +55,8 @@ SCHEMA = {
     "required": ["risk"],
     "properties": {"risk": {"enum": ["low", "high"]}, "a/b": {"type": "integer"}},
 }
+
+EVALUATOR = CelEvaluator()
 
 
 def state(**changes):
@@ -84,7 +87,9 @@ def vote(sent=None, *, person=ANN, stage="peer", at=NOW):
 
 
 def decide(request, sent, *, denial=None, now=NOW, person=ANN):
-    return judge(request, person_id=person, command=sent, denial=denial, now=now)
+    return judge(
+        request, person_id=person, command=sent, denial=denial, now=now, evaluator=EVALUATOR
+    )
 
 
 def refusal(*args, **kwargs):

@@ -4,6 +4,7 @@ import pytest
 
 from approvals.domain.form import check_schema, check_storable, check_values, has_nul, pointer_of
 from core.kernel import limits
+from engine.expressions import CelEvaluator
 
 SCHEMA = {
     "type": "object",
@@ -18,13 +19,18 @@ SCHEMA = {
     "$defs": {"item": {"type": "integer"}},
 }
 
+EVALUATOR = CelEvaluator()
+
 
 def schema_problems(schema):
     return [(problem.path, problem.code) for problem in check_schema(schema, path="/f")]
 
 
 def value_problems(values, schema=SCHEMA):
-    return [(problem.path, problem.code) for problem in check_values(schema, values)]
+    return [
+        (problem.path, problem.code)
+        for problem in check_values(schema, values, evaluator=EVALUATOR)
+    ]
 
 
 def test_a_good_schema_has_no_problems():
