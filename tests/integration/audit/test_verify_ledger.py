@@ -90,7 +90,7 @@ def test_one_stream_is_verified_alone(ledger):
 
 
 def test_it_reads_one_snapshot_and_only_reads(ledger):
-    seen: list[int] = []
+    seen: list[str] = []
 
     def note(_head):
         with connection.cursor() as cursor:

@@ -33,6 +33,14 @@ def value_problems(values, schema=SCHEMA):
     ]
 
 
+def test_a_pattern_that_backtracks_for_ever_elsewhere_is_matched_in_linear_time():
+    schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^(a+)+$"}}}
+
+    found = value_problems({"a": "a" * 5_000 + "!"}, schema)
+
+    assert [path for path, _ in found] == ["/form/a"]
+
+
 def test_a_good_schema_has_no_problems():
     assert schema_problems(SCHEMA) == []
     dialect = "https://json-schema.org/draft/2020-12/schema"
