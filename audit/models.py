@@ -31,7 +31,6 @@ class Entry(models.Model):
         default_permissions = ()
         constraints = (
             models.UniqueConstraint(fields=["stream", "seq"], name="audit_entry_stream_seq_uniq"),
-            models.CheckConstraint(condition=models.Q(seq__gte=1), name="audit_entry_seq_check"),
         )
         indexes = (
             models.Index(

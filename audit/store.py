@@ -35,19 +35,24 @@ from core.kernel.record import Draft
 from core.kernel.types import Json
 from core.toolkit.ledger import RecordedEntry
 
-_ENTRY_ROW = "(%s::bigint,%s::text,%s::timestamptz,%s::text,%s::text,%s::uuid,%s::bytea,%s::bytea)"
+_ENTRY_VALUES = "%s::bigint,%s::text,%s::timestamptz,%s::text,%s::text,%s::uuid,%s::bytea,%s::bytea"
 _PAYLOAD_ROW = "(%s::bigint,%s::text,%s::bytea,%s::bytea)"
 _SHAPE_COUNT_MAX = 512  # statement texts kept; hot paths use about a dozen
 
 _APPEND = """WITH g AS ({guard}),
 e AS (
   INSERT INTO audit_entry (stream, seq, kind, at, actor, subject, scope, leaf, body)
-  SELECT %s::uuid, v.seq, v.kind, v.at, v.actor, v.subject, v.scope, v.leaf, v.body
-  FROM g CROSS JOIN (VALUES {entries}) AS v (seq, kind, at, actor, subject, scope, leaf, body)
-  ORDER BY v.seq
+  {entries}
   RETURNING id, seq),{payloads}
 q AS (INSERT INTO audit_pending (entry_id) SELECT id FROM e)
-SELECT id, seq FROM e ORDER BY seq"""
+SELECT id, seq FROM e{order}"""
+
+# One entry is the common case; its plan needs no sort.
+_APPEND_ONE = "SELECT %s::uuid, {values} FROM g"
+
+_APPEND_MANY = """SELECT %s::uuid, v.seq, v.kind, v.at, v.actor, v.subject, v.scope, v.leaf, v.body
+  FROM g CROSS JOIN (VALUES {rows}) AS v (seq, kind, at, actor, subject, scope, leaf, body)
+  ORDER BY v.seq"""
 
 _APPEND_PAYLOADS = """
 p AS (
@@ -236,12 +241,14 @@ class _Row:
 
 @lru_cache(maxsize=_SHAPE_COUNT_MAX)
 def _append_text(guard: str, entry_count: int, payload_count: int) -> str:
+    if entry_count == 1:
+        entries, order = _APPEND_ONE.format(values=_ENTRY_VALUES), ""
+    else:
+        rows = ",".join([f"({_ENTRY_VALUES})"] * entry_count)
+        entries, order = _APPEND_MANY.format(rows=rows), " ORDER BY seq"
     rows = ",".join([_PAYLOAD_ROW] * payload_count)
-    return _APPEND.format(
-        guard=guard,
-        entries=",".join([_ENTRY_ROW] * entry_count),
-        payloads=_APPEND_PAYLOADS.format(rows=rows) if payload_count else "",
-    )
+    payloads = _APPEND_PAYLOADS.format(rows=rows) if payload_count else ""
+    return _APPEND.format(guard=guard, entries=entries, payloads=payloads, order=order)
 
 
 def _lock_stream(name: str) -> StreamHead:

@@ -5,26 +5,23 @@ from django.db import migrations, models
 
 from audit.immutability import MakeAppendOnly
 
+# One constraint a table: the server reads the text of each again for every statement.
 SIZES = """
-ALTER TABLE audit_entry
-    ADD CONSTRAINT audit_entry_leaf_check CHECK (octet_length(leaf) = 32),
-    ADD CONSTRAINT audit_entry_body_check CHECK (octet_length(body) <= 65535);
-ALTER TABLE audit_payload
-    ADD CONSTRAINT audit_payload_salt_check CHECK (octet_length(salt) = 32),
-    ADD CONSTRAINT audit_payload_erased_check CHECK ((salt IS NULL) = (value IS NULL));
-ALTER TABLE audit_stream
-    ADD CONSTRAINT audit_stream_seq_check CHECK (seq >= 0),
-    ADD CONSTRAINT audit_stream_head_check CHECK (octet_length(head) = 32);
-ALTER TABLE audit_tree_head
-    ADD CONSTRAINT audit_tree_head_root_check CHECK (octet_length(root) = 32);
+ALTER TABLE audit_entry DROP CONSTRAINT audit_entry_seq_check;
+ALTER TABLE audit_entry ADD CONSTRAINT audit_entry_seq_leaf_body_check
+    CHECK (seq >= 1 AND octet_length(leaf) = 32 AND octet_length(body) <= 65535);
+ALTER TABLE audit_payload ADD CONSTRAINT audit_payload_salt_value_check
+    CHECK ((salt IS NULL) = (value IS NULL) AND octet_length(salt) = 32);
+ALTER TABLE audit_stream ADD CONSTRAINT audit_stream_seq_head_check
+    CHECK (seq >= 0 AND octet_length(head) = 32);
+ALTER TABLE audit_tree_head ADD CONSTRAINT audit_tree_head_root_check
+    CHECK (octet_length(root) = 32);
 """
 SIZES_GONE = """
-ALTER TABLE audit_entry
-    DROP CONSTRAINT audit_entry_leaf_check, DROP CONSTRAINT audit_entry_body_check;
-ALTER TABLE audit_payload
-    DROP CONSTRAINT audit_payload_salt_check, DROP CONSTRAINT audit_payload_erased_check;
-ALTER TABLE audit_stream
-    DROP CONSTRAINT audit_stream_seq_check, DROP CONSTRAINT audit_stream_head_check;
+ALTER TABLE audit_entry DROP CONSTRAINT audit_entry_seq_leaf_body_check;
+ALTER TABLE audit_entry ADD CONSTRAINT audit_entry_seq_check CHECK (seq >= 1);
+ALTER TABLE audit_payload DROP CONSTRAINT audit_payload_salt_value_check;
+ALTER TABLE audit_stream DROP CONSTRAINT audit_stream_seq_head_check;
 ALTER TABLE audit_tree_head DROP CONSTRAINT audit_tree_head_root_check;
 """
 
@@ -66,7 +63,13 @@ class Migration(migrations.Migration):
                 to="audit.entry",
             ),
         ),
-        migrations.RunSQL(SIZES, SIZES_GONE),
+        migrations.RunSQL(
+            SIZES,
+            SIZES_GONE,
+            state_operations=[
+                migrations.RemoveConstraint(model_name="entry", name="audit_entry_seq_check")
+            ],
+        ),
         migrations.RunSQL(QUEUE, QUEUE_GONE),
         # A guard row moves forward, with its name; its stream never ends before it did.
         MakeAppendOnly(
