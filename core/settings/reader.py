@@ -115,7 +115,7 @@ class Reader:
         if not url:
             return None
         parts = urlsplit(url)
-        if parts.scheme not in _REDIS_SCHEMES:
+        if parts.scheme not in _REDIS_SCHEMES or "://" not in url:
             self.fail(name, "is no redis://, rediss:// or unix:// address")
             return None
         if not (parts.path.strip("/") if parts.scheme == "unix" else parts.hostname):

@@ -140,8 +140,8 @@ class _Supervisor:
             signal.signal(number, self._kill)
         self._printer.say("stopping")
         self._family.stop()
-        self._state.unlink(missing_ok=True)
-        if self._servers is not None:
+        if self._servers is not None:  # else the announcement is not ours
+            self._state.unlink(missing_ok=True)
             self._servers.stop()
         self._printer.say("stopped")
 

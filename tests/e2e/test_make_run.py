@@ -211,6 +211,7 @@ def test_a_second_one_on_the_same_folder_says_what_to_do(system, folder):
 
     assert second.supervisor.wait(timeout=30) == 1
     assert "Another process already runs servers in" in second.printed()
+    assert (system.var / "embedded.json").exists()
     assert system.status_of("/readyz") == 200
 
 

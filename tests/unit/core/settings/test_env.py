@@ -76,6 +76,7 @@ def test_every_missing_variable_is_named_at_once():
         ("DATABASE_URL", "postgresql://db.example.org", "names no database"),
         ("DATABASE_URL", "postgresql://db.example.org/countersign?nonsense=1", "cannot be read"),
         ("REDIS_URL", "http://redis.example.org", "no redis://, rediss:// or unix://"),
+        ("REDIS_URL", "unix:/run/redis.sock", "no redis://, rediss:// or unix://"),
         ("REDIS_URL", "redis://", "neither a host nor a socket"),
         ("REDIS_URL", "unix://", "neither a host nor a socket"),
         ("PROCESS_ROLE", "boss", "not one of web, worker"),
