@@ -25,7 +25,12 @@ from core.settings.env import BASE_DIR
 from core.toolkit.embedded import process
 from examples.demo.cast import PASSWORD
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(480)]
+# One worker runs them all, because most share one running system.
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.timeout(480),
+    pytest.mark.xdist_group("make-run"),
+]
 
 _SECONDS = 150
 
