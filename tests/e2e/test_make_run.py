@@ -25,12 +25,7 @@ from core.settings.env import BASE_DIR
 from core.toolkit.embedded import process
 from examples.demo.cast import PASSWORD
 
-# One worker runs them all, because most share one running system.
-pytestmark = [
-    pytest.mark.processes,
-    pytest.mark.timeout(480),
-    pytest.mark.xdist_group("make-run"),
-]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(480)]
 
 _SECONDS = 150
 
