@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check types e2e bench docs hooks clean
+.PHONY: help run demo test check e2e bench docs hooks clean
 
 PY := .venv/bin/python
 CODE := core audit engine approvals countersign examples benchmarks tests manage.py
