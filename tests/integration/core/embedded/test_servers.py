@@ -15,6 +15,7 @@ import redis
 
 from core.settings.env import BASE_DIR, find_running_servers
 from core.toolkit.embedded import process
+from core.toolkit.embedded.folders import remove_socket_folder
 from core.toolkit.embedded.process import EmbeddedServerError
 from core.toolkit.embedded.servers import announce, remove_abandoned, start_servers
 
@@ -133,7 +134,9 @@ def killed(tmp_path):
         server = int((folder / "postgres" / "postmaster.pid").read_text().split()[0])
         child.kill()
         child.wait()
-    return folder, sockets, server
+    yield folder, sockets, server
+    assert process.wait_until_gone(server, seconds=20)
+    remove_socket_folder(sockets)
 
 
 def test_servers_end_with_the_process_that_started_them(killed):
