@@ -16,6 +16,11 @@ _USER_FIELD = re.compile(r"\buser\s*\.\s*(\w+)")
 _CEL_TEXT = re.compile(r"""\"(?:[^"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'""")
 _LISTS = {"users": "user names", "groups": "names of groups"}
 _WAYS = (*_LISTS, "permission", "any-of")
+# Stored rules may hold it; authors may not write it before there is something it excludes.
+_EDITORS_LATER = (
+    "'editors' is not available in this version: nobody can edit a request yet, so it would "
+    "exclude nobody; it comes with `edit:`"
+)
 
 
 def read_stages(reader: BlockReader, value: Mapping[str, Json], *, names: tuple[str, ...]) -> Json:
@@ -68,8 +73,10 @@ def _read_exclusion(
     keywords: set[str],
     expressions: list[Json],
 ) -> None:
-    known = [keyword.value for keyword in Keyword]
-    if item in known:
+    known = [keyword.value for keyword in Keyword if keyword is not Keyword.EDITORS]
+    if item == Keyword.EDITORS.value:
+        reader.note("not_available", _EDITORS_LATER)
+    elif item in known:
         keywords.add(str(item))
     elif isinstance(item, str) and _WORD.fullmatch(item):
         # A lone word can only be a misspelt keyword: it is no condition on `user`.

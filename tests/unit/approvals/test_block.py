@@ -152,11 +152,29 @@ def test_what_happens_if_approved_defaults_to_the_effects_of_later_steps():
 
 def test_only_an_empty_exclude_removes_the_defaults():
     nobody = check(block_with(exclude=[]))
-    more = check(block_with(exclude=["editors"]))
+    more = check(block_with(exclude=["version-authors"]))
 
     assert nobody.problems == ()
     assert nobody.body["exclude"] == {"keywords": [], "expressions": []}
-    assert set(more.body["exclude"]["keywords"]) == {*KEYWORDS_DEFAULT, Keyword.EDITORS}
+    assert set(more.body["exclude"]["keywords"]) == {*KEYWORDS_DEFAULT, Keyword.VERSION_AUTHORS}
+
+
+def test_excluding_editors_is_refused_by_name_while_nobody_can_edit():
+    checked = check(block_with(exclude=["version-authors", "editors"]))
+
+    (problem,) = checked.problems
+    assert problem.code == "approvals.block.not_available"
+    assert problem.path.endswith("/exclude/1")
+    assert problem.severity == "error"
+    assert "'editors' is not available" in problem.message
+    assert "`edit:`" in problem.message
+
+
+def test_a_misspelt_keyword_is_not_told_to_be_editors():
+    (problem,) = check(block_with(exclude=["editor"])).problems
+
+    assert problem.code == "approvals.block.wrong_value"
+    assert "editors" not in problem.message
 
 
 @pytest.mark.parametrize(
@@ -414,7 +432,7 @@ def test_every_problem_is_reported_at_once():
 
 
 def test_the_frozen_rule_of_a_request_is_that_of_its_block():
-    body = check(block_with(exclude=["editors", "user.username == 'bob'"])).body
+    body = check(block_with(exclude=["version-authors", "user.username == 'bob'"])).body
     prepared = VERB.prepare(body, variables={"inputs": {}}, evaluator=EVALUATOR)
 
     rule = rule_of(prepared)
