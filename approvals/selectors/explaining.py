@@ -8,7 +8,7 @@ from approvals.domain.quorum import recount
 from approvals.selectors.approvers import Eligibility, find_eligible
 from approvals.selectors.authority import ask_authority
 from approvals.selectors.facts import RequestFacts, read_facts
-from approvals.selectors.requests import find_visible
+from approvals.selectors.requests import get_visible_row
 from core.identity.authorize import authorize
 from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
@@ -47,7 +47,7 @@ def explain(*, principal: Principal, request_id: UUID) -> Explanation:
 
     It asks what deciding asks, at this moment. At most 21 queries. Raises: RequestMissingError.
     """
-    row = find_visible(principal=principal, request_id=request_id)
+    row = get_visible_row(principal=principal, request_id=request_id)
     facts = RequestFacts(**read_facts(row))
     authority = ask_authority(principal=principal, facts=facts)
     permission = authorize(

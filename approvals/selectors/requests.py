@@ -84,10 +84,10 @@ def count_mine(*, principal: Principal) -> int:
 
 def get_request(*, principal: Principal, request_id: UUID) -> RequestDetail:
     """Return one request; 6 queries. Raises: RequestMissingError."""
-    return make_detail(find_visible(principal=principal, request_id=request_id))
+    return make_detail(get_visible_row(principal=principal, request_id=request_id))
 
 
-def find_visible(*, principal: Principal, request_id: UUID) -> Request:
+def get_visible_row(*, principal: Principal, request_id: UUID) -> Request:
     """Return a request's row if the caller may see it. Raises: RequestMissingError."""
     row = Request.objects.select_related("requester").filter(pk=request_id).first()
     visible = row is not None and (
