@@ -3,7 +3,7 @@
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 
 from approvals import store
 from approvals.domain import deadline
@@ -14,7 +14,6 @@ from approvals.services.closing import Ending, close, resolve_run
 from approvals.services.locking import lock
 from approvals.services.outbox import NoticeEvent, enqueue
 from core.kernel import limits
-from core.kernel.errors import PlatformError
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +22,7 @@ def expire_due() -> int:
     """End the requests whose time is up, at most `limits.SWEEP_ROW_COUNT_MAX` of them.
 
     For the sweep; any number of processes may call it at once. A request somebody is deciding at
-    this moment is left for the next round.
+    this moment, or that could not be ended, is left for the next round.
 
     Returns:
         How many it ended. Transaction: one of its own for each.
@@ -70,9 +69,14 @@ def expire_request(*, request_id: UUID, run_id: UUID | None) -> bool:
 
 
 def _try_expire(request_id: UUID, run_id: UUID | None) -> bool:
-    """End one request; one that cannot be ended must not keep the others open."""
+    """End one request; one that cannot be ended must not keep the others open.
+
+    Nothing of it stays: its transaction is rolled back, and the next round tries it again.
+    """
     try:
         return expire_request(request_id=request_id, run_id=run_id)
-    except PlatformError:
+    except Exception:  # the edge of one request: whatever is wrong with it is its own
+        if not connection.is_usable():
+            raise  # nothing is wrong with the request: nobody can be ended without a database
         log.exception("approvals.expiry_failed", request=str(request_id))
         return False

@@ -1,6 +1,7 @@
 """How requests end without a decision, and who is told what."""
 
 import pytest
+from structlog.testing import capture_logs
 
 from approvals.domain import errors
 from approvals.models import Notice, Request, Stage
@@ -74,17 +75,42 @@ def test_a_left_over_timer_does_nothing(office):
     assert not expire_request(request_id=ids.uuid7(), run_id=None)
 
 
-def test_a_request_that_cannot_be_ended_does_not_keep_others_open(office):
-    broken, fine = office.open(), office.open()
-    for request in (broken, fine):
+DAMAGE = {
+    "a run that has ended": lambda row: Run.objects.filter(pk=row.run_id).update(status="CLOSED"),
+    "a rule that does not read": lambda row: Request.objects.filter(pk=row.pk).update(rule={}),
+    "a stream that is taken": lambda row: Request.objects.filter(pk=row.pk).update(seq=0),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_request_that_cannot_be_ended_does_not_keep_others_open(office, damage):
+    before, broken, after = (office.open() for _ in range(3))
+    for request in (before, broken, after):
         office.overdue(request)
-    Run.objects.filter(pk=broken.run_id).update(status="CLOSED")
+    DAMAGE[damage](broken)
+
+    with capture_logs() as logs:
+        assert expire_due() == 2
+
+    for request in (before, broken, after):
+        request.refresh_from_db()
+    assert [row.status for row in (before, broken, after)] == ["closed", "open", "closed"]
+    (line,) = [line for line in logs if line["event"] == "approvals.expiry_failed"]
+    assert line["request"] == str(broken.pk)
+
+
+def test_a_request_that_could_not_be_ended_is_tried_in_the_next_round(office):
+    request = office.open()
+    office.overdue(request)
+    rule = request.rule
+    Request.objects.filter(pk=request.pk).update(rule={})
+    assert expire_due() == 0
+    Request.objects.filter(pk=request.pk).update(rule=rule)
 
     assert expire_due() == 1
 
-    broken.refresh_from_db()
-    fine.refresh_from_db()
-    assert (broken.status, fine.status) == ("open", "closed")
+    request.refresh_from_db()
+    assert request.closure == "time"
 
 
 def test_cancelling_a_run_voids_its_request(office):
