@@ -9,23 +9,32 @@ taken over (stop: the run is theirs). Source: ENGINE §3 to §5.
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from uuid import UUID
 
 import structlog
-from django.db import DataError, connections, transaction
+from django.db import (
+    DatabaseError,
+    DataError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    transaction,
+)
 
 from audit.domain.entry import StreamHead
 from core.kernel import limits
 from core.kernel.errors import PlatformError
 from core.toolkit import queue
-from engine import announcing, loading, registry, writing
+from engine import announcing, loading, registry, store, writing
 from engine.actions.contract import one_line
 from engine.attempts import AttemptBook
+from engine.domain.errors import DriverFailedError
 from engine.domain.events import Begun, Event, EventKind
 from engine.domain.moving import Move, take_over, work_out
 from engine.domain.state import RunState, RunStatus
@@ -42,6 +51,9 @@ _DRIVABLE = frozenset({RunStatus.READY, RunStatus.WAITING, RunStatus.RUNNING})
 # What comes back however often it is tried: the record does not replay, or what follows from it
 # cannot be recorded (too large, not storable). Without a halt the sweep would hint it for ever.
 _HOPELESS = (PlatformError, DataError)
+
+# What is nobody's bug: the database is away or too busy. The heartbeat or the sweep frees the run.
+_PASSING = (OperationalError, InterfaceError)
 
 
 class DriveEnd(StrEnum):
@@ -106,7 +118,8 @@ class Driver:
     def drive(self, *, run_id: UUID) -> DriveEnd:
         """Take a run, if it is free, and move it on until it blocks.
 
-        Raises only for a broken database connection or a bug; the run is then found by the sweep.
+        Raises only for a broken database connection or a bug. The sweep finds the run again: after
+        a bug with a delay that grows, until the run is halted.
         """
         if self._draining.is_set():
             return DriveEnd.NOT_FREE  # it would only be taken and given back; the sweep hints again
@@ -116,12 +129,13 @@ class Driver:
                 return DriveEnd.NOT_FREE
             if isinstance(session, DriveEnd):
                 return session
-            try:
-                return self._drive(*session)
-            finally:
-                # Attempts outlive nothing: whoever takes the run next, also this process, must not
-                # find one of ours still executing beside it.
-                wait(session[0].executing)
+            with self._escalating(session[0].run):
+                try:
+                    return self._drive(*session)
+                finally:
+                    # Attempts outlive nothing: whoever takes the run next, also this process, must
+                    # not find one of ours still executing beside it.
+                    wait(session[0].executing)
         except TakenOverError:
             loading.forget_state(run_id=run_id)
             return DriveEnd.TAKEN_OVER
@@ -154,14 +168,41 @@ class Driver:
             run = read_run(run_id=run_id)
             if run is None or run.status not in _DRIVABLE or not _is_due(run):
                 return None
-            rules = loading.get_rules(version_id=run.version_id)
-            try:
-                claimed = self._claim_as_read(run, rules)
-            except _HOPELESS as error:
-                return self._halt(run, rules, error)
+            with self._escalating(run):
+                try:
+                    rules = loading.get_rules(version_id=run.version_id)
+                    claimed = self._claim_as_read(run, rules)
+                except _HOPELESS as error:
+                    return self._halt(run, error)
             if claimed is not None:
                 return claimed
         return None
+
+    @contextmanager
+    def _escalating(self, run: RunRow) -> Iterator[None]:
+        """Let a bug through, but not for ever: count it, and halt the run with the last."""
+        try:
+            yield
+        except (TakenOverError, *_PASSING):
+            raise
+        except Exception as error:
+            loading.forget_state(run_id=run.id)  # it may be what is wrong
+            try:
+                self._note_fault(run, error)
+            except DatabaseError:  # the heartbeat or the sweep frees the run, uncounted
+                log.exception("engine.fault_not_noted", run=str(run.id))
+            raise
+
+    def _note_fault(self, run: RunRow, error: Exception) -> None:
+        count = store.note_fault(run=run, worker=self._worker)
+        log.error("engine.driver_failed", run=str(run.id), count=count, error=repr(error))
+        if count is None or count < limits.FAULT_COUNT_MAX:
+            return
+        freed = read_run(run_id=run.id)
+        assert freed is not None, "runs are never deleted"
+        last = f"{type(error).__name__}: {error}"
+        # If somebody else takes it first, the bug comes back to its driver, and so does the halt.
+        self._halt(freed, DriverFailedError(fault_count=count, last=last))
 
     def _claim_as_read(self, run: RunRow, rules: Rules) -> tuple[Session, Move] | None:
         state, head = loading.load_state(decider=rules.decider, run_id=run.id, seq=run.seq)
@@ -234,17 +275,18 @@ class Driver:
         session.head, session.state = written.head, move.state
         return True
 
-    def _halt(self, run: RunRow, rules: Rules, error: Exception) -> DriveEnd:
+    def _halt(self, run: RunRow, error: Exception) -> DriveEnd:
         """Stop a run that nobody drives and that cannot go on. Only an operator goes on."""
         loading.forget_state(run_id=run.id)
         move = _halting(run_id=run.id, state=RunState(), at=run.now, error=error)
+        version_digest, scope_id = loading.get_stamp(version_id=run.version_id)
         place = writing.Place(
             run=run,
             epoch=run.epoch + 1,
             head=run.stream,
             worker=self._worker,
-            version_digest=rules.version_digest,
-            scope_id=rules.scope_id,
+            version_digest=version_digest,
+            scope_id=scope_id,
         )
         written = writing.append(place, move, claiming=True)
         return DriveEnd.NOT_FREE if written is None else DriveEnd.HALTED

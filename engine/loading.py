@@ -102,6 +102,16 @@ def get_rules(*, version_id: UUID) -> Rules:
     return made
 
 
+def get_stamp(*, version_id: UUID) -> tuple[str, UUID]:
+    """Return what entries say of a version: its digest in hex, and the scope of its workflow.
+
+    Also of one whose rules cannot be read. One query.
+    """
+    version = Version.objects.select_related("workflow").only("digest", "workflow__scope_id")
+    found = version.get(pk=version_id)
+    return bytes(found.digest).hex(), found.workflow.scope_id
+
+
 def load_state(*, decider: Decider, run_id: UUID, seq: int) -> tuple[RunState, StreamHead]:
     """Return a run's state after its newest entry, folding what is not kept yet.
 

@@ -110,9 +110,9 @@ class Version(models.Model):
 class Run(models.Model):
     """One run of a version; the guard row of its stream (`seq`, `head`).
 
-    `epoch` counts takeovers: a driver that holds an older one cannot append. `wake_at`: for WAITING
-    the next timer, for READY the instant it became so. `request_digest` is what `idempotency_key`
-    was first used with.
+    `epoch` counts takeovers: a driver that holds an older one cannot append. `fault_count` counts
+    drivers in a row that a bug stopped. `wake_at`: for WAITING the next timer, for READY the
+    instant it became so. `request_digest` is what `idempotency_key` was first used with.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
@@ -136,6 +136,7 @@ class Run(models.Model):
     status = models.CharField(max_length=8, choices=_STATUSES)
     outcome = models.CharField(max_length=20, blank=True, default="")
     epoch = models.IntegerField(default=0)
+    fault_count = models.PositiveSmallIntegerField(default=0, db_default=0)
     worker = models.UUIDField(null=True)
     seq = models.BigIntegerField()
     head = models.BinaryField()

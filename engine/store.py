@@ -16,8 +16,8 @@ from audit import store as ledger
 from audit.domain.entry import BuiltEntry, StreamHead
 from core.kernel import limits
 
-_RUN_COLUMNS = """id, number, workflow_id, version_id, status, outcome, epoch, worker, seq, head,
-    wake_at, initiator_id, created_at, clock_timestamp()"""
+_RUN_COLUMNS = """id, number, workflow_id, version_id, status, outcome, epoch, fault_count, worker,
+    seq, head, wake_at, initiator_id, created_at, clock_timestamp()"""
 
 _READ = f"SELECT {_RUN_COLUMNS} FROM engine_run WHERE id = %s"  # noqa: S608 - constants only
 
@@ -42,8 +42,10 @@ _ALIVE = """EXISTS (SELECT 1 FROM engine_worker w
     WHERE w.id = {worker} AND w.lease_until > clock_timestamp())"""
 
 # A claim needs a live worker of its own: one whose lease has run out is dead to everybody else.
+# A claim that goes on driving has moved nothing yet: what may follow is what failed before.
 _CLAIM = f"""
-    UPDATE engine_run SET epoch = epoch + 1, {_SET}
+    UPDATE engine_run SET epoch = epoch + 1,
+        fault_count = CASE WHEN %s::text = 'RUNNING' THEN fault_count ELSE 0 END, {_SET}
     WHERE id = %s::uuid AND seq = %s::bigint AND epoch = %s::int
       AND (status = 'READY'
            OR (status = 'WAITING' AND wake_at <= clock_timestamp())
@@ -52,7 +54,7 @@ _CLAIM = f"""
     RETURNING id"""  # noqa: S608 - constants only
 
 _ADVANCE = f"""
-    UPDATE engine_run SET {_SET}
+    UPDATE engine_run SET fault_count = 0, {_SET}
     WHERE id = %s::uuid AND epoch = %s::int AND seq = %s::bigint AND status = 'RUNNING'
     RETURNING id"""  # noqa: S608 - constants only
 
@@ -75,6 +77,16 @@ _CLOSE_HALTED = """
 _RELEASE = """
     UPDATE engine_run SET status = 'READY', worker = NULL, wake_at = clock_timestamp()
     WHERE id = %s AND epoch = %s AND status = 'RUNNING'"""
+
+# Only if nobody else has it: it is as the failed claim read it, or its row says this worker drives.
+_FAULT = """
+    UPDATE engine_run SET fault_count = fault_count + 1, worker = NULL,
+        status = CASE WHEN fault_count + 1 < %s THEN 'WAITING' ELSE 'READY' END,
+        wake_at = clock_timestamp() + make_interval(secs => least(%s * 4.0 ^ fault_count, %s))
+    WHERE id = %s::uuid
+      AND (status IN ('READY', 'WAITING') AND epoch = %s::int AND seq = %s::bigint
+           OR status = 'RUNNING' AND epoch = %s::int + 1 AND worker = %s::uuid)
+    RETURNING fault_count"""
 
 _HEARTBEAT = """
     INSERT INTO engine_worker (id, name, lease_until, versions, started_at)
@@ -133,6 +145,7 @@ class RunRow:
     status: str
     outcome: str
     epoch: int
+    fault_count: int
     worker: UUID | None
     seq: int
     head: bytes
@@ -222,7 +235,14 @@ def claim(
     projection: Projection,
 ) -> bool:
     """Take a run over, if it is as it was read and free. Its epoch grows by one."""
-    params = (*_set_params(head, projection), run.id, run.seq, run.epoch, worker)
+    params = (
+        projection.status,
+        *_set_params(head, projection),
+        run.id,
+        run.seq,
+        run.epoch,
+        worker,
+    )
     return ledger.append_guarded(guard=_CLAIM, guard_params=params, entries=entries) > 0
 
 
@@ -268,6 +288,34 @@ def deduplicate(*, run_id: UUID, key: str) -> bool:
 def release(*, run_id: UUID, epoch: int) -> bool:
     """Give a run back without an entry: it becomes READY for any worker."""
     return _execute(_RELEASE, (run_id, epoch)) == 1
+
+
+def note_fault(*, run: RunRow, worker: UUID) -> int | None:
+    """Give a run back that a bug stopped, to be tried again after a delay that grows.
+
+    With the last of `limits.FAULT_COUNT_MAX` it becomes READY at once, to be halted.
+
+    Args:
+        run: as the driver read it before its claim.
+        worker: the driver's; it may hold the run by now, or not.
+
+    Returns:
+        How many drivers in a row a bug has stopped; `None` if somebody else has the run.
+    """
+    params = (
+        limits.FAULT_COUNT_MAX,
+        limits.FAULT_DELAY_FIRST.total_seconds(),
+        limits.FAULT_DELAY_MAX.total_seconds(),
+        run.id,
+        run.epoch,
+        run.seq,
+        run.epoch,
+        worker,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_FAULT, params)
+        row = cursor.fetchone()
+    return None if row is None else int(row[0])
 
 
 # --- workers ---------------------------------------------------------------------------------

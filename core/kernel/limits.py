@@ -20,6 +20,9 @@ ENTRY_BYTES_MAX = 65_535  # one ledger entry; its length must fit the tile forma
 ATTEMPT_COUNT_MAX = 100  # `retry.max` of one step
 LOST_ATTEMPT_COUNT_MAX = 5  # attempts whose worker died, before a step is called poisonous
 IDLE_CLAIM_COUNT_MAX = 20  # drivers in a row that took a run and moved nothing: it is halted
+FAULT_COUNT_MAX = 6  # drivers in a row that a bug stopped, before the run is halted
+FAULT_DELAY_FIRST = timedelta(seconds=5)  # after the first such driver; four times that after each
+FAULT_DELAY_MAX = timedelta(minutes=30)  # all delays together outlast the deployment of a fix
 DRIVE_SECONDS_MAX = 120.0  # then a driver gives a run back, so that others get their turn
 ANNOUNCE_SECONDS = 0.08  # live notices of one run are merged over this long
 TAIL_POLL_SECONDS = 0.5  # how often a busy driver looks for decisions on parallel branches

@@ -28,6 +28,19 @@ class NondeterministicError(ConflictError):
         )
 
 
+class DriverFailedError(ConflictError):
+    """A bug has stopped every driver that took the run, so it was halted."""
+
+    code = "engine.driver_failed"
+    title = "A bug stops every driver of the run."
+
+    def __init__(self, *, fault_count: int, last: str) -> None:
+        super().__init__(
+            f"A bug stopped {fault_count} drivers in a row; the last one: {last}",
+            fault_count=fault_count,
+        )
+
+
 class RunClosedError(ConflictError):
     """The run is over."""
 

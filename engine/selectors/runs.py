@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from django.db.models import Q, QuerySet
 
 from audit import store as ledger
@@ -17,10 +18,12 @@ from core.kernel.types import Json
 from engine import loading
 from engine.domain.errors import NondeterministicError, UnexpectedEventError
 from engine.domain.plan import Uses
-from engine.domain.state import RunState, StepState
+from engine.domain.state import RunState, RunStatus, StepState
 from engine.domain.variables import is_undo, step_key, step_of
 from engine.models import Run
 from engine.selectors.targets import get_run_target
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,13 +124,16 @@ def get_run(*, principal: Principal, run_id: UUID) -> RunDetail:
     """Return one run with its steps. Raises: RunMissingError."""
     get_run_target(principal=principal, run_id=run_id)
     row = _rows().get(pk=run_id)
-    rules = loading.get_rules(version_id=row.version_id)
     try:
+        rules = loading.get_rules(version_id=row.version_id)
         state, head = loading.load_state(decider=rules.decider, run_id=row.id, seq=row.seq)
     except (NondeterministicError, UnexpectedEventError) as error:
-        return RunDetail(
-            run=_run_view(row), inputs=None, outputs={}, steps=(), unreadable=error.message
-        )
+        return _unreadable(row, error.message)
+    except Exception:  # what halted the run may be a bug that folding it meets again
+        if row.status != RunStatus.HALTED:
+            raise
+        log.exception("engine.run_unreadable", run=str(row.id))
+        return _unreadable(row, "A bug keeps the record from being read; the log has it.")
     loading.keep_state(head=head, state=state)
     outputs = state.closing.outputs if state.closing else {}
     return RunDetail(
@@ -172,6 +178,10 @@ def _rows() -> QuerySet[Run]:
     return Run.objects.select_related("workflow__project", "version", "initiator").defer(
         "version__plan", "version__source", "version__inputs_schema", "snapshot"
     )
+
+
+def _unreadable(row: Run, why: str) -> RunDetail:
+    return RunDetail(run=_run_view(row), inputs=None, outputs={}, steps=(), unreadable=why)
 
 
 def _run_view(row: Run) -> RunView:

@@ -5,6 +5,7 @@ is hinted after the commit. Source: ENGINE §3, "Outsiders".
 """
 
 from collections.abc import Sequence
+from uuid import UUID
 
 from audit.domain.entry import extend
 from core.kernel import ids
@@ -20,7 +21,7 @@ def append(*, row: store.RunRow, events: Sequence[Event], origin: Origin) -> Non
 
     Transaction: needs the one that holds the lock; once per lock, because `row` tells the place.
     """
-    rules = loading.get_rules(version_id=row.version_id)
+    version_digest, scope_id = _stamp(row)
     state_to = row.status
     if events[-1].kind == EventKind.RUN_CLOSED:
         state_to = RunStatus.CLOSED
@@ -30,8 +31,8 @@ def append(*, row: store.RunRow, events: Sequence[Event], origin: Origin) -> Non
         writing.draft_event(
             event,
             run_id=row.id,
-            scope=rules.scope_id,
-            version=rules.version_digest,
+            scope=scope_id,
+            version=version_digest,
             state_from=row.status,
             state_to=state_to,
             origin=origin,
@@ -46,3 +47,11 @@ def append(*, row: store.RunRow, events: Sequence[Event], origin: Origin) -> Non
     realtime.publish_on_commit(
         groups=[f"run.{row.id.hex}"], signal={"run": str(row.id), "seq": head.seq}
     )
+
+
+def _stamp(row: store.RunRow) -> tuple[str, UUID]:
+    """Return the version's digest in hex and the workflow's scope."""
+    if row.status == RunStatus.HALTED:  # perhaps because these rules cannot be read
+        return loading.get_stamp(version_id=row.version_id)
+    rules = loading.get_rules(version_id=row.version_id)
+    return rules.version_digest, rules.scope_id

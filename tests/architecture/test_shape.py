@@ -51,6 +51,7 @@ CATCHES_EVERYTHING = {
     "core/toolkit/socket/consumer.py": "a task's edge: who cannot be asked about is not trusted",
     "engine/actions/python_call.py": "the edge to other people's functions",
     "engine/executing.py": "the edge to other people's actions",
+    "engine/selectors/runs.py": "a run that a bug has halted is shown, also where the bug is found",
     "engine/sweep.py": "the edge between packages: one sweep must not keep others from theirs",
     "engine/worker.py": "a thread's edge: a worker whose heartbeat died must end, not linger",
 }

@@ -105,7 +105,8 @@ def test_a_claim_that_raises_leaves_no_trace_that_would_hide_an_orphan(world, ca
     with pytest.raises(ZeroDivisionError):
         driver.drive(run_id=run_id)
 
-    assert Run.objects.get(pk=run_id).status == "READY"
+    run = Run.objects.get(pk=run_id)
+    assert (run.status, run.worker, run.epoch) == ("WAITING", None, 0)
     assert attempts.is_driving(run_id=run_id, epoch=1) is False
 
 
