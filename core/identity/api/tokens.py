@@ -20,7 +20,7 @@ from core.identity.api.serializers import (
 )
 from core.identity.domain.errors import PasswordTokensOffError
 from core.identity.selectors import grants
-from core.identity.services import passwords, tokens
+from core.identity.services import passwords, sessions, tokens
 from core.toolkit.api import conf, throttling
 from core.toolkit.api.origin import read_request_id, read_source_address
 from core.toolkit.api.pagination import read_page_query, respond_with_page
@@ -36,6 +36,28 @@ class MeViewSet(ApiViewSet):
     def retrieve(self, request: Request) -> Response:
         """Return the account, the human behind it, and what the token lets through."""
         return Response(PrincipalSerializer(principal_of(request)).data)
+
+
+class LogoutViewSet(ApiViewSet):
+    """Signing out."""
+
+    @operation(
+        operation_id="auth_logout",
+        summary="Sign out",
+        answer=None,
+        status=204,
+    )
+    def create(self, request: Request) -> Response:
+        """End what the call came with: the token is revoked, or the browser's session ends.
+
+        Sockets opened with it are closed at once; what else the account has stays.
+        """
+        principal = principal_of(request)
+        if principal.token is not None:
+            tokens.revoke_token(principal=principal, token_id=principal.token.id)
+        else:
+            sessions.end_session(principal=principal, session=request.session)
+        return Response(status=204)
 
 
 class TokenViewSet(ApiViewSet):

@@ -2,7 +2,12 @@
 
 from core.identity.api.access import AssignmentViewSet, ProjectViewSet, RoleViewSet
 from core.identity.api.accounts import GroupViewSet, MemberViewSet, UserViewSet
-from core.identity.api.tokens import MeViewSet, PasswordTokenViewSet, TokenViewSet
+from core.identity.api.tokens import (
+    LogoutViewSet,
+    MeViewSet,
+    PasswordTokenViewSet,
+    TokenViewSet,
+)
 from core.toolkit.api.routing import route
 
 _USER = "users/<uuid:user_id>/"
@@ -15,6 +20,7 @@ _MEMBER = {"put": "update", "delete": "destroy"}
 urlpatterns = [
     *route("me/", MeViewSet, {"get": "retrieve"}, name="api-me"),
     *route("auth/token/", PasswordTokenViewSet, {"post": "create"}, name="api-auth-token"),
+    *route("auth/logout/", LogoutViewSet, {"post": "create"}, name="api-logout"),
     *route("tokens/", TokenViewSet, _LIST, name="api-tokens"),
     *route("tokens/<uuid:token_id>/", TokenViewSet, {"delete": "destroy"}, name="api-token"),
     *route("users/", UserViewSet, _LIST, name="api-users"),

@@ -11,6 +11,7 @@ from channels.layers import channel_layers, get_channel_layer
 from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.db import transaction
+from rest_framework.test import APIClient
 
 from core.asgi import application
 from core.identity.domain.principal import make_system_principal
@@ -301,6 +302,33 @@ async def test_logging_out_closes_the_socket_when_it_is_told(user, open_runs):
         _publish(f"user.{user.pk.hex}", revoked=1)
 
         assert await socket.receive_close() == 4401
+
+
+@pytest.mark.parametrize("way", ["session", "token"])
+async def test_signing_out_closes_the_sockets_it_opened_and_no_others(user, token, open_runs, way):
+    sessions = [await database_sync_to_async(_sign_in)(user) for _ in range(2)]
+    ways = {"session": _session_headers(sessions[0]), "token": _token_headers(token[1])}
+    stays = [ways[name] for name in ways if name != way] + [_session_headers(sessions[1])]
+
+    async with (
+        _socket(ways[way]) as first,
+        _socket(ways[way]) as second,
+        _socket(stays[0]) as other,
+        _socket(stays[1]) as elsewhere,
+    ):
+        for socket in (first, second, other, elsewhere):
+            await socket.ask({"subscribe": "inbox"})
+        assert await database_sync_to_async(_sign_out)(ways[way]) == 204
+
+        assert [await first.receive_close(), await second.receive_close()] == [4401, 4401]
+        assert await _is_silent(other)
+        assert await _is_silent(elsewhere)
+        assert (await other.ask({"subscribe": "inbox"}))["type"] == "subscribed"
+
+
+def _sign_out(headers):
+    sent = {name.decode(): value.decode() for name, value in headers}
+    return APIClient().post("/api/v1/auth/logout/", headers=sent).status_code
 
 
 async def test_a_logout_nobody_told_of_closes_the_socket_at_the_next_signal(user, open_runs):
