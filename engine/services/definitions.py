@@ -9,6 +9,7 @@ from audit.domain.entry import StreamHead, extend
 from core.identity.authorize import authorize, require
 from core.identity.domain.permissions import Permission, ScopeKind
 from core.identity.domain.principal import Principal
+from core.identity.selectors.access import list_scopes
 from core.identity.services.scopes import create_scope
 from core.kernel import ids
 from core.kernel.errors import Problem
@@ -47,6 +48,8 @@ def save_version(
         DefinitionInvalidError: the definition has errors; `problems` lists them.
     """
     project = get_project_target(principal=principal, project_slug=project_slug)
+    # Before the text is looked at: compiling costs, and what it finds is for those who may edit.
+    _require_some_edit(principal, project=project)
     compilation = _compile(source)
     _require_edit(principal, project=project, compilation=compilation)
     errors = [problem for problem in compilation.problems if problem.severity == "error"]
@@ -191,6 +194,16 @@ def _get_or_create_workflow(*, project: ProjectTarget, plan: Plan, title: str, a
         title=title,
         created_at=at,
     )
+
+
+def _require_some_edit(principal: Principal, *, project: ProjectTarget) -> None:
+    """Refuse who may edit neither the project's workflows nor any single one of them."""
+    scopes = list_scopes(principal=principal, permission=Permission.EDIT_WORKFLOW)
+    if scopes.covers(scope_id=project.scope_id):
+        return
+    workflows = Workflow.objects.filter(project_id=project.project_id)
+    if not workflows.filter(scope_id__in=list(scopes.scope_ids)).exists():
+        require(principal=principal, permission=Permission.EDIT_WORKFLOW, scope_id=project.scope_id)
 
 
 def _require_edit(

@@ -4,7 +4,10 @@ from uuid import UUID
 
 import pytest
 
+from approvals.verbs import ApprovalVerb
+from core.identity.services.roles import assign_role
 from core.kernel import limits
+from engine import registry
 from engine.models import Version, Workflow
 
 GOOD = """\
@@ -184,6 +187,49 @@ def test_a_body_of_another_shape_is_refused(otto, problem, body, path):
     found = problem(otto.post("workflows/acme/", body), 422, "api.invalid_input")
 
     assert [item["path"] for item in found["errors"]] == [path]
+
+
+class WatchedVerb(ApprovalVerb):
+    """The verb `approval`, which remembers how often a definition was compiled with it."""
+
+    check_count = 0
+
+    def check(self, block, *, scope):
+        type(self).check_count += 1
+        return super().check(block, scope=scope)
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """Return a way to ask how often the approval of a definition was compiled."""
+    monkeypatch.setattr(WatchedVerb, "check_count", 0)
+    opener = registry.opener("approval")
+    watched = registry.RegisteredVerb(verb=WatchedVerb(), opener=opener)
+    monkeypatch.setitem(registry._VERBS, "approval", watched)
+    return lambda: WatchedVerb.check_count
+
+
+def test_nothing_is_compiled_for_whoever_may_edit_nothing(town, compiled, problem):
+    problem(_save(town.as_("vera"), GOOD), 403, "identity.forbidden")
+    problem(_save(town.as_("stan"), GOOD), 404, "engine.project_missing")
+    assert compiled() == 0
+
+    assert _save(town.as_("otto"), GOOD).status_code == 201
+    assert compiled() == 1
+
+
+def test_an_editor_of_one_workflow_saves_that_one_and_no_other(town, otto, problem):
+    _save(otto, GOOD)
+    scope_id = Workflow.objects.get(slug="release").scope_id
+    town.user("edda", "viewer")
+    assign_role(
+        principal=town.system, role="editor", scope_id=scope_id, user_id=town.users["edda"].pk
+    )
+    edda = town.as_("edda")
+
+    assert _save(edda, GOOD + "# by edda\n").status_code == 201
+    other = GOOD.replace("name: release", "name: other")
+    problem(_save(edda, other), 403, "identity.forbidden")
 
 
 def test_a_project_that_is_not_there_is_missing(otto, problem):
