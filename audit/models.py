@@ -38,6 +38,10 @@ class Entry(models.Model):
                 name="audit_entry_scope_id_idx",
                 condition=models.Q(scope__isnull=False),
             ),
+            # What readers narrow lists to; `id` behind it, because lists come newest first.
+            models.Index(fields=["kind", "id"], name="audit_entry_kind_id_idx"),
+            models.Index(fields=["actor", "id"], name="audit_entry_actor_id_idx"),
+            models.Index(fields=["subject", "id"], name="audit_entry_subject_id_idx"),
         )
 
     def __str__(self) -> str:

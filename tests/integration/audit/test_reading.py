@@ -14,7 +14,7 @@ from core.identity.domain.permissions import ScopeKind
 from core.identity.seed import GLOBAL_SCOPE_ID
 from core.identity.services.roles import assign_role
 from core.identity.services.scopes import create_scope
-from core.kernel.record import Origin
+from core.kernel.record import Actor, ActorKind, Origin, Via
 from tests.fakes.drafts import AT, ORIGIN, PERSON, draft
 from tests.integration.audit.streams import append, open_stream
 from tests.world import World
@@ -115,6 +115,33 @@ def test_filters_narrow_the_list(auditor, world):
     assert kinds(since=AT + timedelta(hours=1)) == ["c.three", "b.two"]
     assert kinds(until=AT + timedelta(hours=1)) == ["a.one"]
     assert kinds(since=AT, until=AT) == []
+
+
+@pytest.mark.parametrize("column", ["kind", "actor", "subject"])
+def test_a_rare_entry_is_found_by_an_index_of_what_is_asked_for(auditor, column):
+    rare = {
+        "kind": draft(kind="rare.thing"),
+        "actor": draft(origin=Origin(actor=Actor(id="rare", kind=ActorKind.SERVICE), via=Via.API)),
+        "subject": draft(subject="rare:1"),
+    }[column]
+    head, _ = append(open_stream(), rare)
+    for _ in range(10):
+        head, _ = append(head, *[draft(kind="common.thing", subject="thing:1")] * 300)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE audit_entry")
+    wanted = {"kind": "rare.thing", "actor": "rare", "subject": "rare:1"}[column]
+
+    with CaptureQueriesContext(connection) as queries:
+        (found,) = listed(auditor, **{column: wanted})
+
+    assert found.view.seq == 1
+    (statement,) = [item["sql"] for item in queries if 'FROM "audit_entry"' in item["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {statement}")
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert f"audit_entry_{column}_id_idx" in plan
+    assert "Seq Scan" not in plan
+    assert "Sort" not in plan
 
 
 def test_a_stream_is_found_by_its_name(auditor):
