@@ -76,6 +76,13 @@ class NothingPublishedError(ConflictError):
     title = "The workflow has no published version; publish one first."
 
 
+class TriggerRefusedError(ConflictError):
+    """The definition's `triggers` do not name the way this start came in."""
+
+    code = "engine.trigger_refused"
+    title = "This workflow is not started this way."
+
+
 class NotPublishableError(ConflictError):
     """The version is not a draft."""
 

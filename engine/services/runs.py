@@ -30,8 +30,10 @@ from engine.domain.errors import (
 )
 from engine.domain.events import Event, EventKind
 from engine.domain.flow.input_schema import bounded_validator
-from engine.domain.inputs import check_inputs
+from engine.domain.inputs import check_inputs, keep_inputs
+from engine.domain.plan import Plan
 from engine.domain.state import Outcome, RunStatus
+from engine.domain.triggers import check_trigger
 from engine.domain.verbs import WaitOutcome
 from engine.models import Run, VersionStatus
 from engine.selectors.targets import WorkflowTarget, get_run_target, get_workflow_target
@@ -39,13 +41,15 @@ from engine.services import outside
 
 _TITLE_CHARS_MAX = 300
 
-# One statement: the version to run, a number for the run, and the database's clock.
 _VERSION = """
-    SELECT v.id, v.rev, v.digest, v.status, v.inputs_schema, nextval('engine_run_number_seq'),
-        clock_timestamp()
+    SELECT v.id, v.rev, v.digest, v.status, v.inputs_schema
     FROM engine_version v
     WHERE v.workflow_id = %s AND (v.status = 'published' OR v.rev = %s)
     ORDER BY v.rev = %s DESC, v.rev DESC LIMIT 1"""
+
+# Drawn once nothing is left to refuse, because a sequence takes no number back: one is missing only
+# where the process died before the insert, or another start with the same key was faster.
+_NUMBER = "SELECT nextval('engine_run_number_seq'), clock_timestamp()"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,28 +62,30 @@ class StartedRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Request:
-    """A start, worked out as far as one place in the database allows."""
+class _Chosen:
+    """The version a start runs."""
 
     target: WorkflowTarget
     version_id: UUID
     version_digest: str
     rev: int
+    schema: Json
+
+    def plan(self) -> Plan:
+        """Return the compiled definition."""
+        return loading.get_rules(version_id=self.version_id).decider.plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Request:
+    """A start nothing is wrong with: what is left is to write it."""
+
+    chosen: _Chosen
     run_id: UUID
     number: int
     at: datetime
     idempotency_key: str
     request_digest: bytes
-
-    def facts(self) -> dict[str, Json]:
-        """Return what expressions see as `run`."""
-        return {
-            "id": str(self.run_id),
-            "number": self.number,
-            "project": self.target.project_slug,
-            "workflow": self.target.workflow_slug,
-            "rev": self.rev,
-        }
 
 
 def start_run(
@@ -100,21 +106,24 @@ def start_run(
         WorkflowMissingError: no such workflow, or the caller may not see it.
         AccessForbiddenError: the caller sees it but may not start it.
         NothingPublishedError, VersionMissingError: there is nothing to run.
+        TriggerRefusedError: the definition's `triggers` do not name the caller's channel.
         InputsInvalidError, InputsTooLargeError: the inputs do not match.
+        ExpressionError: the title or `vars` cannot be rendered with them.
         KeyReusedError: the key was used with another request.
     """
     target = get_workflow_target(
         principal=principal, project_slug=project_slug, workflow_slug=workflow_slug
     )
     require(principal=principal, permission=Permission.TRIGGER_WORKFLOW, scope_id=target.scope_id)
-    request_digest = digest({"inputs": inputs, "rev": rev})
+    kept = keep_inputs(inputs)
+    request_digest = digest({"inputs": kept, "rev": rev})
     known = _find_started(target.workflow_id, idempotency_key, request_digest)
     if known is not None:
         return known
-    request, schema = _choose(
-        target=target, rev=rev, idempotency_key=idempotency_key, request_digest=request_digest
-    )
-    filled = check_inputs(_validator(canonical_bytes(schema)), inputs)
+    chosen = _choose(target=target, rev=rev)
+    check_trigger(triggers=chosen.plan().triggers, via=principal.origin.via)
+    filled = check_inputs(_validator(canonical_bytes(chosen.schema)), kept)
+    request = _draw(chosen, filled, key=idempotency_key, request_digest=request_digest)
     title, event = _started_event(request, filled)
     while not _insert(request, principal=principal, title=title, event=event):
         # Another insert holds the key. Its run is visible once it has committed; if it was rolled
@@ -177,31 +186,41 @@ def cancel_run(*, principal: Principal, run_id: UUID, reason: str) -> None:
 # --- starting --------------------------------------------------------------------------------
 
 
-def _choose(
-    *, target: WorkflowTarget, rev: int | None, idempotency_key: str, request_digest: bytes
-) -> tuple[_Request, Json]:
+def _choose(*, target: WorkflowTarget, rev: int | None) -> _Chosen:
     with connection.cursor() as cursor:
         cursor.execute(_VERSION, (target.workflow_id, rev, rev))
         row = cursor.fetchone()
     if row is None:
         raise NothingPublishedError(workflow=target.workflow_slug)
-    version_id, found_rev, version_digest, status, schema, number, at = row
+    version_id, found_rev, version_digest, status, schema = row
     if rev is not None and found_rev != rev:
         raise VersionMissingError(rev=rev)
     if status != VersionStatus.PUBLISHED:
         raise NothingPublishedError(f"Version {found_rev} is not published.", rev=found_rev)
-    request = _Request(
+    return _Chosen(
         target=target,
         version_id=version_id,
         version_digest=bytes(version_digest).hex(),
         rev=found_rev,
-        run_id=ids.uuid7(),
+        schema=json.loads(schema) if isinstance(schema, str) else schema,
+    )
+
+
+def _draw(chosen: _Chosen, inputs: dict[str, Json], *, key: str, request_digest: bytes) -> _Request:
+    """Give a start its id and number, once its expressions have shown that they evaluate."""
+    run_id = ids.uuid7()
+    _render(chosen, inputs, run_id=run_id, number=1)
+    with connection.cursor() as cursor:
+        cursor.execute(_NUMBER)
+        number, at = cursor.fetchone()
+    return _Request(
+        chosen=chosen,
+        run_id=run_id,
         number=number,
         at=at,
-        idempotency_key=idempotency_key,
+        idempotency_key=key,
         request_digest=request_digest,
     )
-    return request, json.loads(schema) if isinstance(schema, str) else schema
 
 
 def _find_started(
@@ -221,12 +240,9 @@ def _find_started(
 
 
 def _started_event(request: _Request, inputs: dict[str, Json]) -> tuple[str, Event]:
-    plan = loading.get_rules(version_id=request.version_id).decider.plan
-    facts = request.facts()
-    variables: dict[str, Json] = {"inputs": inputs, "run": facts}
-    rendered = loading.EVALUATOR.render(dict(plan.variables), variables)
-    title = loading.EVALUATOR.render(plan.title, variables | {"vars": rendered})
-    title = str(title)[:_TITLE_CHARS_MAX] or plan.name
+    facts, rendered, title = _render(
+        request.chosen, inputs, run_id=request.run_id, number=request.number
+    )
     event = Event(
         kind=EventKind.RUN_STARTED,
         at=request.at,
@@ -236,12 +252,30 @@ def _started_event(request: _Request, inputs: dict[str, Json]) -> tuple[str, Eve
     return title, event
 
 
+def _render(
+    chosen: _Chosen, inputs: dict[str, Json], *, run_id: UUID, number: int
+) -> tuple[dict[str, Json], Json, str]:
+    """Return what expressions see as `run`, and the rendered `vars` and title."""
+    plan = chosen.plan()
+    facts: dict[str, Json] = {
+        "id": str(run_id),
+        "number": number,
+        "project": chosen.target.project_slug,
+        "workflow": chosen.target.workflow_slug,
+        "rev": chosen.rev,
+    }
+    variables: dict[str, Json] = {"inputs": inputs, "run": facts}
+    rendered = loading.EVALUATOR.render(dict(plan.variables), variables)
+    title = loading.EVALUATOR.render(plan.title, variables | {"vars": rendered})
+    return facts, rendered, str(title)[:_TITLE_CHARS_MAX] or plan.name
+
+
 def _insert(request: _Request, *, principal: Principal, title: str, event: Event) -> bool:
     draft = writing.draft_event(
         event,
         run_id=request.run_id,
-        scope=request.target.scope_id,
-        version=request.version_digest,
+        scope=request.chosen.target.scope_id,
+        version=request.chosen.version_digest,
         state_to=RunStatus.READY,
         origin=principal.origin,
     )
@@ -251,8 +285,8 @@ def _insert(request: _Request, *, principal: Principal, title: str, event: Event
     run = store.NewRun(
         id=request.run_id,
         number=request.number,
-        workflow_id=request.target.workflow_id,
-        version_id=request.version_id,
+        workflow_id=request.chosen.target.workflow_id,
+        version_id=request.chosen.version_id,
         initiator_id=principal.user_id,
         on_behalf_of_id=UUID(behalf.id) if behalf else None,
         agent_owner_id=principal.person_id if is_agent else None,

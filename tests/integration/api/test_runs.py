@@ -1,8 +1,11 @@
 """Starting, watching and cancelling runs over HTTP."""
 
+from dataclasses import replace
+
 import pytest
 
-from engine.models import Run
+from engine.domain.plan import plan_from_json
+from engine.models import Run, Version
 from tests.integration.api.conftest import INPUTS_SCHEMA
 
 MISSING = "00000000-0000-7000-8000-000000000009"
@@ -74,7 +77,23 @@ def test_inputs_that_are_no_object_are_invalid(town, flow, problem, inputs):
 
 
 def test_inputs_beyond_what_json_numbers_hold_are_refused(town, flow, problem):
-    problem(_start(town, flow, {"environment": "staging", "count": 2**60}), 422, "core.uncanonical")
+    for count in (2**60, 1e17):
+        response = _start(town, flow, {"environment": "staging", "count": count})
+
+        body = problem(response, 422, "engine.inputs_invalid")
+        assert [item["path"] for item in body["errors"]] == ["/inputs/count"]
+
+
+def test_a_workflow_that_is_not_started_over_the_api_says_so(town, flow, problem):
+    version = Version.objects.get(workflow__slug=flow)
+    loaded = plan_from_json(version.plan)
+    town.publish(replace(loaded, triggers=("manual",)), author="otto")
+
+    body = problem(_start(town, flow), 409, "engine.trigger_refused")
+
+    assert "portal" in body["detail"]
+    assert not Run.objects.exists()
+    assert _start(town, flow, rev=version.rev).status_code == 201
 
 
 def test_starting_twice_with_one_key_is_one_run(town, flow):

@@ -111,7 +111,7 @@ def test_a_run_that_meets_a_bug_is_tried_again_ever_later_and_then_halted(
     assert (run.status, run.worker, run.wake_at) == ("HALTED", None, None)
     last = ledger.read_stream(stream=run_id, limit=100)[-1]
     assert (last.kind, last.data["code"]) == ("run.halted", DriverFailedError.code)
-    assert "KeyError" in last.payloads["difference"]
+    assert "KeyError" in str(last.payloads["difference"])
     assert hand.drive(run_id) is DriveEnd.NOT_FREE
 
 

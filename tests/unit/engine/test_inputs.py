@@ -1,14 +1,15 @@
 """A run's inputs against its version's schema."""
 
+import json
 import time
 
 import pytest
 
 from core.kernel import limits
-from core.kernel.canonical import UncanonicalError
+from core.kernel.canonical import UncanonicalError, canonical_bytes
 from engine.domain.errors import InputsInvalidError, InputsTooLargeError
 from engine.domain.flow.input_schema import bounded_validator
-from engine.domain.inputs import check_inputs
+from engine.domain.inputs import check_inputs, keep_inputs
 from tests.fakes.flow import EVALUATOR
 
 SCHEMA = {
@@ -25,7 +26,7 @@ SCHEMA = {
 
 
 def checked(inputs, schema=SCHEMA):
-    return check_inputs(bounded_validator(schema, evaluator=EVALUATOR), inputs)
+    return check_inputs(bounded_validator(schema, evaluator=EVALUATOR), keep_inputs(inputs))
 
 
 def test_defaults_are_filled_in_at_every_depth():
@@ -58,7 +59,51 @@ def test_inputs_over_the_bound_and_inputs_that_are_no_json_are_refused():
     with pytest.raises(InputsTooLargeError):
         checked({"ref": "v" + "1" * limits.INPUT_BYTES_MAX})
     with pytest.raises(UncanonicalError):
-        checked({"ref": float("nan")})
+        checked({"ref": {1, 2}})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [2**53, -(2**53), 1e17, -1e17, 2.0**53, 1e20, float("nan"), float("inf"), "\ud800"],
+)
+def test_what_the_ledger_could_not_give_back_is_refused_with_its_place(value):
+    with pytest.raises(InputsInvalidError) as caught:
+        keep_inputs({"fine": 1, "a/b": [{"x": 0}, {"x": value}]})
+
+    assert [(item.path, item.code) for item in caught.value.problems] == [
+        ("/a~1b/1/x", "engine.input.uncanonical")
+    ]
+
+
+def test_a_key_the_ledger_could_not_give_back_is_refused():
+    with pytest.raises(InputsInvalidError) as caught:
+        keep_inputs({"\ud800": 1})
+
+    assert [item.path for item in caught.value.problems] == ["/?"]
+
+
+def test_a_default_the_ledger_could_not_give_back_is_refused_too():
+    schema = {"type": "object", "properties": {"a": {"default": 1e17}}}
+
+    with pytest.raises(InputsInvalidError) as caught:
+        checked({}, schema)
+
+    assert [item.path for item in caught.value.problems] == ["/a"]
+
+
+@pytest.mark.parametrize(
+    "value", [2**53 - 1, -(2**53) + 1, 1e21, 1.5, 1e-9, 0.1, -0.0, 1.0, 3, True, None, "é", ""]
+)
+def test_inputs_that_are_kept_are_what_the_ledger_gives_back(value):
+    kept = keep_inputs({"a": [value]})
+
+    assert kept == {"a": [value]}
+    assert json.loads(canonical_bytes(kept)) == kept
+    assert repr(kept) == repr(json.loads(canonical_bytes(kept)))  # 1 == 1.0, but not here
+
+
+def test_a_whole_number_is_one_however_it_is_written():
+    assert repr(keep_inputs({"a": 1.0})) == "{'a': 1}"
 
 
 def test_a_pattern_that_would_take_years_takes_no_time():
