@@ -34,7 +34,7 @@ from core.toolkit import queue
 from engine import announcing, loading, registry, store, writing
 from engine.actions.contract import one_line
 from engine.attempts import AttemptBook
-from engine.domain.errors import DriverFailedError
+from engine.domain.errors import DriverFailedError, RunTooLongError
 from engine.domain.events import Begun, Event, EventKind
 from engine.domain.moving import Move, take_over, work_out
 from engine.domain.state import RunState, RunStatus
@@ -89,7 +89,7 @@ class Session:
     head: StreamHead
     state: RunState
     clock_base: datetime
-    clock_started: float = field(default_factory=time.monotonic)
+    clock_started: float  # in the seconds of `time.monotonic`, when `clock_base` was read
     executing: dict["Future[Ended]", str] = field(default_factory=dict)
 
     def now(self) -> datetime:
@@ -166,12 +166,13 @@ class Driver:
     def _claim(self, run_id: UUID) -> tuple[Session, Move] | DriveEnd | None:
         for _ in range(_CLAIM_TRIES):
             run = read_run(run_id=run_id)
+            read_at = time.monotonic()
             if run is None or run.status not in _DRIVABLE or not _is_due(run):
                 return None
             with self._escalating(run):
                 try:
                     rules = loading.get_rules(version_id=run.version_id)
-                    claimed = self._claim_as_read(run, rules)
+                    claimed = self._claim_as_read(run, rules, read_at=read_at)
                 except _HOPELESS as error:
                     return self._halt(run, error)
             if claimed is not None:
@@ -204,7 +205,9 @@ class Driver:
         # If somebody else takes it first, the bug comes back to its driver, and so does the halt.
         self._halt(freed, DriverFailedError(fault_count=count, last=last))
 
-    def _claim_as_read(self, run: RunRow, rules: Rules) -> tuple[Session, Move] | None:
+    def _claim_as_read(
+        self, run: RunRow, rules: Rules, *, read_at: float
+    ) -> tuple[Session, Move] | None:
         state, head = loading.load_state(decider=rules.decider, run_id=run.id, seq=run.seq)
         if head.seq != run.seq:
             return None  # somebody appended between the two reads
@@ -215,6 +218,7 @@ class Driver:
             head=head,
             state=state,
             clock_base=run.now,
+            clock_started=read_at,
         )
         move = self._try_claim(session)
         return None if move is None else (session, move)
@@ -233,6 +237,7 @@ class Driver:
             events = (*events, poisoned)
         capacity = self._capacity(in_time=not self._draining.is_set())
         move = work_out(session.rules.decider, session.state, events, at=at, capacity=capacity)
+        _check_room(session, move)
         # Known to the heartbeat before the row says so: a run it does not find here is orphaned.
         self._attempts.enter(run_id=session.run.id, epoch=session.epoch)
         if self._write(session, move, claiming=True):
@@ -250,6 +255,7 @@ class Driver:
             move = work_out(
                 session.rules.decider, session.state, happened, at=at, capacity=capacity
             )
+            _check_room(session, move)
             if self._write(session, move, claiming=False):
                 return move
             self._refresh(session)
@@ -377,6 +383,13 @@ class Driver:
 
     def _capacity(self, *, in_time: bool) -> int:
         return limits.PARALLEL_STEP_COUNT_MAX if in_time else 0
+
+
+def _check_room(session: Session, move: Move) -> None:
+    """Check that a move leaves room for those outside. Raises: RunTooLongError."""
+    entry_count_max = limits.RUN_ENTRY_COUNT_MAX - limits.OUTSIDE_ENTRY_COUNT_MAX
+    if session.head.seq + len(move.events) > entry_count_max:
+        raise RunTooLongError(entry_count=session.head.seq)
 
 
 def _halting(*, run_id: UUID, state: RunState, at: datetime, error: Exception) -> Move:

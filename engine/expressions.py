@@ -24,7 +24,7 @@ from cel_expr_python import cel
 from core.kernel import limits
 from core.kernel.canonical import canonical_bytes
 from core.kernel.types import Json, format_duration
-from engine.domain.expressions import ExpressionError, Variables
+from engine.domain.expressions import TOO_LARGE, ExpressionError, Variables
 from engine.domain.flow.admission import AdmissionError, Reach, admit, reach_of
 from engine.domain.flow.references import References, list_only, read_references
 from engine.domain.flow.templates import Part, TemplateError, list_texts, split_template
@@ -119,25 +119,33 @@ class CelEvaluator:
 
         A text that is exactly one `${{ … }}` becomes the expression's value and keeps its type;
         inside a longer text a text is written as it is and any other value as canonical JSON.
+        The same large value named a thousand times is refused before it is copied a thousand times.
         """
-        if isinstance(template, str):
-            return self._render_text(template, variables) if "${{" in template else template
-        if isinstance(template, Mapping):
-            return {key: self.render(item, variables) for key, item in template.items()}
-        if isinstance(template, Sequence):
-            return [self.render(item, variables) for item in template]
-        return template
+        return self._rendered(template, variables, _Meter())
 
     def reads(self, expression: str) -> frozenset[str]:
         """Return the ids of the steps an expression mentions as `steps.<id>` or `steps["<id>"]`."""
         return _references(expression).steps()
 
-    def _render_text(self, text: str, variables: Variables) -> Json:
+    def _rendered(self, template: Json, variables: Variables, meter: "_Meter") -> Json:
+        if isinstance(template, str):
+            return self._render_text(template, variables, meter) if "${{" in template else template
+        if isinstance(template, Mapping):
+            return {key: self._rendered(item, variables, meter) for key, item in template.items()}
+        if isinstance(template, Sequence):
+            return [self._rendered(item, variables, meter) for item in template]
+        return template
+
+    def _render_text(self, text: str, variables: Variables, meter: "_Meter") -> Json:
         parts = self._parts(text)
-        values = [
-            part if isinstance(part, str) else self.evaluate(part.expression, variables)
-            for part in parts
-        ]
+        values: list[Json] = []
+        for part in parts:
+            if isinstance(part, str):
+                values.append(part)
+                continue
+            value = self.evaluate(part.expression, variables)
+            meter.count(value, expression=part.expression)
+            values.append(value)
         if len(parts) == 1:
             return values[0]
         return "".join(
@@ -180,6 +188,31 @@ class CelEvaluator:
             reason = _run_reason(str(value.value()))
             raise ExpressionError(expression=program.text, reason=reason)
         return value
+
+
+class _Meter:
+    """Adds up values while a template is rendered, and stops it when they are too much.
+
+    It counts characters, so never more than there will be bytes of JSON.
+    """
+
+    def __init__(self) -> None:
+        self._left = limits.ARGUMENT_BYTES_MAX
+
+    def count(self, value: Json, *, expression: str) -> None:
+        """Add a value. Raises: ExpressionError."""
+        pending = [value]
+        while pending:
+            item = pending.pop()
+            self._left -= len(item) if isinstance(item, str) else 1
+            if self._left < 0:
+                reason = f"with it, the values come to over {limits.ARGUMENT_BYTES_MAX} bytes"
+                raise ExpressionError(expression=expression, reason=reason, kind=TOO_LARGE)
+            if isinstance(item, dict):
+                pending += item
+                pending += item.values()
+            elif isinstance(item, list):
+                pending += item
 
 
 def _new_environment(names: frozenset[str]) -> cel.Env:

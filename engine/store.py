@@ -17,12 +17,16 @@ from audit.domain.entry import BuiltEntry, StreamHead
 from core.kernel import limits
 
 _RUN_COLUMNS = """id, number, workflow_id, version_id, status, outcome, epoch, fault_count, worker,
-    seq, head, wake_at, initiator_id, created_at, clock_timestamp()"""
+    seq, head, wake_at, initiator_id, created_at"""
 
-_READ = f"SELECT {_RUN_COLUMNS} FROM engine_run WHERE id = %s"  # noqa: S608 - constants only
+_READ = f"SELECT {_RUN_COLUMNS}, clock_timestamp() FROM engine_run WHERE id = %s"  # noqa: S608 - constants only
 
-# FOR NO KEY UPDATE: a plain FOR UPDATE would block inserts that reference the run.
-_LOCK = _READ + " FOR NO KEY UPDATE"
+# FOR NO KEY UPDATE: a plain FOR UPDATE would block inserts that reference the run. Locked inside,
+# so that the clock is read when the lock is held: beside it, it would be read before the wait.
+_LOCK = f"""
+    WITH locked AS MATERIALIZED (
+        SELECT {_RUN_COLUMNS} FROM engine_run WHERE id = %s FOR NO KEY UPDATE)
+    SELECT {_RUN_COLUMNS}, clock_timestamp() FROM locked"""  # noqa: S608 - constants only
 
 _START = """
     INSERT INTO engine_run (id, number, workflow_id, version_id, initiator_id, on_behalf_of_id,

@@ -20,7 +20,7 @@ from core.kernel.types import Json
 from engine.domain import settling, unwinding
 from engine.domain.errors import NondeterministicError, UnexpectedEventError
 from engine.domain.events import Begun, Event, EventKind, Settled, find_decided
-from engine.domain.expressions import Evaluator, ExpressionError
+from engine.domain.expressions import TOO_LARGE, Evaluator, ExpressionError
 from engine.domain.needs import Verdict, rule_needs
 from engine.domain.plan import Plan, Retry, Step, Uses, Wait
 from engine.domain.retrying import is_retried, retry_delay
@@ -81,7 +81,8 @@ class Decider:
         applier = self._appliers.get(event.kind)
         if applier is None:
             raise UnexpectedEventError(kind=event.kind, reason="this version does not know it")
-        return replace(applier(state, event), seq=event.seq or state.seq)
+        after = applier(state, event)
+        return replace(after, seq=event.seq or state.seq, entry_count=state.entry_count + 1)
 
     def advance(self, state: RunState) -> tuple[RunState, tuple[Settled, ...]]:
         """Return the state with every consequence drawn, and the steps that ended by it.
@@ -201,10 +202,9 @@ class Decider:
         try:
             outputs = self._outputs(state, key, result)
         except ExpressionError as error:
-            failure = StepError(kind="expression", message=str(error))
-            return unwinding.fail(
-                state, key=key, error=failure, plan=self.plan, settle=self._settle
-            )
+            if not is_undo(key):  # its action has completed: what it did has to be undone
+                state = unwinding.owe(state, self.plan.steps[step_of(key)])
+            return self._fail_expression(state, key, error)
         done = replace(step, outputs=outputs, arguments=None, started_at=None)
         return self._complete(replace(state, steps=state.steps.set(key, done)), key)
 
@@ -225,7 +225,9 @@ class Decider:
         again = is_retried(retry=retry, error_kind=error.kind, failure_count=failures)
         # A compensation is finished even while the run is being cancelled.
         if again and state.cancelling and not is_undo(key):
-            return self._settle(state, key, Outcome.CANCELLED, "cancel")
+            return self._cancel(state, key)
+        if again and state.entry_count >= limits.RETRY_ENTRY_COUNT_MAX:
+            again, error = False, _exhausted(error, state.entry_count)
         if again:
             wake_at = event.at + retry_delay(retry=retry, failure_count=failures, key=key)
             waiting = replace(failed, status=StepStatus.BACKOFF, wake_at=wake_at)
@@ -308,7 +310,7 @@ class Decider:
 
     def _prepare(self, step: Step, variables: dict[str, Json], gate_note: str) -> Json:
         if isinstance(step.verb, Uses):
-            return self._evaluator.render(dict(step.verb.arguments), variables)
+            return self._arguments(step.verb, variables)
         verb = self._verbs[step.verb.verb]
         prepared = dict(
             verb.prepare(step.verb.body, variables=variables, evaluator=self._evaluator)
@@ -318,15 +320,31 @@ class Decider:
             prepared["notes"] = [*(notes if isinstance(notes, list) else []), gate_note]
         return prepared
 
+    def _arguments(self, uses: Uses, variables: dict[str, Json]) -> Json:
+        rendered = self._evaluator.render(dict(uses.arguments), variables)
+        try:
+            size = len(canonical_bytes(rendered))
+        except UncanonicalError as error:
+            raise ExpressionError(expression="with", reason=error.message) from error
+        if size > limits.ARGUMENT_BYTES_MAX:
+            reason = f"it has {size} bytes; at most {limits.ARGUMENT_BYTES_MAX} are handed over"
+            raise ExpressionError(expression="with", reason=reason, kind=TOO_LARGE)
+        return rendered
+
     def _fail_expression(self, state: RunState, key: str, error: ExpressionError) -> RunState:
-        failure = StepError(kind="expression", message=str(error)[: limits.ERROR_CHARS_MAX])
+        failure = StepError(kind=error.kind, message=str(error)[: limits.ERROR_CHARS_MAX])
         return unwinding.fail(state, key=key, error=failure, plan=self.plan, settle=self._settle)
 
     def _complete(self, state: RunState, key: str) -> RunState:
-        step = self.plan.steps[step_of(key)]
-        if not is_undo(key) and step.compensate is not None:
-            state = replace(state, undoable=(*state.undoable, step.id))
+        if not is_undo(key):
+            state = unwinding.owe(state, self.plan.steps[step_of(key)])
         return self._settle(state, key, Outcome.SUCCEEDED, "")
+
+    def _cancel(self, state: RunState, key: str) -> RunState:
+        step = self.plan.steps[step_of(key)]
+        attempt_count = state.steps[key].attempt
+        state = unwinding.owe_unfinished(state, step, attempt_count=attempt_count)
+        return self._settle(state, key, Outcome.CANCELLED, "cancel")
 
     def _settle(
         self,
@@ -352,7 +370,7 @@ class Decider:
         assert step.compensate is not None, f"{step.id} has no compensation"
         variables = variables_for(state, steps=self._reads[step.id])
         try:
-            arguments = self._evaluator.render(dict(step.compensate.uses.arguments), variables)
+            arguments = self._arguments(step.compensate.uses, variables)
         except ExpressionError as error:
             return self._fail_expression(state, state.undoing, error)
         return _enable(state, key=state.undoing, arguments=arguments, opens=False)
@@ -363,7 +381,7 @@ class Decider:
         for step in self.plan.steps:
             key = step_key(step)
             if state.steps[key].status in stoppable:
-                state = self._settle(state, key, Outcome.CANCELLED, "cancel")
+                state = self._cancel(state, key)
         return replace(state, todo=(), opening=())
 
     def _close(self, state: RunState) -> Closing:
@@ -434,6 +452,12 @@ def _enable(state: RunState, *, key: str, arguments: Json, opens: bool) -> RunSt
     if opens:
         return replace(state, opening=(*state.opening, key))
     return replace(state, ready=(*state.ready, key))
+
+
+def _exhausted(error: StepError, entry_count: int) -> StepError:
+    """Return why an error is final although its step has retries left."""
+    why = f"not tried again, because the run has {entry_count} entries: {error.kind}: "
+    return StepError(kind="exhausted", message=(why + error.message)[: limits.ERROR_CHARS_MAX])
 
 
 def _unchanged(state: RunState, event: Event) -> RunState:

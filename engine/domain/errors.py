@@ -41,6 +41,13 @@ class DriverFailedError(ConflictError):
         )
 
 
+class RunTooLongError(TooLargeError):
+    """The run's stream holds as many entries as can be read back, so the run was halted."""
+
+    code = "engine.run_too_long"
+    title = "The run has too many entries to go on."
+
+
 class RunClosedError(ConflictError):
     """The run is over."""
 

@@ -15,6 +15,10 @@ RUN_NAMES = ("inputs", "vars", "steps", "run")
 
 Variables = Mapping[str, Json]
 
+# The kinds a step's error gets from an expression; what is too large has evaluated.
+EXPRESSION = "expression"
+TOO_LARGE = "too-large"
+
 
 class ExpressionError(InvalidError):
     """An expression does not compile or does not evaluate."""
@@ -22,10 +26,11 @@ class ExpressionError(InvalidError):
     code = "engine.expression_failed"
     title = "The expression could not be evaluated."
 
-    def __init__(self, *, expression: str, reason: str) -> None:
+    def __init__(self, *, expression: str, reason: str, kind: str = EXPRESSION) -> None:
         super().__init__(f"{expression!r}: {reason}", expression=expression, reason=reason)
         self.expression = expression
         self.reason = reason
+        self.kind = kind
 
 
 class Evaluator(Protocol):
@@ -55,7 +60,8 @@ class Evaluator(Protocol):
         """Return the template with each `${{ … }}` replaced.
 
         A text that is exactly one `${{ … }}` becomes the expression's value and keeps its type;
-        inside a longer text the value is written as text (JSON for lists and maps).
+        inside a longer text the value is written as text (JSON for lists and maps). What all the
+        values together come to is bounded by `limits.ARGUMENT_BYTES_MAX`.
         """
         ...
 

@@ -132,7 +132,8 @@ class RunState:
     closed: bool = False
     halted: bool = False
     idle_claim_count: int = 0  # drivers that took the run in a row without moving it
-    seq: int = 0
+    seq: int = 0  # of the newest entry that was folded
+    entry_count: int = 0  # entries applied, those of the move that is being worked out too
 
 
 def worse(first: Outcome, second: Outcome) -> Outcome:

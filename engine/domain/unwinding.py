@@ -3,12 +3,16 @@
 Completed steps that declare `compensate` are undone newest first, one at a time, each at most once:
 those an `on-error` names, as soon as the step has failed for good; all that are left, when the run
 has failed and nothing else is open. Source: FLOW, "Compensation".
+
+A step has completed once its action has, also if the run cannot use the result. One that did not
+get so far may have had an effect as soon as an attempt has begun: `compensate-on-failure` says so,
+and holds whether it failed or was cancelled between two attempts.
 """
 
 from dataclasses import replace
 from typing import Protocol
 
-from engine.domain.plan import Plan
+from engine.domain.plan import Plan, Step
 from engine.domain.state import Outcome, RunState, StepError, StepState, StepStatus
 from engine.domain.variables import is_undo, step_of, undo_key
 
@@ -25,6 +29,19 @@ class Settle(Protocol):
     ) -> RunState:
         """Return the state in which the step has ended."""
         ...
+
+
+def owe(state: RunState, step: Step) -> RunState:
+    """Return the state in which a step, if it can be undone, is among those that may have to be."""
+    if step.compensate is None or step.id in state.undoable:
+        return state
+    return replace(state, undoable=(*state.undoable, step.id))
+
+
+def owe_unfinished(state: RunState, step: Step, *, attempt_count: int) -> RunState:
+    """Do what `owe` does for a step that ends without having completed, if it wants that."""
+    may_have_had_effect = step.compensate_on_failure and attempt_count > 0
+    return owe(state, step) if may_have_had_effect else state
 
 
 def fail(
@@ -49,8 +66,7 @@ def fail(
     if is_undo(key):
         return settle(state, key, Outcome.FAILED, error.kind)
     step = plan.steps[step_of(key)]
-    if step.compensate is not None and step.compensate_on_failure and failed.attempt > 0:
-        state = replace(state, undoable=(*state.undoable, step.id))
+    state = owe_unfinished(state, step, attempt_count=failed.attempt)
     targets = _targets(state, step.on_error.compensate if step.on_error else ())
     if not targets:
         return settle(state, key, Outcome.FAILED, error.kind)

@@ -5,11 +5,14 @@ from django.db import connection
 
 from audit import store as ledger
 from audit.domain.errors import PayloadTooLargeError
+from core.kernel import limits
 from engine import registry
 from engine.attempts import AttemptBook
+from engine.domain.errors import RunTooLongError
 from engine.domain.plan import Plan, Step, Uses, Wait
 from engine.driver import DriveEnd, Driver
 from engine.models import Run
+from engine.services.runs import cancel_run
 from tests.world import Hand, fold
 
 VERB = "stubborn"
@@ -121,3 +124,32 @@ def test_a_draining_driver_takes_nothing(world, hand, calls, verb):
     run = Run.objects.get(pk=run_id)
     assert (run.status, run.seq) == ("READY", before)
     assert Hand().drive(run_id) is DriveEnd.PARKED
+
+
+@pytest.mark.parametrize("room", [1, 2, 3])
+def test_a_run_is_halted_before_its_stream_is_too_long_to_be_read(
+    world, hand, calls, verb, monkeypatch, room
+):
+    world.publish(plan(failure="none", step_first=True), author="mara")
+    run_id = world.start("stubborn", by="mara").run_id
+    entry_count_max = limits.OUTSIDE_ENTRY_COUNT_MAX + room
+    monkeypatch.setattr(limits, "RUN_ENTRY_COUNT_MAX", entry_count_max)
+
+    assert hand.drive(run_id) is DriveEnd.HALTED
+
+    entries = ledger.read_stream(stream=run_id, limit=100)
+    assert (entries[-1].kind, entries[-1].data["code"]) == ("run.halted", RunTooLongError.code)
+    assert len(entries) <= room + 1
+    assert fold(run_id).halted
+    cancel_run(principal=world.principal("mara"), run_id=run_id, reason="too long")
+    assert Run.objects.get(pk=run_id).status == "CLOSED"
+
+
+def test_a_run_with_just_enough_room_goes_on(world, hand, calls, verb, monkeypatch):
+    world.publish(plan(failure="none", step_first=True), author="mara")
+    run_id = world.start("stubborn", by="mara").run_id
+    entry_count_max = limits.OUTSIDE_ENTRY_COUNT_MAX + 4
+    monkeypatch.setattr(limits, "RUN_ENTRY_COUNT_MAX", entry_count_max)
+
+    assert hand.drive(run_id) is DriveEnd.PARKED
+    assert Run.objects.get(pk=run_id).seq == 4

@@ -1,5 +1,6 @@
 """The decider, construct by construct."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,9 +11,11 @@ from engine.domain.events import Event, EventKind
 from engine.domain.plan import (
     AfterError,
     Backoff,
+    Compensation,
     Join,
     OnError,
     Retry,
+    Uses,
 )
 from engine.domain.state import RunState, RunStatus
 from tests.plans import approval, boom, failing, plan, undoable, uses
@@ -137,6 +140,46 @@ def test_an_error_in_the_arguments_fails_the_step_without_executing_it():
     run = PureRun(plan(uses("a", arguments={"x": "${{ inputs.absent }}"}))).drive()
 
     assert (run.closed, run.executed) == ("failed", [])
+
+
+def test_arguments_that_are_too_large_fail_the_step_without_executing_it():
+    half = "x" * (limits.ARGUMENT_BYTES_MAX // 2 - 100)
+    whole = {"x": "${{ inputs.x }}", "y": "${{ inputs.x }}"}
+    fits = PureRun(plan(uses("a", arguments=whole)), inputs={"x": half}).drive()
+    # As many characters, but more bytes.
+    over = PureRun(plan(uses("a", arguments=whole)), inputs={"x": half[:-200] + "é" * 200}).drive()
+    far_over = PureRun(plan(uses("a", arguments=whole)), inputs={"x": half * 2}).drive()
+
+    assert [run.closed for run in (fits, over, far_over)] == ["succeeded", "failed", "failed"]
+    for run in (over, far_over):
+        assert (run.error_kind("a"), run.executed) == ("too-large", [])
+        assert str(limits.ARGUMENT_BYTES_MAX) in run.events[1].payloads["notes"][0]["message"]
+        assert run.replayed() == run.state
+
+
+def test_a_compensation_whose_arguments_are_too_large_has_failed():
+    large = "x" * (limits.ARGUMENT_BYTES_MAX + 1)
+    undo = Compensation(uses=Uses(action="python/call@1", arguments={"x": "${{ inputs.x }}"}))
+    run = PureRun(
+        plan(uses("a", compensate=undo), uses("b", "a")),
+        inputs={"x": large},
+        actions={"b": boom()},
+    ).drive()
+
+    assert run.outcome("compensate/a#1") == "failed"
+    assert [key for key, _, _ in run.executed] == ["a#1", "b#1"]
+    assert run.closed == "failed"
+
+
+def test_in_a_run_of_very_many_entries_no_step_is_tried_again():
+    run = PureRun(plan(uses("a", retry=Retry(retries_max=9))), actions={"a": boom("transient")})
+    run.claim()
+    run.state = replace(run.state, entry_count=limits.RETRY_ENTRY_COUNT_MAX)
+
+    run.move(run._execute("a#1"))
+
+    assert (run.error_kind("a"), run.closed) == ("exhausted", "failed")
+    assert "transient" in str(run.state.steps["a#1"].error)
 
 
 def test_an_error_in_the_outputs_fails_the_step():
@@ -342,6 +385,7 @@ def test_folding_the_events_gives_the_same_state():
     run.resolve("gate", "approved")
 
     assert run.replayed() == run.state
+    assert run.state.entry_count == len(run.events)
 
 
 def test_a_changed_plan_is_found_by_folding():

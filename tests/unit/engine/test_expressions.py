@@ -12,7 +12,7 @@ from immutables import Map
 
 from core.kernel import limits
 from core.kernel.record import ActorKind
-from engine.domain.expressions import RUN_NAMES, ExpressionError
+from engine.domain.expressions import RUN_NAMES, TOO_LARGE, ExpressionError
 from engine.expressions import CelEvaluator
 
 VARIABLES = {
@@ -370,3 +370,16 @@ def test_the_evaluator_needs_no_framework():
     done = subprocess.run([sys.executable, "-c", code], check=False, timeout=60)
 
     assert done.returncode == 0
+
+
+def test_a_large_value_named_very_often_is_refused_before_it_is_copied_as_often(evaluator):
+    text = "x" * (limits.ARGUMENT_BYTES_MAX // 4)
+    variables = {"inputs": {"text": text, "list": [text], "map": {text: 1}}}
+    for path in ("text", "list", "map"):
+        once = f"${{{{ inputs.{path} }}}}-"
+        assert len(evaluator.render(once * 3, variables)) < limits.ARGUMENT_BYTES_MAX
+
+        for template in (once * 10_000, [once] * 10_000, {"a": {"b": once * 5}}):
+            with pytest.raises(ExpressionError) as caught:
+                evaluator.render(template, variables)
+            assert caught.value.kind == TOO_LARGE
