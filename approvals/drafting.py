@@ -21,6 +21,7 @@ class Kind(StrEnum):
     STAGE_CLOSED = "stage.closed"  # stage, verdict, approvals, rejections
     VOTE_CAST = "vote.cast"  # stage, decision, person; payloads: comment, form
     REQUEST_CLOSED = "request.closed"  # outcome, closure
+    NOTICE_FAILED = "notice.failed"  # notice, event, channel, recipient, attempts; payload: reason
     DECISION_REFUSED = "decision.refused"  # decision, person; reason is the error's code
     DECISION_LATE = "decision.late"  # the same, after the time was up
     DECISION_REPEATED = "decision.repeated"  # vote; the first result was answered again

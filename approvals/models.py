@@ -53,7 +53,8 @@ class DeliveryStatus(models.TextChoices):
 
     PENDING = "pending"
     SENT = "sent"
-    DEAD = "dead"
+    DEAD = "dead"  # given up; that is on record, and the request shows it
+    DROPPED = "dropped"  # no longer worth sending
 
 
 class Request(models.Model):
@@ -405,6 +406,9 @@ class Notice(models.Model):
         indexes = (
             models.Index(
                 fields=["next_at"], condition=Q(status="pending"), name="approvals_outbox_due"
+            ),
+            models.Index(
+                fields=["request"], condition=Q(status="dead"), name="approvals_outbox_dead"
             ),
         )
 

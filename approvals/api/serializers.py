@@ -152,6 +152,17 @@ class VoteSerializer(OutputSerializer):
     leaf = serializers.CharField(source="leaf_hex", help_text="That entry's hash.")
 
 
+class UndeliveredSerializer(OutputSerializer):
+    """A notice that was given up after several tries, or refused for good."""
+
+    event = serializers.CharField(help_text="What somebody was to be told.")
+    channel = serializers.CharField()
+    username = serializers.CharField(help_text="Who was not told.")
+    name = serializers.CharField()
+    attempt_count = serializers.IntegerField()
+    at = serializers.DateTimeField(help_text="When the notice was written.")
+
+
 class RequestDetailSerializer(RequestSerializer):
     """A request with what is to be decided, by what rule, and what was decided so far."""
 
@@ -174,6 +185,7 @@ class RequestDetailSerializer(RequestSerializer):
     is_four_eyes = serializers.BooleanField()
     stages = StageSerializer(many=True)
     votes = VoteSerializer(many=True)
+    undelivered = UndeliveredSerializer(many=True, help_text="Who could not be told of it.")
     run_title = serializers.CharField()
     version_rev = serializers.IntegerField(allow_null=True)
     version_digest = serializers.CharField(source="version_digest_hex")
@@ -197,6 +209,7 @@ class RequestDetailSerializer(RequestSerializer):
             "is_four_eyes": instance.is_four_eyes,
             "stages": StageSerializer(instance.stages, many=True).data,
             "votes": VoteSerializer(instance.votes, many=True).data,
+            "undelivered": UndeliveredSerializer(instance.undelivered, many=True).data,
             "run_title": instance.run_title,
             "version_rev": instance.version_rev,
             "version_digest": instance.version_digest_hex,

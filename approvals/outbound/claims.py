@@ -11,6 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from approvals.models import DeliveryStatus
 from core.kernel import limits
 
 _CLAIM = """
@@ -29,8 +30,8 @@ _LATER = """
     UPDATE approvals_outbox
     SET next_at = clock_timestamp() + make_interval(secs => %s), last_error = %s
     WHERE id = %s AND attempts = %s AND status = 'pending'"""
-_DEAD = """
-    UPDATE approvals_outbox SET status = 'dead', last_error = %s
+_END = """
+    UPDATE approvals_outbox SET status = %s, last_error = %s
     WHERE id = %s AND attempts = %s AND status = 'pending'"""
 _IS_OVERDUE = """
     SELECT EXISTS (
@@ -66,8 +67,13 @@ def note_later(claim: Claim, *, delay: timedelta, reason: str) -> bool:
 
 
 def note_dead(claim: Claim, *, reason: str) -> bool:
-    """Note that a notice will not be delivered; `False` as for `note_sent`."""
-    return _execute(_DEAD, (_cut(reason), claim.notice_id, claim.attempt))
+    """Note that a notice could not be delivered; `False` as for `note_sent`."""
+    return _end(claim, status=DeliveryStatus.DEAD, reason=reason)
+
+
+def note_dropped(claim: Claim, *, reason: str) -> bool:
+    """Note that a notice is not worth delivering any more; `False` as for `note_sent`."""
+    return _end(claim, status=DeliveryStatus.DROPPED, reason=reason)
 
 
 def is_overdue() -> bool:
@@ -75,6 +81,10 @@ def is_overdue() -> bool:
     with connection.cursor() as cursor:
         cursor.execute(_IS_OVERDUE, (limits.DELIVERY_OLD_SECONDS,))
         return bool(cursor.fetchone()[0])
+
+
+def _end(claim: Claim, *, status: DeliveryStatus, reason: str) -> bool:
+    return _execute(_END, (status.value, _cut(reason), claim.notice_id, claim.attempt))
 
 
 def _execute(statement: str, params: tuple[str | int | float | UUID, ...]) -> bool:

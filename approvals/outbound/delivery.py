@@ -11,12 +11,14 @@ from datetime import timedelta
 import structlog
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
+from django.db import transaction
 
 from approvals.models import Notice
 from approvals.outbound import claims
 from approvals.outbound.claims import Claim
 from approvals.outbound.mail import compose, find_obstacle
 from approvals.services.outbox import DELIVER_TASK
+from approvals.services.undelivered import record_undelivered
 from core.kernel import ids, limits
 from core.kernel.clock import SYSTEM_CLOCK, Clock
 from core.toolkit import queue
@@ -33,11 +35,12 @@ class Delivered:
     sent: int = 0
     later: int = 0
     dead: int = 0
+    dropped: int = 0
 
     @property
     def count(self) -> int:
         """Return how many there were."""
-        return self.sent + self.later + self.dead
+        return self.sent + self.later + self.dead + self.dropped
 
 
 def deliver_due(*, limit: int = limits.DELIVERY_COUNT_MAX) -> Delivered:
@@ -45,25 +48,19 @@ def deliver_due(*, limit: int = limits.DELIVERY_COUNT_MAX) -> Delivered:
 
     Any number of processes may do so at once; each takes other notices.
 
-    Transaction: none may be open; each note is one statement.
+    Transaction: none may be open; each note is one statement, giving up one transaction.
     """
-    sent = later = dead = 0
+    counts = dict.fromkeys(("sent", "later", "dead", "dropped"), 0)
     connection: BaseEmailBackend = mail.get_connection()
     try:
-        while sent + later + dead < limit:
+        while sum(counts.values()) < limit:
             claim = claims.claim_next()
             if claim is None:
                 break
-            match _deliver(claim, connection):
-                case "sent":
-                    sent += 1
-                case "later":
-                    later += 1
-                case _:
-                    dead += 1
+            counts[_deliver(claim, connection)] += 1
     finally:
         connection.close()
-    return Delivered(sent=sent, later=later, dead=dead)
+    return Delivered(**counts)
 
 
 def retry_delay(*, attempt: int) -> timedelta:
@@ -83,9 +80,9 @@ def _deliver(claim: Claim, connection: BaseEmailBackend) -> str:
         obstacle = find_obstacle(notice)
         if obstacle:
             # Not a failure: the news is no longer news, or nobody is there to read it.
-            claims.note_dead(claim, reason=obstacle)
+            claims.note_dropped(claim, reason=obstacle)
             _log.info("approvals.notice_dropped", notice=str(claim.notice_id), reason=obstacle)
-            return "dead"
+            return "dropped"
         connection.send_messages([compose(notice)])
     # The process edge: a mail server, or one notice that cannot be written, must not keep the
     # others from being delivered.
@@ -115,7 +112,14 @@ def _note_failure(claim: Claim, error: Exception) -> str:
 
 
 def _give_up(claim: Claim, reason: str) -> str:
-    claims.note_dead(claim, reason=reason)
+    try:
+        with transaction.atomic():
+            if claims.note_dead(claim, reason=reason):
+                record_undelivered(notice_id=claim.notice_id, reason=reason)
+    # The same edge: a request whose record fails must not keep other mail from being delivered.
+    except Exception:  # noqa: BLE001
+        _log.exception("approvals.notice_unrecorded", notice=str(claim.notice_id))
+        claims.note_dead(claim, reason=reason)
     _log.error("approvals.notice_dead", notice=str(claim.notice_id), reason=reason)
     return "dead"
 

@@ -83,7 +83,7 @@ def count_mine(*, principal: Principal) -> int:
 
 
 def get_request(*, principal: Principal, request_id: UUID) -> RequestDetail:
-    """Return one request; 6 queries. Raises: RequestMissingError."""
+    """Return one request; 7 queries. Raises: RequestMissingError."""
     return make_detail(get_visible_row(principal=principal, request_id=request_id))
 
 

@@ -10,7 +10,7 @@ from django.db.models import Count, F, Q
 from approvals.domain.quorum import Choice
 from approvals.domain.rule import rule_from_json
 from approvals.domain.words import describe_approvers, describe_note, describe_rule
-from approvals.models import Request, Stage, StageStatus, Vote
+from approvals.models import DeliveryStatus, Notice, Request, Stage, StageStatus, Vote
 from core.kernel.types import Json
 
 
@@ -85,11 +85,24 @@ class VoteView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UndeliveredView:
+    """A notice that was given up: who was not told what. Why is in the ledger, for auditors."""
+
+    event: str
+    channel: str
+    username: str
+    name: str
+    attempt_count: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RequestDetail:
     """A request with what is to be decided, by what rule, and what was decided so far.
 
     `digest_hex` is what a decision must send back, together with `summary.stage`. `form_values` is
-    `None` until the first approval gave some. `notes` are what went wrong while it opened.
+    `None` until the first approval gave some. `notes` are what went wrong while it opened,
+    `undelivered` who could not be told of it, oldest first.
     """
 
     summary: RequestSummary
@@ -106,6 +119,7 @@ class RequestDetail:
     is_four_eyes: bool
     stages: tuple[StageView, ...]
     votes: tuple[VoteView, ...]
+    undelivered: tuple[UndeliveredView, ...]
     run_title: str
     version_rev: int | None
     version_digest_hex: str
@@ -158,7 +172,7 @@ def make_summary(row: Request, stage: Stage | None) -> RequestSummary:
 
 
 def make_detail(row: Request) -> RequestDetail:
-    """Return a request with everything a reader may know of it; 2 queries."""
+    """Return a request with everything a reader may know of it; 3 queries."""
     rule = rule_from_json(row.rule)
     stages = list(
         Stage.objects.filter(request=row, round=row.round)
@@ -195,6 +209,7 @@ def make_detail(row: Request) -> RequestDetail:
             for stage in stages
         ),
         votes=_list_vote_views(row),
+        undelivered=_list_undelivered(row),
         run_title=row.run_title,
         version_rev=row.version_rev,
         version_digest_hex=bytes(row.version_digest).hex(),
@@ -226,4 +241,22 @@ def _list_vote_views(row: Request) -> tuple[VoteView, ...]:
             leaf_hex=bytes(vote.leaf).hex(),
         )
         for vote in votes
+    )
+
+
+def _list_undelivered(row: Request) -> tuple[UndeliveredView, ...]:
+    notices = Notice.objects.filter(request=row, status=DeliveryStatus.DEAD).order_by("pk")
+    columns = ("event", "channel", "recipient__username", "recipient__name", "attempts")
+    return tuple(
+        UndeliveredView(
+            event=event,
+            channel=channel,
+            username=username,
+            name=name,
+            attempt_count=attempts,
+            at=created_at,
+        )
+        for event, channel, username, name, attempts, created_at in notices.values_list(
+            *columns, "created_at"
+        )
     )

@@ -82,7 +82,7 @@ SOCKET_RECHECK_SECONDS = 30.0  # an open socket proves itself again this often
 SIGNAL_QUEUE_COUNT_MAX = 2_000  # signals of one process that wait for Redis; more are dropped
 
 # --- deliveries ------------------------------------------------------------------------------
-DELIVERY_ATTEMPT_COUNT_MAX = 8  # then a delivery is dead and its owner is told
+DELIVERY_ATTEMPT_COUNT_MAX = 8  # then a delivery is dead, which is put on record
 DELIVERY_DELAY_MAX = timedelta(hours=1)  # between two tries, so that news is not a day old
 DELIVERY_DELAY_FIRST = timedelta(seconds=30)  # after the first failure; doubled after each other
 DELIVERY_LEASE = timedelta(minutes=5)  # a delivery begun this long ago has lost its worker

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from django.utils.timezone import now
 
+from approvals.domain.rule import Approvers, Exclusions, Quorum, Rule, StageRule, rule_to_json
 from approvals.models import Comment, Notice, Request, Round, Stage, Vote
 from core.identity.domain.permissions import ScopeKind
 from core.identity.domain.principal import make_system_principal
@@ -14,6 +15,8 @@ from tests.fakes import ledger as fake
 from tests.loopback_smtp import serve_smtp
 
 SYSTEM = make_system_principal()
+PEER = StageRule(key="peer", approvers=Approvers(groups=("board",)), quorum=Quorum())
+RULE = Rule(stages=(PEER,), exclusions=Exclusions())
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +73,7 @@ class Office:
             "requester": self.mara,
             "requester_person": self.mara.person,
             "status": "open",
-            "rule": {},
+            "rule": rule_to_json(RULE),
             "version_digest": bytes(32),
             "title": "Release 1.4.0 to production",
             "kind": "deploy",

@@ -8,14 +8,19 @@ import pytest
 from django.core import mail
 from django.db import connection
 from django.utils.timezone import now
+from structlog.testing import capture_logs
 
-from approvals.models import Notice
+from approvals.models import Notice, Request
 from approvals.outbound import claims
 from approvals.outbound.delivery import Delivered, OverdueSweep, deliver_due, retry_delay
+from approvals.selectors.requests import get_request
 from approvals.tasks import deliver_notices
+from audit import store as ledger
+from core.identity.selectors.principals import get_principal, make_origin
 from core.identity.services import people
 from core.kernel import limits
 from core.kernel.clock import FakeClock
+from core.kernel.record import Via
 from tests.integration.delivery.conftest import SYSTEM
 
 
@@ -165,6 +170,65 @@ def test_what_a_slow_worker_notes_after_its_lease_does_not_count(office, mailbox
     assert mailbox.messages == []
 
 
+def _records(office):
+    found = ledger.read_verified(stream=office.request.pk, limit=50)
+    return [entry for entry in found if entry.kind == "notice.failed"]
+
+
+def test_a_notice_that_is_given_up_is_on_record_and_shown_with_its_request(office, mailbox):
+    mailbox.judge = lambda address: "550 no such user" if "ada" in address else "250 ok"
+    notice = office.notice()
+    office.notice("request.expired", to=office.mara)
+    vera = office.person("vera", "viewer")
+
+    assert deliver_due() == Delivered(sent=1, dead=1)
+
+    (entry,) = _records(office)
+    assert entry.data["notice"] == str(notice.pk)
+    assert entry.data["recipient"] == str(office.ada.pk)
+    assert (entry.data["event"], entry.data["attempts"]) == ("request.opened", 1)
+    assert "550" in entry.payloads["reason"]
+    origin = make_origin(user=vera, via=Via.API, auth="token")
+    principal = get_principal(user=vera, origin=origin)
+    shown = get_request(principal=principal, request_id=office.request.pk).undelivered
+    assert [(item.username, item.event, item.attempt_count) for item in shown] == [
+        ("ada", "request.opened", 1)
+    ]
+    assert deliver_due() == Delivered()
+    assert len(_records(office)) == 1
+
+
+def test_what_is_tried_again_or_not_worth_sending_is_not_on_record(office, settings, mailbox):
+    settings.EMAIL_PORT = 1
+    office.notice()
+    office.notice("stage.opened", facts={"stage": "board"})
+
+    assert deliver_due() == Delivered(later=1, dropped=1)
+    assert _records(office) == []
+
+
+def test_a_notice_that_is_given_up_after_its_request_closed_is_on_record_too(office, mailbox):
+    mailbox.judge = lambda _address: "550 no such user"
+    office.close()
+    office.notice("request.decided", to=office.mara)
+
+    assert deliver_due() == Delivered(dead=1)
+    assert len(_records(office)) == 1
+
+
+def test_a_record_that_fails_does_not_hold_up_other_mail(office, mailbox):
+    mailbox.judge = lambda address: "550 no such user" if "ada" in address else "250 ok"
+    refused = office.notice()
+    fine = office.notice("request.expired", to=office.mara)
+    Request.objects.filter(pk=office.request.pk).update(head=b"short")
+
+    with capture_logs() as logs:
+        assert deliver_due() == Delivered(sent=1, dead=1)
+
+    assert (_read(refused).status, _read(fine).status) == ("dead", "sent")
+    assert "approvals.notice_unrecorded" in [line["event"] for line in logs]
+
+
 def test_a_notice_whose_workers_always_die_is_given_up(office, mailbox):
     notice = office.notice(attempts=limits.DELIVERY_ATTEMPT_COUNT_MAX)
 
@@ -201,7 +265,7 @@ def test_an_account_that_was_closed_gets_no_mail(office, mailbox):
     notice = office.notice()
     people.deactivate_user(principal=SYSTEM, user_id=office.ada.pk)
 
-    assert deliver_due() == Delivered(dead=1)
+    assert deliver_due() == Delivered(dropped=1)
     assert "closed" in _read(notice).last_error
     assert mailbox.messages == []
 
@@ -209,7 +273,7 @@ def test_an_account_that_was_closed_gets_no_mail(office, mailbox):
 def test_an_account_without_address_gets_no_mail(office, mailbox):
     office.notice(to=office.person("noor", "approver", email=""))
 
-    assert deliver_due() == Delivered(dead=1)
+    assert deliver_due() == Delivered(dropped=1)
     assert mailbox.messages == []
 
 
@@ -218,7 +282,7 @@ def test_who_may_no_longer_see_a_request_is_told_nothing_of_it(office, mailbox):
     office.notice(to=stranger)
     office.notice("request.decided", to=stranger)
 
-    assert deliver_due() == Delivered(dead=2)
+    assert deliver_due() == Delivered(dropped=2)
     assert mailbox.messages == []
 
 
@@ -238,7 +302,7 @@ def test_nobody_is_asked_what_has_been_settled(office, mailbox):
     office.close()
     closed = deliver_due()
 
-    assert closed == Delivered(dead=3)
+    assert closed == Delivered(dropped=3)
     assert _read(open_stage).last_error == "the question was settled before the notice was sent"
 
 
@@ -248,7 +312,7 @@ def test_a_stage_that_is_over_is_not_asked_about(office, mailbox):
 
     deliver_due()
 
-    assert (_read(over).status, _read(asked).status) == ("dead", "sent")
+    assert (_read(over).status, _read(asked).status) == ("dropped", "sent")
 
 
 def test_the_file_backend_writes_a_readable_file(office, settings, tmp_path):
