@@ -14,16 +14,29 @@ class ApprovalsConfig(AppConfig):
         from approvals.domain.authority import denial
         from approvals.outbound.delivery import OverdueSweep
         from approvals.realtime.topics import INBOX_TOPIC
+        from approvals.selectors.requests import count_mine
         from approvals.services.expire import expire_due
         from approvals.services.opener import ApprovalOpener
         from approvals.verbs import ApprovalVerb
         from audit import registry as ledger_registry
         from core.identity.authorize import register_denial
         from core.identity.domain.permissions import Permission
+        from core.toolkit.portal.frame import NavItem, register_nav
         from core.toolkit.socket.topics import register_topic
         from engine import registry
 
         register_topic(INBOX_TOPIC)
+        register_nav(
+            NavItem(
+                key="inbox",
+                label="Inbox",
+                icon="inbox",
+                url_name="approvals_portal:inbox",
+                group="Work",
+                position=10,
+                count=lambda principal: count_mine(principal=principal),
+            )
+        )
         registry.register_verb(ApprovalVerb(), ApprovalOpener())
         registry.register_sweep("approvals", expire_due)
         registry.register_sweep("approvals.notices", OverdueSweep())

@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
 from core.toolkit import health
 
@@ -9,6 +10,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.live),
     path("readyz", health.ready),
     path("admin/", admin.site.urls),
+    path("", RedirectView.as_view(url="/inbox/"), name="home"),
+    path("", include("core.identity.portal.urls")),
+    path("inbox/", include("approvals.portal.urls")),
     path("api/", include("core.toolkit.api.urls")),
 ]
 

@@ -110,7 +110,7 @@ def _list_seen(
 ) -> list[Request]:
     """Return what a principal may see."""
     scopes = list_scopes(principal=principal, permission=Permission.VIEW_REQUEST)
-    query = _rows().filter(_covered(scopes), _conditions(filters)).order_by("-pk")
+    query = make_rows().filter(make_covered(scopes), make_conditions(filters)).order_by("-pk")
     if view is View.DECIDED:
         query = query.filter(status=RequestStatus.CLOSED)
     return list((query if after is None else query.filter(pk__lt=after))[:limit])
@@ -128,13 +128,13 @@ def _list_mine(
     if principal.kind is not ActorKind.PERSON:
         return []
     keys = list_audience_keys(principal=principal)
-    decidable = _decidable(principal).filter(_conditions(filters)).order_by("-pk")
+    decidable = make_decidable(principal).filter(make_conditions(filters)).order_by("-pk")
     batch_size = limit * _BATCH_FACTOR
     found: list[Request] = []
     while len(found) < limit:
         ids = store.list_asked(keys=keys, before=after, limit=batch_size)
         rows = list(decidable.filter(pk__in=ids)[:limit]) if ids else []
-        found += _without_excluded(principal, rows)
+        found += list_without_excluded(principal=principal, rows=rows)
         if len(rows) == limit:
             after = rows[-1].pk
         elif len(ids) == batch_size:
@@ -144,28 +144,28 @@ def _list_mine(
     return found[:limit]
 
 
-def _rows() -> QuerySet[Request]:
+def make_rows() -> QuerySet[Request]:
     """Return requests without what is large and no list shows."""
     return Request.objects.select_related("requester").defer(
         "subject", "variables", "notes", "form_schema", "form_values"
     )
 
 
-def _decidable(principal: Principal) -> QuerySet[Request]:
+def make_decidable(principal: Principal) -> QuerySet[Request]:
     """Return the open requests in a principal's scopes whose round does not keep the person out."""
     scopes = list_scopes(principal=principal, permission=Permission.DECIDE_REQUEST)
     own = {"request": OuterRef("pk"), "round": OuterRef("round"), "person": principal.person_id}
     voted = Vote.objects.filter(**own, stage__status=StageStatus.OPEN)
     return (
-        _rows()
-        .filter(_covered(scopes), status=RequestStatus.OPEN)
+        make_rows()
+        .filter(make_covered(scopes), status=RequestStatus.OPEN)
         .filter(Q(expires_at__isnull=True) | Q(expires_at__gt=Now()))
         .exclude(Exists(Exclusion.objects.filter(**own)))
         .exclude(Exists(voted))
     )
 
 
-def _without_excluded(principal: Principal, rows: Sequence[Request]) -> list[Request]:
+def list_without_excluded(*, principal: Principal, rows: Sequence[Request]) -> list[Request]:
     """Drop the requests whose expressions exclude the caller; 2 queries if any has expressions."""
     rules = {row.pk: rule_from_json(row.rule) for row in rows}
     strict = [pk for pk, rule in rules.items() if rule.exclusions.expressions]
@@ -187,14 +187,16 @@ def _without_excluded(principal: Principal, rows: Sequence[Request]) -> list[Req
     return [row for row in rows if row.pk not in excluded]
 
 
-def _covered(scopes: ScopeSet) -> Q:
+def make_covered(scopes: ScopeSet) -> Q:
+    """Return the condition that a request is in one of the scopes."""
     if scopes.everything:
         return Q()
     covered = list(scopes.scope_ids)
     return Q(scope_id__in=covered) | Q(project_scope_id__in=covered)
 
 
-def _conditions(filters: RequestFilters) -> Q:
+def make_conditions(filters: RequestFilters) -> Q:
+    """Return the filters as a condition."""
     names = {
         "project_slug": filters.project_slug,
         "workflow_slug": filters.workflow_slug,

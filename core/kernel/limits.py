@@ -31,6 +31,7 @@ DECIDED_COUNT_MAX = 100  # consequences written inside an entry; more go into a 
 RUN_ENTRY_COUNT_MAX = 200_000  # entries in one run's stream, so that folding it takes seconds
 RETRY_ENTRY_COUNT_MAX = 100_000  # in a run of so many no step is tried again: the rest must fit
 OUTSIDE_ENTRY_COUNT_MAX = 11_000  # of a run's entries for decisions, one a step, and for operators
+PAGE_EVENT_COUNT_MAX = 5_000  # entries the page of one run reads: half a second
 PARALLEL_STEP_COUNT_MAX = 8  # steps one driver executes at the same time
 ERROR_CHARS_MAX = 2_000  # an error message kept on record
 IDEMPOTENCY_KEY_CHARS_MAX = 200  # fits two UUIDs and a name, and an index row
@@ -99,3 +100,8 @@ HTTP_HEADER_COUNT_MAX = 50  # headers a definition may set
 HTTP_HEADER_CHARS_MAX = 4_000  # one header's value, and one header kept of an answer
 HTTP_REQUEST_BYTES_MAX = 1024 * 1024  # the body sent; larger data belongs in a function
 HTTP_ADDRESS_COUNT_MAX = 16  # addresses of one name that are tried
+
+# --- portal ----------------------------------------------------------------------------------
+CARRIED_CHARS_MAX = 200_000  # typed text, signed, that a sign-in page carries; larger is not kept
+INBOX_COUNT_MAX = 200  # requests one page of the inbox shows, most pressing first
+INBOX_CANDIDATE_COUNT_MAX = 5_000  # requests of somebody's audiences that are looked at for it

@@ -27,6 +27,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "django_cotton.apps.SimpleAppConfig",
     "rest_framework",
     "drf_spectacular",
     "django_filters",
@@ -67,6 +68,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = limits.BODY_BYTES_MAX
 MIDDLEWARE = [
     "core.toolkit.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    # Its random padding is what makes compressing pages with a CSRF token safe (BREACH).
+    "django.middleware.gzip.GZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -82,13 +85,24 @@ TEMPLATES: list[dict[str, Any]] = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         "DIRS": [BASE_DIR / "templates"],
-        "APP_DIRS": True,
         "OPTIONS": {
+            "loaders": [
+                (
+                    "django.template.loaders.cached.Loader",
+                    [
+                        "django_cotton.cotton_loader.Loader",
+                        "django.template.loaders.filesystem.Loader",
+                        "django.template.loaders.app_directories.Loader",
+                    ],
+                )
+            ],
+            "builtins": ["django_cotton.templatetags.cotton"],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
-            ]
+                "core.toolkit.portal.frame.describe_frame",
+            ],
         },
     }
 ]
@@ -96,6 +110,10 @@ STATIC_URL = "/static/"
 STATIC_ROOT = VAR / "static"
 STATICFILES_DIRS = [path for path in (BASE_DIR / "static",) if path.is_dir()]
 WHITENOISE_USE_FINDERS = False
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "core.toolkit.portal.static_files.StaticStorage"},
+}
 
 # --- what a browser may do -----------------------------------------------------------------------
 _SOCKET_ORIGIN = re.sub(r"^http", "ws", PUBLIC_URL)  # old Safari does not count it as 'self'
@@ -127,6 +145,8 @@ CSRF_COOKIE_SECURE = True
 CSRF_COOKIE_HTTPONLY = True
 CSRF_COOKIE_SAMESITE = "Lax"
 CSRF_TRUSTED_ORIGINS = TRUSTED_ORIGINS
+CSRF_FAILURE_VIEW = "core.toolkit.portal.pages.refuse_csrf"
+LOGIN_URL = "/sign-in/"
 
 # --- who people are ------------------------------------------------------------------------------
 AUTH_USER_MODEL = "identity.User"

@@ -12,7 +12,6 @@ SESSION_COOKIE_NAME = f"session-{ENVIRONMENT.port}"
 SESSION_COOKIE_SECURE = False
 CSRF_COOKIE_NAME = f"csrf-{ENVIRONMENT.port}"
 CSRF_COOKIE_SECURE = False
-WHITENOISE_USE_FINDERS = True
 TRUSTED_ORIGINS = [*TRUSTED_ORIGINS, f"http://localhost:{ENVIRONMENT.port}"]
 CSRF_TRUSTED_ORIGINS = TRUSTED_ORIGINS
 # The release example: its functions, and the deployment target the supervisor starts beside us.

@@ -12,3 +12,8 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # slow one
 API_THROTTLE_RATES = dict.fromkeys(("any", "start", "decide", "login"))
 WHITENOISE_AUTOREFRESH = True
 API_PASSWORD_TOKENS = True
+# Pages in tests need no collected files; those that start a system collect them as it does.
+STORAGES = {
+    **STORAGES,
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}

@@ -114,5 +114,10 @@ def list_preparations() -> tuple[Preparation, ...]:
             command=(*manage, "migrate", "--no-input"),
             is_shown_when_ready=False,
         ),
+        Preparation(
+            name="static",
+            command=(*manage, "collectstatic", "--no-input", "--verbosity", "0"),
+            is_shown_when_ready=False,
+        ),
         Preparation(name="demo", command=(*manage, "load_demo"), is_shown_when_ready=True),
     )

@@ -1,4 +1,4 @@
-"""From a password to a token, for clients without a browser. Read `exchange_password`."""
+"""Passwords: checking one, and changing it into a token. Read `check_password` first."""
 
 from datetime import timedelta
 
@@ -14,6 +14,22 @@ from core.kernel.record import Via
 _log = structlog.get_logger(__name__)
 
 
+def check_password(*, username: str, password: str, source_address: str = "") -> User:
+    """Return the account that name and password belong to.
+
+    A wrong name takes as long as a wrong password, and is answered alike. Doorways count attempts.
+
+    Raises:
+        PasswordRefusedError: for an unknown or closed account, or a wrong password.
+    """
+    # PostgreSQL keeps no NUL, so no account has one in its name.
+    user = authenticate(username=username.lower().replace("\x00", ""), password=password)
+    if not isinstance(user, User):
+        _log.warning("password_refused", source_address=source_address)
+        raise PasswordRefusedError
+    return user
+
+
 def exchange_password(
     *,
     username: str,
@@ -26,7 +42,7 @@ def exchange_password(
     """Make a token for whoever knows an account's password, and return it with its secret.
 
     There is no second factor here, so doorways offer it only where a setting says so, and count
-    attempts. A wrong name takes as long as a wrong password, and is answered alike.
+    attempts.
 
     Args:
         username: the account's.
@@ -43,10 +59,7 @@ def exchange_password(
         IdentityInvalidError: for a bad name or lifetime.
         TooManyTokensError: if the account has too many.
     """
-    user = authenticate(username=username.lower(), password=password)
-    if not isinstance(user, User):
-        _log.warning("password_refused", source_address=source_address)
-        raise PasswordRefusedError
+    user = check_password(username=username, password=password, source_address=source_address)
     origin = make_origin(
         user=user,
         via=Via.API,

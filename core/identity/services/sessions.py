@@ -1,4 +1,4 @@
-"""Signing out of one browser. Read `end_session`; `people.end_sessions` ends all of an account."""
+"""Signing in and out of one browser. `people.end_sessions` ends all sessions of an account."""
 
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.base import SessionBase
@@ -7,6 +7,20 @@ from core.identity.acts import act
 from core.identity.domain.principal import Principal
 from core.identity.services.recording import record_act
 from core.identity.services.revoking import announce_revocation
+
+
+@act
+def begin_session(*, principal: Principal) -> None:
+    """Put on record that an account signed in; the doorway has checked the password.
+
+    Transaction: one.
+    """
+    record_act(
+        principal=principal,
+        kind="session.begun",
+        subject=principal.user_id,
+        matched="its own password",
+    )
 
 
 @act

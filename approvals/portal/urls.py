@@ -1,0 +1,11 @@
+"""Addresses under /inbox/."""
+
+from django.urls import path
+
+from approvals.portal.views import InboxView, RequestView
+
+app_name = "approvals_portal"
+urlpatterns = [
+    path("", InboxView.as_view(), name="inbox"),
+    path("<uuid:request_id>/", RequestView.as_view(), name="request"),
+]

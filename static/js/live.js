@@ -1,0 +1,107 @@
+// One socket a page. It carries only signals: the page then asks for itself again, by an ordinary
+// GET with the ordinary permission checks. Signals may be lost, so after every connect it asks once.
+import { page, refresh } from "./page.js";
+
+const MERGE_MS = 80;
+const SPREAD_MS = 150; // an inbox has many listeners; they do not all ask in the same moment
+const DELAY_FIRST_MS = 500;
+const DELAY_MAX_MS = 30_000;
+const POLL_MS = 15_000;
+const SIGNED_OUT = 4401;
+
+let socket = null;
+let delay = DELAY_FIRST_MS;
+let timer = 0;
+let subscribed = new Set();
+let isDirty = false;
+let fetchedAt = Date.now();
+let polling = 0;
+let wasOpen = false;
+
+const topics = () => new Set((page()?.dataset.topics ?? "").split(/\s+/).filter(Boolean));
+
+function connect() {
+  if (!topics().size || socket) return;
+  try { socket = new WebSocket(`${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws/`); }
+  catch { lost(); return; }
+  subscribed = new Set();
+  socket.addEventListener("open", () => {
+    delay = DELAY_FIRST_MS;
+    follow();
+    say("open");
+    if (wasOpen) soon(0);
+    wasOpen = true;
+  });
+  socket.addEventListener("message", (event) => {
+    const frame = JSON.parse(event.data);
+    if (frame.type === "signal") soon(frame.topic === "inbox" ? MERGE_MS + Math.random() * SPREAD_MS : MERGE_MS);
+  });
+  socket.addEventListener("close", (event) => {
+    socket = null;
+    if (event.code === SIGNED_OUT) { say("off"); return; }
+    lost();
+  });
+}
+
+function follow() {
+  const wanted = topics();
+  for (const topic of wanted) if (!subscribed.has(topic)) tell({ subscribe: topic });
+  for (const topic of subscribed) if (!wanted.has(topic)) tell({ unsubscribe: topic });
+  subscribed = wanted;
+}
+
+function tell(frame) {
+  if (socket?.readyState === WebSocket.OPEN) socket.send(JSON.stringify(frame));
+}
+
+function lost() {
+  say("lost");
+  setTimeout(connect, delay * (0.75 + Math.random() / 2));
+  delay = Math.min(delay * 2, DELAY_MAX_MS);
+}
+
+function soon(ms) {
+  if (document.hidden) { isDirty = true; return; }
+  timer ||= setTimeout(async () => {
+    timer = 0;
+    const status = await refresh();
+    if (status === 401) say("off");
+    else if (status) fetchedAt = Date.now();
+  }, ms);
+}
+
+function say(state) {
+  const mark = document.getElementById("live");
+  if (!mark) return;
+  mark.hidden = false;
+  mark.dataset.state = state;
+  const at = new Date(fetchedAt).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const words = { open: "Live", lost: "Reconnecting", off: `Not live since ${at}` }[state];
+  if (mark.textContent.trim() === words) return;
+  mark.textContent = words;
+  if (state === "off") {
+    const link = document.createElement("a");
+    link.href = location.href; link.textContent = "Reload";
+    mark.append(" ", link);
+  }
+}
+
+function keepPolling() {
+  clearInterval(polling);
+  const seconds = Number(page()?.dataset.poll ?? 0);
+  polling = setInterval(() => {
+    const isDeaf = topics().size && socket?.readyState !== WebSocket.OPEN;
+    if (seconds || isDeaf) soon(0);
+  }, (seconds * 1000) || POLL_MS);
+}
+
+document.addEventListener("page:shown", ({ detail }) => {
+  if (socket) { follow(); if (socket.readyState === WebSocket.OPEN) say("open"); } else connect();
+  if (detail.isNew) { fetchedAt = Date.now(); keepPolling(); }
+});
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden && isDirty) { isDirty = false; soon(0); }
+});
+addEventListener("online", () => { if (!socket) { delay = DELAY_FIRST_MS; connect(); } });
+connect();
+keepPolling();
