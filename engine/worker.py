@@ -35,11 +35,17 @@ def end_process() -> None:
 class WorkerProcess:
     """The worker of this process. `start` it once; then `drive` runs, one at a time."""
 
-    def __init__(self, *, name: str, on_hang: Callable[[], None] = end_process) -> None:
+    def __init__(
+        self,
+        *,
+        name: str,
+        on_hang: Callable[[], None] = end_process,
+        attempts: AttemptBook | None = None,
+    ) -> None:
         self.id = ids.uuid7()
         self._name = name
         self._on_hang = on_hang
-        self._attempts = AttemptBook()
+        self._attempts = attempts or AttemptBook()
         self._driver = Driver(worker=self.id, attempts=self._attempts)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
@@ -76,18 +82,20 @@ class WorkerProcess:
             self._watch()
         except Exception:  # this thread's edge: without a heartbeat every claim would fail
             log.exception("engine.heartbeat_died", worker=str(self.id))
-            self._on_hang()
+            self._give_up()
+        finally:
+            connection.close()  # this thread's own
 
     def _watch(self) -> None:
         beat_at = time.monotonic() + limits.HEARTBEAT_SECONDS
         while not self._stopping.wait(_WATCH_SECONDS):
             if self._attempts.is_overdue(now=time.monotonic()):
+                log.error("engine.attempt_hangs", worker=str(self.id))
                 self._give_up()
                 return
             if time.monotonic() >= beat_at:
                 self._beat()
                 beat_at = time.monotonic() + limits.HEARTBEAT_SECONDS
-        connection.close()
 
     def _beat(self) -> None:
         try:
@@ -119,7 +127,7 @@ class WorkerProcess:
         return freed
 
     def _give_up(self) -> None:
-        log.error("engine.attempt_hangs", worker=str(self.id))
+        """End the lease, so that others take the runs at once, and the process."""
         try:
             store.expire_worker(worker=self.id)
         except DatabaseError:
