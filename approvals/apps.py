@@ -17,6 +17,7 @@ class ApprovalsConfig(AppConfig):
         from approvals.selectors.requests import count_mine
         from approvals.services.expire import expire_due
         from approvals.services.opener import ApprovalOpener
+        from approvals.services.reach import ReachSweep
         from approvals.verbs import ApprovalVerb
         from audit import registry as ledger_registry
         from core.identity.authorize import register_denial
@@ -40,6 +41,7 @@ class ApprovalsConfig(AppConfig):
         registry.register_verb(ApprovalVerb(), ApprovalOpener())
         registry.register_sweep("approvals", expire_due)
         registry.register_sweep("approvals.notices", OverdueSweep())
+        registry.register_sweep("approvals.reach", ReachSweep())
         register_denial(Permission.DECIDE_REQUEST, denial)
         ledger_registry.register_stream_head(
             "request", "SELECT id, seq, head FROM approvals_request"

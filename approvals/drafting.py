@@ -17,6 +17,7 @@ class Kind(StrEnum):
 
     REQUEST_OPENED = "request.opened"  # run, seq, leaf of the run's entry; payload: request
     REQUEST_BLOCKED = "request.blocked"  # stage; too few people may decide
+    REQUEST_UNBLOCKED = "request.unblocked"  # stage; enough people may decide again
     STAGE_OPENED = "stage.opened"  # stage
     STAGE_CLOSED = "stage.closed"  # stage, verdict, approvals, rejections
     VOTE_CAST = "vote.cast"  # stage, decision, person; payloads: comment, form

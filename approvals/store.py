@@ -38,6 +38,11 @@ _DUE = """
     WHERE status = 'open' AND expires_at <= clock_timestamp()
     ORDER BY expires_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED"""
 
+# Answered by the constraint that a request has one open stage.
+_STAGED = """
+    SELECT request_id FROM approvals_stage
+    WHERE status = 'open' AND request_id > %s ORDER BY request_id LIMIT %s"""
+
 # The newest of each key from the index, then the newest of those: its cost is that of a page, not
 # that of everything that ever was put to a large group.
 _ASKED = """
@@ -81,6 +86,13 @@ def list_due(*, limit: int) -> list[tuple[UUID, UUID | None]]:
     with connection.cursor() as cursor:
         cursor.execute(_DUE, (limit,))
         return [(row[0], row[1]) for row in cursor.fetchall()]
+
+
+def list_staged(*, after: UUID, limit: int) -> list[UUID]:
+    """Return requests with an open stage after a request, oldest first. One index scan."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STAGED, (after, limit))
+        return [row[0] for row in cursor.fetchall()]
 
 
 def list_asked(*, keys: Sequence[str], before: UUID | None, limit: int) -> list[UUID]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from core.kernel.errors import Problem
 from core.kernel.record import Origin
 from core.kernel.types import Json
 
@@ -56,10 +57,25 @@ class OpeningWait:
 
 
 class WaitOpener(Protocol):
-    """The writing half of a waiting verb. The run's row is locked when these are called."""
+    """The half of a waiting verb that knows people and rows.
+
+    The run's row is locked when `open` and `void_all` are called.
+    """
 
     def open(self, wait: OpeningWait) -> None:
         """Make the wait visible to those who can end it. Transaction: the caller's."""
+        ...
+
+    def list_obstacles(
+        self, *, body: Mapping[str, Json], path: str, scope_id: UUID
+    ) -> Sequence[Problem]:
+        """Return warnings about what would keep such a wait from ending if it began today.
+
+        Args:
+            body: what the verb's `check` made of the block.
+            path: the block's JSON pointer in the definition; those of the warnings begin with it.
+            scope_id: the workflow's scope.
+        """
         ...
 
     def void_all(self, *, run_id: UUID, reason: str, origin: Origin, at: datetime) -> Sequence[str]:

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from approvals.domain.explanation import RuleFact, list_facts
-from approvals.domain.quorum import recount
-from approvals.selectors.approvers import Eligibility, find_eligible
+from approvals.selectors.approvers import Eligibility
 from approvals.selectors.authority import ask_authority
 from approvals.selectors.facts import RequestFacts, read_facts
+from approvals.selectors.reach import can_be_reached, find_deciders
 from approvals.selectors.requests import get_visible_row
 from core.identity.authorize import authorize
 from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
-from engine.loading import EVALUATOR
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,7 @@ def explain(*, principal: Principal, request_id: UUID) -> Explanation:
     # The check has the last word: a package above may have registered a rule not listed here.
     in_the_way = [fact.sentence for fact in found if not fact.holds]
     in_the_way += [denial for denial in (authority.denial,) if denial is not None]
-    eligible = _find_eligible(facts)
+    eligible = find_deciders(facts=facts)
     return Explanation(
         request_id=row.pk,
         number=row.number,
@@ -72,19 +71,7 @@ def explain(*, principal: Principal, request_id: UUID) -> Explanation:
         facts=found,
         stage=facts.state.open_stage,
         deciders=_deciders(facts, eligible),
-        is_blocked=row.closed_at is None and not _is_reachable(facts, eligible),
-    )
-
-
-def _find_eligible(facts: RequestFacts) -> Eligibility:
-    stage = facts.open_stage
-    if stage is None:
-        return Eligibility(accounts={})
-    return find_eligible(
-        scope_id=facts.row.scope_id,
-        keys=stage.approver_keys,
-        barrier=facts.barrier,
-        evaluator=EVALUATOR,
+        is_blocked=row.closed_at is None and not can_be_reached(facts=facts, deciders=eligible),
     )
 
 
@@ -95,14 +82,3 @@ def _deciders(facts: RequestFacts, eligible: Eligibility) -> tuple[Decider, ...]
         for person_id, account in eligible.accounts.items()
         if not facts.has_voted(person_id=person_id, stage=stage)
     )
-
-
-def _is_reachable(facts: RequestFacts, eligible: Eligibility) -> bool:
-    stage = facts.state.open_stage
-    if stage is None:
-        return False
-    return recount(
-        quorum=facts.state.rule.stage(stage).quorum,
-        ballots=facts.ballots(stage),
-        eligible=eligible.persons,
-    ).reachable

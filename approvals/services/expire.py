@@ -1,9 +1,9 @@
 """Ending requests whose time is up. Read `expire_due` first."""
 
+from functools import partial
 from uuid import UUID
 
-import structlog
-from django.db import connection, transaction
+from django.db import transaction
 
 from approvals import store
 from approvals.domain import deadline
@@ -11,11 +11,10 @@ from approvals.domain.decision import Closure
 from approvals.drafting import SWEEP_ORIGIN
 from approvals.models import StageStatus
 from approvals.services.closing import Ending, close, resolve_run
+from approvals.services.isolating import attempt_alone
 from approvals.services.locking import lock
 from approvals.services.outbox import NoticeEvent, enqueue
 from core.kernel import limits
-
-log = structlog.get_logger(__name__)
 
 
 def expire_due() -> int:
@@ -69,14 +68,9 @@ def expire_request(*, request_id: UUID, run_id: UUID | None) -> bool:
 
 
 def _try_expire(request_id: UUID, run_id: UUID | None) -> bool:
-    """End one request; one that cannot be ended must not keep the others open.
-
-    Nothing of it stays: its transaction is rolled back, and the next round tries it again.
-    """
-    try:
-        return expire_request(request_id=request_id, run_id=run_id)
-    except Exception:  # the edge of one request: whatever is wrong with it is its own
-        if not connection.is_usable():
-            raise  # nothing is wrong with the request: nobody can be ended without a database
-        log.exception("approvals.expiry_failed", request=str(request_id))
-        return False
+    """End one request; one that cannot be ended must not keep the others open."""
+    return attempt_alone(
+        act=partial(expire_request, request_id=request_id, run_id=run_id),
+        request_id=request_id,
+        failure="approvals.expiry_failed",
+    )

@@ -23,12 +23,15 @@ from approvals.selectors.approvers import (
     find_eligible,
     resolve_keys,
 )
+from approvals.selectors.reach import list_obstacles
 from approvals.services.closing import Ending, close
 from approvals.services.notifying import announce, tell_owners_blocked
 from approvals.services.outbox import NoticeEvent, enqueue
 from core.identity.models import Scope
 from core.kernel import ids
+from core.kernel.errors import Problem
 from core.kernel.record import ENGINE_ORIGIN, Draft, Origin
+from core.kernel.types import Json
 from core.toolkit.db import require_transaction
 from engine.domain.verbs import WaitOutcome
 from engine.loading import EVALUATOR
@@ -73,6 +76,12 @@ class ApprovalOpener:
             drafts.append(_blocked(request, first, wait.at))
         store.append(request=request, drafts=drafts, changes={"blocked": blocked})
         _tell(request, first, eligible, keys=resolved.keys)
+
+    def list_obstacles(
+        self, *, body: Mapping[str, Json], path: str, scope_id: UUID
+    ) -> Sequence[Problem]:
+        """Return a warning for each stage that today's people could not approve."""
+        return list_obstacles(body=body, path=path, scope_id=scope_id)
 
     def void_all(self, *, run_id: UUID, reason: str, origin: Origin, at: datetime) -> Sequence[str]:
         """Close every open request of a run without a decision.

@@ -57,6 +57,8 @@ FORM_BYTES_MAX = 64 * 1024  # values of one form, canonical JSON; people type th
 SUBJECT_BYTES_MAX = 256 * 1024  # what an approver is shown, canonical JSON; people read it
 APPROVER_COUNT_MAX = 1_000  # people a stage resolves to, for "who may decide"
 APPROVER_NAME_COUNT_MAX = 200  # users or groups a stage names; more belong into a group
+REACH_SECONDS = 60.0  # between two looks at who may decide open requests; people change slowly
+REACH_ROW_COUNT_MAX = 20  # requests of one look: 28,800 a day, and a tenth of a second of work
 EXCLUSION_COUNT_MAX = 50  # entries of one `exclude`; each expression runs once per candidate
 REQUEST_LINE_CHARS_MAX = 1_000  # one line shown to an approver, such as `if-approved`
 

@@ -139,6 +139,16 @@ class VersionSerializer(OutputSerializer):
     published_by = serializers.CharField(allow_null=True)
 
 
+class PublishedVersionSerializer(VersionSerializer):
+    """A version that was published, and what its author should know."""
+
+    warnings = ProblemItemSerializer(
+        many=True,
+        help_text="What would keep its runs waiting with today's people; `path` points into the "
+        "definition. None of it keeps the version from being published.",
+    )
+
+
 class VersionDetailSerializer(VersionSerializer):
     """A version with its content."""
 

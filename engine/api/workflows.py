@@ -10,6 +10,7 @@ from core.toolkit.api.views import ApiViewSet, principal_of
 from engine.api import examples
 from engine.api.serializers import (
     LintSerializer,
+    PublishedVersionSerializer,
     SourceInput,
     VersionDetailSerializer,
     VersionInput,
@@ -123,15 +124,18 @@ class VersionViewSet(ApiViewSet):
     @operation(
         operation_id="versions_publish",
         summary="Publish a draft version",
-        answer=VersionSerializer,
+        answer=PublishedVersionSerializer,
         errors=(403, 404, 409, 422),
     )
     def publish(self, request: Request, project: str, slug: str, rev: int) -> Response:
-        """Publish a version: new runs use it from now on, runs that have started keep theirs."""
+        """Publish a version: new runs use it from now on, runs that have started keep theirs.
+
+        `warnings` says where too few people could decide today.
+        """
         version = definitions.publish_version(
             principal=principal_of(request), project_slug=project, workflow_slug=slug, rev=rev
         )
-        return Response(VersionSerializer(version).data)
+        return Response(PublishedVersionSerializer(version).data)
 
 
 class LintViewSet(ApiViewSet):

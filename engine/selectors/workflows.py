@@ -10,6 +10,7 @@ from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
 from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
 from core.identity.selectors.access import list_scopes
+from core.kernel.errors import Problem
 from engine.domain.errors import VersionMissingError
 from engine.domain.state import RunStatus
 from engine.models import Version, VersionStatus, Workflow
@@ -34,7 +35,10 @@ class WorkflowView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionView:
-    """A version. `digest_hex` is the plan's, `source_digest_hex` the text's SHA-256."""
+    """A version. `digest_hex` is the plan's, `source_digest_hex` the text's SHA-256.
+
+    `warnings` is what publishing found that would keep its runs waiting today; empty elsewhere.
+    """
 
     id: UUID
     project_slug: str
@@ -49,6 +53,7 @@ class VersionView:
     created_at: datetime
     published_at: datetime | None
     published_by: str | None
+    warnings: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,11 @@
 """Saving and publishing versions of a workflow. Read `save_version` first."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from audit.domain.entry import StreamHead, extend
 from core.identity.authorize import authorize, require
@@ -11,7 +13,7 @@ from core.identity.domain.permissions import Permission, ScopeKind
 from core.identity.domain.principal import Principal
 from core.identity.selectors.access import list_scopes
 from core.identity.services.scopes import create_scope
-from core.kernel import ids
+from core.kernel import ids, limits
 from core.kernel.errors import Problem
 from core.kernel.record import Draft
 from core.toolkit.db import read_database_clock
@@ -23,9 +25,14 @@ from engine.domain.errors import (
     VersionMissingError,
 )
 from engine.domain.flow.compiler import ActionInfo, Compilation, compile_flow
-from engine.domain.plan import Plan, plan_to_json
+from engine.domain.plan import Plan, Wait, plan_from_json, plan_to_json
 from engine.models import Version, VersionStatus, Workflow
-from engine.selectors.targets import ProjectTarget, get_project_target, get_workflow_target
+from engine.selectors.targets import (
+    ProjectTarget,
+    WorkflowTarget,
+    get_project_target,
+    get_workflow_target,
+)
 from engine.selectors.workflows import VersionView, version_view
 
 
@@ -73,6 +80,10 @@ def publish_version(
 
     Idempotent: publishing a published version changes nothing. Transaction: one of its own.
 
+    Returns:
+        The version; its `warnings` say where too few people could decide today. They stand in
+        nobody's way: people come and go, and a run that waits for them says so.
+
     Raises:
         WorkflowMissingError, VersionMissingError: there is no such version to be seen.
         AccessForbiddenError: the caller may not publish it.
@@ -83,42 +94,64 @@ def publish_version(
         principal=principal, project_slug=project_slug, workflow_slug=workflow_slug
     )
     with transaction.atomic():
-        workflow = Workflow.objects.select_for_update(no_key=True).get(pk=target.workflow_id)
-        version = (
-            Version.objects.select_related("workflow__project", "author", "published_by")
-            .filter(workflow=workflow, rev=rev)
-            .first()
+        version_id = _publish(principal=principal, target=target, rev=rev)
+    return _with_warnings(version_id)
+
+
+# --- publishing ------------------------------------------------------------------------------
+
+
+def _publish(*, principal: Principal, target: WorkflowTarget, rev: int) -> UUID:
+    """Publish a version unless it is, and return its id."""
+    workflow = Workflow.objects.select_for_update(no_key=True).get(pk=target.workflow_id)
+    version = Version.objects.filter(workflow=workflow, rev=rev).first()
+    if version is None:
+        raise VersionMissingError(rev=rev)
+    require(
+        principal=principal,
+        permission=Permission.PUBLISH_WORKFLOW,
+        scope_id=target.scope_id,
+        target=version,
+    )
+    if version.status == VersionStatus.PUBLISHED:
+        return version.pk
+    if version.status != VersionStatus.DRAFT:
+        raise NotPublishableError(rev=rev, status=version.status)
+    _check_again(version)
+    now = read_database_clock()
+    Version.objects.filter(pk=version.pk).update(
+        status=VersionStatus.PUBLISHED, published_at=now, published_by_id=principal.user_id
+    )
+    draft = Draft(
+        kind="version.published",
+        at=now,
+        origin=principal.origin,
+        subject=f"version:{version.id}",
+        scope=target.scope_id,
+        version=bytes(version.digest).hex(),
+        state_from=VersionStatus.DRAFT,
+        state_to=VersionStatus.PUBLISHED,
+        data={"rev": rev, "workflow": str(workflow.id)},
+    )
+    _append(workflow, draft)
+    return version.pk
+
+
+def _with_warnings(version_id: UUID) -> VersionView:
+    """Return a version with what would keep its runs waiting if they began today."""
+    version = _versions().get(pk=version_id)
+    plan = plan_from_json(version.plan)
+    warnings = [
+        warning
+        for step in plan.steps.values()
+        if isinstance(step.verb, Wait)
+        for warning in registry.opener(step.verb.verb).list_obstacles(
+            body=step.verb.body,
+            path=f"/steps/{step.id}/{step.verb.verb}",
+            scope_id=version.workflow.scope_id,
         )
-        if version is None:
-            raise VersionMissingError(rev=rev)
-        require(
-            principal=principal,
-            permission=Permission.PUBLISH_WORKFLOW,
-            scope_id=target.scope_id,
-            target=version,
-        )
-        if version.status == VersionStatus.PUBLISHED:
-            return version_view(version)
-        if version.status != VersionStatus.DRAFT:
-            raise NotPublishableError(rev=rev, status=version.status)
-        _check_again(version)
-        now = read_database_clock()
-        Version.objects.filter(pk=version.pk).update(
-            status=VersionStatus.PUBLISHED, published_at=now, published_by_id=principal.user_id
-        )
-        draft = Draft(
-            kind="version.published",
-            at=now,
-            origin=principal.origin,
-            subject=f"version:{version.id}",
-            scope=target.scope_id,
-            version=bytes(version.digest).hex(),
-            state_from=VersionStatus.DRAFT,
-            state_to=VersionStatus.PUBLISHED,
-            data={"rev": rev, "workflow": str(workflow.id)},
-        )
-        _append(workflow, draft)
-        return _view(version.pk)
+    ]
+    return replace(version_view(version), warnings=tuple(warnings[: limits.PROBLEM_COUNT_MAX]))
 
 
 # --- saving ----------------------------------------------------------------------------------
@@ -255,7 +288,8 @@ def _append(workflow: Workflow, draft: Draft) -> None:
 
 
 def _view(version_id: UUID) -> VersionView:
-    version = Version.objects.select_related("workflow__project", "author", "published_by").get(
-        pk=version_id
-    )
-    return version_view(version)
+    return version_view(_versions().get(pk=version_id))
+
+
+def _versions() -> QuerySet[Version]:
+    return Version.objects.select_related("workflow__project", "author", "published_by")

@@ -46,7 +46,7 @@ SELECTORS_NAMED_OTHERWISE = {
 # Where everything is caught, and why nothing less will do.
 CATCHES_EVERYTHING = {
     "approvals/outbound/delivery.py": "the edge to mail servers: one notice must not keep others",
-    "approvals/services/expire.py": "the edge of one request: it must not keep others open",
+    "approvals/services/isolating.py": "the edge of one request: it must not keep others waiting",
     "core/toolkit/realtime.py": "the edge of a thread that must go on whatever one signal does",
     "core/toolkit/socket/consumer.py": "a task's edge: who cannot be asked about is not trusted",
     "engine/actions/python_call.py": "the edge to other people's functions",

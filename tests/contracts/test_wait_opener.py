@@ -112,6 +112,20 @@ def test_voiding_one_run_leaves_the_others(opener, runs):
     assert list(void(opener, runs[1])) == ["approve#1"]
 
 
+def test_what_stands_in_the_way_is_warned_of_at_its_place_and_nothing_is_written(opener, runs):
+    body = {**BODY, "stages": [{**stage, "when": None} for stage in BODY["stages"]]}
+
+    found = opener.list_obstacles(
+        body=body, path="/steps/approve/approval", scope_id=runs[0].workflow_scope_id
+    )
+
+    for problem in found:
+        assert problem.severity == "warning"
+        assert problem.path.startswith("/steps/approve/approval/")
+        assert problem.code
+    assert list(void(opener, runs[0])) == []
+
+
 @pytest.mark.django_db(transaction=True)
 def test_both_need_the_transaction_of_what_the_engine_writes(opener, transactional_db):
     with pytest.raises(AssertionError, match="transaction"):

@@ -1,11 +1,13 @@
 """A waiting verb's writing half that remembers instead of asking people."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
+from core.kernel.errors import Problem
 from core.kernel.record import Origin
+from core.kernel.types import Json
 from core.toolkit.db import require_transaction
 from engine.ports import OpeningWait
 
@@ -22,6 +24,13 @@ class RememberingOpener:
         place = (wait.run.run_id, wait.key)
         assert place not in self.waits, "a step waits once"
         self.waits[place] = wait
+
+    def list_obstacles(
+        self, *, body: Mapping[str, Json], path: str, scope_id: UUID
+    ) -> Sequence[Problem]:
+        """Find nothing in the way: it asks nobody."""
+        del body, path, scope_id
+        return ()
 
     def void_all(self, *, run_id: UUID, reason: str, origin: Origin, at: datetime) -> Sequence[str]:
         """Forget the open waits of a run; why, by whom and when is not kept."""

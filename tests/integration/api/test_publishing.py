@@ -1,0 +1,71 @@
+"""Publishing says where too few people could decide today, and publishes all the same."""
+
+import pytest
+
+from core.identity.services.groups import add_member
+
+FLOW = """\
+schema: flow/v1
+kind: dag
+name: release
+title: Release
+steps:
+  approve:
+    approval:
+      title: Release it
+      stages:
+        - id: peer
+          approvers: {groups: [board]}
+          quorum: {count: 3}
+        - id: owner
+          when: "true"
+          approvers: {any-of: [{users: [ghost]}, {groups: [empty]}]}
+        - id: anybody
+          approvers: {permission: decide_request}
+      expires: {after: PT1H, then: reject}
+"""
+
+
+@pytest.fixture
+def publish(town):
+    """Return a way to publish the flow, which has been saved."""
+    town.group("empty")
+    assert town.as_("otto").post("workflows/acme/", {"source": FLOW}).status_code == 201
+    return lambda: town.as_("otto").post("workflows/acme/release/versions/1/publish/")
+
+
+def test_a_stage_without_enough_people_is_warned_of_at_its_place(publish):
+    answer = publish()
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "published")
+    (warning,) = answer.json()["warnings"]
+    assert warning["path"] == "/steps/approve/approval/stages/1"
+    assert (warning["code"], warning["severity"]) == ("approvals.block.too_few_people", "warning")
+    assert "'owner' needs 1 to approve, and 0 may decide" in warning["message"]
+    assert "'ghost': there is no active account of that name" in warning["message"]
+
+
+def test_people_who_come_and_go_change_what_is_warned_of(town, publish):
+    assert len(publish().json()["warnings"]) == 1
+    town.user("eve", "approver", groups=("empty",))
+    add_member(
+        principal=town.system, group_id=town.group("empty").pk, user_id=town.users["vera"].pk
+    )
+
+    assert publish().json()["warnings"] == []
+
+
+def test_being_in_the_group_without_the_permission_does_not_count(town, publish):
+    add_member(
+        principal=town.system, group_id=town.group("empty").pk, user_id=town.users["vera"].pk
+    )
+
+    assert len(publish().json()["warnings"]) == 1
+
+
+def test_a_version_that_is_only_read_has_no_warnings(town, publish):
+    publish()
+
+    version = town.as_("vera").get("workflows/acme/release/versions/1/").json()
+
+    assert "warnings" not in version
