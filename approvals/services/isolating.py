@@ -9,7 +9,7 @@ from django.db import connection
 log = structlog.get_logger(__name__)
 
 
-def attempt_alone(*, act: Callable[[], bool], *, request_id: UUID, failure: str) -> bool:
+def attempt_alone(*, act: Callable[[], bool], request_id: UUID, failure: str) -> bool:
     """Do something to one request of many; whatever goes wrong must not keep it from the others.
 
     Args:
