@@ -21,6 +21,7 @@ from core.kernel.types import Json, JsonLike
 from core.toolkit import queue
 from engine import loading, registry, store, writing
 from engine.domain.errors import (
+    InputsTooLargeError,
     KeyReusedError,
     KeyTooLongError,
     NothingPublishedError,
@@ -107,7 +108,7 @@ def start_run(
         AccessForbiddenError: the caller sees it but may not start it.
         NothingPublishedError, VersionMissingError: there is nothing to run.
         TriggerRefusedError: the definition's `triggers` do not name the caller's channel.
-        InputsInvalidError, InputsTooLargeError: the inputs do not match.
+        InputsInvalidError, InputsTooLargeError: the inputs do not match, or make `vars` too large.
         ExpressionError: the title or `vars` cannot be rendered with them.
         KeyReusedError: the key was used with another request.
     """
@@ -209,7 +210,13 @@ def _choose(*, target: WorkflowTarget, rev: int | None) -> _Chosen:
 def _draw(chosen: _Chosen, inputs: dict[str, Json], *, key: str, request_digest: bytes) -> _Request:
     """Give a start its id and number, once its expressions have shown that they evaluate."""
     run_id = ids.uuid7()
-    _render(chosen, inputs, run_id=run_id, number=1)
+    _, variables, _ = _render(chosen, inputs, run_id=run_id, number=1)
+    size = len(canonical_bytes(variables))
+    if size > limits.PAYLOAD_BYTES_MAX:
+        raise InputsTooLargeError(
+            f"With these inputs `vars` come to {size} bytes; at most {limits.PAYLOAD_BYTES_MAX} "
+            "are recorded."
+        )
     with connection.cursor() as cursor:
         cursor.execute(_NUMBER)
         number, at = cursor.fetchone()

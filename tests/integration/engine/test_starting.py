@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from core.kernel.record import Via
-from engine.domain.errors import InputsInvalidError, TriggerRefusedError
+from engine.domain.errors import InputsInvalidError, InputsTooLargeError, TriggerRefusedError
 from engine.domain.expressions import ExpressionError
 from engine.domain.plan import Plan
 from engine.models import Run
@@ -62,6 +62,7 @@ def test_triggers_say_on_which_way_a_run_is_started(world, triggers, allowed, re
         ({"triggers": ("manual",)}, {}, TriggerRefusedError),
         ({"title": "${{ inputs.absent }}"}, {}, ExpressionError),
         ({"variables": {"x": "${{ run.number / inputs.n }}"}}, {"n": 0}, ExpressionError),
+        ({"variables": {"x": ["${{ inputs.x }}"] * 12}}, {"x": "x" * 100_000}, InputsTooLargeError),
     ],
 )
 def test_a_refused_start_leaves_no_gap_in_the_numbers(world, fields, inputs, error):
