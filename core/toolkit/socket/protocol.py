@@ -8,6 +8,7 @@
 
 A signal says that something about the topic changed and names it by id; the client asks for it over
 HTTP, where it is authorised again. Signals may be lost and repeated: ask anew after connecting.
+What clients are promised is in `docs/reference/socket.md`.
 """
 
 import json
