@@ -21,7 +21,7 @@ from core.toolkit.api.errors import TooManyRequestsError
 from core.toolkit.api.origin import read_source_address
 from core.toolkit.portal import carrying, pages
 from core.toolkit.portal.frame import THEME_COOKIE, THEMES
-from core.toolkit.portal.views import make_principal
+from core.toolkit.portal.visitor import make_principal
 
 _YEAR_SECONDS = 365 * 24 * 60 * 60
 

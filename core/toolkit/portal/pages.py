@@ -24,6 +24,7 @@ from core.kernel.errors import (
 from core.toolkit.api.errors import status_of
 from core.toolkit.api.origin import read_request_id
 from core.toolkit.portal import carrying
+from core.toolkit.portal.visitor import find_visitor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,8 +145,9 @@ def _describe(error: PlatformError) -> Oops:
 
 
 def _respond(request: HttpRequest, oops: Oops) -> HttpResponse:
-    has_frame = getattr(request, "principal", None) is not None
-    context = {"oops": oops, "layout": "layouts/frame.html" if has_frame else "base.html"}
+    visitor = find_visitor(request)
+    request.principal = visitor  # type: ignore[attr-defined]  # read by the frame
+    context = {"oops": oops, "layout": "layouts/frame.html" if visitor else "base.html"}
     response = render(request, "errors/oops.html", context, status=oops.status)
     add_never_cache_headers(response)
     return response

@@ -12,12 +12,11 @@ from django.views import View
 
 from core.identity.domain.principal import Principal
 from core.identity.models import User
-from core.identity.selectors.principals import get_principal, make_origin
 from core.kernel.errors import PlatformError
-from core.kernel.record import Via
 from core.toolkit.api import throttling
-from core.toolkit.api.origin import read_request_id, read_source_address
+from core.toolkit.api.errors import MalformedError
 from core.toolkit.portal import carrying, pages
+from core.toolkit.portal.visitor import make_principal
 
 
 class PortalView(View):
@@ -39,6 +38,7 @@ class PortalView(View):
         self.principal = make_principal(request, request.user)
         request.principal = self.principal  # type: ignore[attr-defined]  # read by the frame
         try:
+            _refuse_nul(request)
             self._take_turn(request)
             if request.method == "GET":
                 self.carried = carrying.take(request)
@@ -66,16 +66,10 @@ class PortalView(View):
             throttling.require_turn(scope=self.throttle_scope, ident=ident)
 
 
-def make_principal(request: HttpRequest, user: User) -> Principal:
-    """Return who makes a request of the portal."""
-    origin = make_origin(
-        user=user,
-        via=Via.PORTAL,
-        auth="session",
-        request_id=read_request_id(request),
-        source_address=read_source_address(request),
-    )
-    return get_principal(user=user, origin=origin)
+def _refuse_nul(request: HttpRequest) -> None:
+    """Refuse an address with the one character that PostgreSQL cannot compare with."""
+    if any("\x00" in item for values in request.GET.lists() for item in values[1]):
+        raise MalformedError("An address cannot hold the character NUL.")
 
 
 def read_uuid(text: str) -> UUID | None:
