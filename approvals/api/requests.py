@@ -42,19 +42,12 @@ class RequestViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """Return requests, newest first: those the caller can decide now, unless told otherwise."""
         wanted = read_query(request, RequestQuery)
-        page = read_page_query(request, list_name=f"requests:{wanted['view']}")
+        view = selectors.View(wanted.pop("view"))
+        page = read_page_query(request, list_name=f"requests:{view.value}")
         rows = selectors.list_requests(
             principal=principal_of(request),
-            view=selectors.View(wanted["view"]),
-            filters=selectors.RequestFilters(
-                project_slug=wanted.get("project"),
-                workflow_slug=wanted.get("workflow"),
-                run_id=wanted.get("run_id"),
-                status=wanted.get("status"),
-                kind=wanted.get("kind"),
-                risk=wanted.get("risk"),
-                requester=wanted.get("requester"),
-            ),
+            view=view,
+            filters=selectors.RequestFilters(**wanted),
             after=page.after_uuid(),
             limit=page.fetch_count,
         )

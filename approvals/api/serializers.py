@@ -60,8 +60,12 @@ class RequestQuery(InputSerializer):
         choices=[item.value for item in View],
         help_text="mine: those you can decide now; all; decided: closed ones.",
     )
-    project = serializers.CharField(required=False, help_text="Slug of a project.")
-    workflow = serializers.CharField(required=False, help_text="Slug of a workflow.")
+    project = serializers.CharField(
+        required=False, source="project_slug", help_text="Slug of a project."
+    )
+    workflow = serializers.CharField(
+        required=False, source="workflow_slug", help_text="Slug of a workflow."
+    )
     run_id = serializers.UUIDField(required=False)
     status = serializers.ChoiceField(required=False, choices=[item.value for item in RequestStatus])
     kind = serializers.CharField(required=False, help_text="deploy, payment, access, …")

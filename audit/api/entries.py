@@ -24,18 +24,9 @@ class EntryViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """Return entries, newest first: those of the scopes where the caller holds `view_audit`."""
         page = read_page_query(request, list_name="entries")
-        wanted = read_query(request, EntryQuery)
         rows = entries.list_entries(
             principal=principal_of(request),
-            filters=entries.EntryFilters(
-                stream=wanted.get("stream"),
-                kind=wanted.get("kind"),
-                actor=wanted.get("actor"),
-                subject=wanted.get("subject"),
-                scope_id=wanted.get("scope_id"),
-                since=wanted.get("since"),
-                until=wanted.get("until"),
-            ),
+            filters=entries.EntryFilters(**read_query(request, EntryQuery)),
             after=page.after_number(),
             limit=page.fetch_count,
         )

@@ -76,16 +76,9 @@ class RunViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """Return the runs the caller may see, newest first."""
         page = read_page_query(request, list_name="runs")
-        wanted = read_query(request, RunQuery)
         rows = selectors.list_runs(
             principal=principal_of(request),
-            filters=selectors.RunFilters(
-                project_slug=wanted.get("project"),
-                workflow_slug=wanted.get("workflow"),
-                status=wanted.get("status"),
-                outcome=wanted.get("outcome"),
-                initiator=wanted.get("initiator"),
-            ),
+            filters=selectors.RunFilters(**read_query(request, RunQuery)),
             after=page.after_uuid(),
             limit=page.fetch_count,
         )

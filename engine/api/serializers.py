@@ -69,14 +69,20 @@ class CancelInput(InputSerializer):
 class WorkflowQuery(InputSerializer):
     """What a list of workflows is narrowed to."""
 
-    project = serializers.CharField(required=False, help_text="Slug of a project.")
+    project = serializers.CharField(
+        required=False, source="project_slug", help_text="Slug of a project."
+    )
 
 
 class RunQuery(InputSerializer):
     """What a list of runs is narrowed to."""
 
-    project = serializers.CharField(required=False, help_text="Slug of a project.")
-    workflow = serializers.CharField(required=False, help_text="Slug of a workflow.")
+    project = serializers.CharField(
+        required=False, source="project_slug", help_text="Slug of a project."
+    )
+    workflow = serializers.CharField(
+        required=False, source="workflow_slug", help_text="Slug of a workflow."
+    )
     status = serializers.ChoiceField(
         required=False, choices=[item.value for item in RunStatus], help_text="Exactly this status."
     )

@@ -35,10 +35,9 @@ class WorkflowViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """Return the workflows the caller may see, newest first."""
         page = read_page_query(request, list_name="workflows")
-        wanted = read_query(request, WorkflowQuery)
         rows = workflows.list_workflows(
             principal=principal_of(request),
-            project_slug=wanted.get("project"),
+            **read_query(request, WorkflowQuery),
             after=page.after_uuid(),
             limit=page.fetch_count,
         )

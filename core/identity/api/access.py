@@ -182,12 +182,9 @@ class AssignmentViewSet(ApiViewSet):
         One's own and one's teams', and those at scopes where the caller manages access.
         """
         page = read_page_query(request, list_name="assignments")
-        wanted = read_query(request, AssignmentQuery)
         rows = grants.list_assignments(
             principal=principal_of(request),
-            user_id=wanted.get("user_id"),
-            group_id=wanted.get("group_id"),
-            scope_id=wanted.get("scope_id"),
+            **read_query(request, AssignmentQuery),
             after=page.after_uuid(),
             limit=page.fetch_count,
         )

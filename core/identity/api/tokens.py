@@ -73,10 +73,9 @@ class TokenViewSet(ApiViewSet):
     def list(self, request: Request) -> Response:
         """Return live tokens without their secrets, newest first."""
         page = read_page_query(request, list_name="tokens")
-        wanted = read_query(request, TokenQuery)
         rows = grants.list_tokens(
             principal=principal_of(request),
-            user_id=wanted.get("user_id"),
+            **read_query(request, TokenQuery),
             after=page.after_uuid(),
             limit=page.fetch_count,
         )

@@ -109,6 +109,9 @@ def read_body(request: Request, shape: type[InputSerializer]) -> dict[str, Any]:
 def read_query(request: Request, shape: type[InputSerializer]) -> dict[str, Any]:
     """Return the validated query parameters, without `limit` and `cursor`, which paging reads.
 
+    They come under the names of the selector's arguments (a field's `source`), so that they can be
+    handed on as they are; those that were not sent are not there.
+
     Raises:
         InputRefusedError: listing every parameter that breaks its contract, or is unknown.
     """
