@@ -64,6 +64,12 @@ class System:
         django.setup()
         call_command("migrate", verbosity=0, interactive=False)
 
+    def collect_static(self) -> None:
+        """Collect the files of pages, as a deployment does."""
+        from django.core.management import call_command  # noqa: PLC0415 - needs Django
+
+        call_command("collectstatic", verbosity=0, interactive=False)
+
     @contextmanager
     def workers(self, count: int) -> Iterator[None]:
         """Run Celery workers, one process each, and the sweep; wait until they are ready."""

@@ -30,7 +30,7 @@ steps:
   mark: {uses: python/call@1, with: {function: bench.mark}}
 """
 
-_GATED = """
+GATED = """
 schema: flow/v1
 kind: dag
 name: gated
@@ -76,7 +76,7 @@ class Bench:
         """Make the people and publish the workflows."""
         from benchmarks.organisation import make_organisation  # noqa: PLC0415 - needs Django
 
-        starter, decider, token = make_organisation([_MARK, _GATED, _chain(_STEPS)])
+        starter, decider, token = make_organisation([_MARK, GATED, _chain(_STEPS)])
         return cls(starter=starter, decider=decider, token=token)
 
     def start(self, slug: str) -> UUID:

@@ -7,7 +7,7 @@ from approvals.selectors.requests import get_request
 from approvals.services.decide import decide
 from core.identity.domain.principal import Principal, make_system_principal
 from core.identity.models import User
-from core.identity.selectors.principals import get_principal, make_origin
+from core.identity.selectors.principals import get_principal, make_origin, map_group_names
 from core.identity.services.groups import add_member, create_group
 from core.identity.services.people import create_user
 from core.identity.services.projects import create_project
@@ -20,23 +20,26 @@ _STARTER_ROLES = ("viewer", "requester", "editor", "publisher")
 _DECIDER_ROLES = ("viewer", "approver")
 
 
-def make_organisation(sources: Sequence[str]) -> tuple[Principal, Principal, str]:
+def make_organisation(
+    sources: Sequence[str], *, slug: str = "bench"
+) -> tuple[Principal, Principal, str]:
     """Make a project with a starter and a decider, and publish definitions in it.
 
     Returns:
         The starter, the decider, and a token of the starter.
     """
     system = make_system_principal()
-    project = create_project(principal=system, slug="bench", title="Bench")
-    deciders = create_group(principal=system, name="deciders")
-    starter = _person(system, "starter", _STARTER_ROLES, project.scope_id)
-    decider = _person(system, "decider", _DECIDER_ROLES, project.scope_id)
-    add_member(principal=system, group_id=deciders.pk, user_id=decider.user_id)
+    project = create_project(principal=system, slug=slug, title=slug.title())
+    known = map_group_names(names=["deciders"])
+    group_id = known.get("deciders") or create_group(principal=system, name="deciders").pk
+    starter = _person(system, f"{slug}-starter", _STARTER_ROLES, project.scope_id)
+    decider = _person(system, f"{slug}-decider", _DECIDER_ROLES, project.scope_id)
+    add_member(principal=system, group_id=group_id, user_id=decider.user_id)
     for source in sources:
-        version = save_version(principal=starter, project_slug="bench", source=source)
+        version = save_version(principal=starter, project_slug=slug, source=source)
         publish_version(
             principal=starter,
-            project_slug="bench",
+            project_slug=slug,
             workflow_slug=version.workflow_slug,
             rev=version.rev,
         )

@@ -1,14 +1,14 @@
 """`make bench`: measure, print a table, write `benchmarks/results/latest.json`.
 
-python -m benchmarks.run [--only main|ledger]
+python -m benchmarks.run [--only main|portal|ledger]
 """
 
 import argparse
 
-from benchmarks import ledger, main_job, results
+from benchmarks import ledger, main_job, portal, results
 from benchmarks.harness import System
 
-BENCHES = {"main": main_job.measure, "ledger": ledger.measure}
+BENCHES = {"main": main_job.measure, "portal": portal.measure, "ledger": ledger.measure}
 
 
 def main() -> None:
