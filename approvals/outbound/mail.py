@@ -1,79 +1,70 @@
-"""One notice as one text mail. Read `compose` first.
+"""One notice as one mail, in HTML and in plain text. Read `compose` first.
 
-A mail tells that something happened and where to look; it holds no form, no subject data, and no
-link that acts when it is opened: scanners open links, and some press buttons.
+A mail tells that something happened and where to look; it holds no form and no link that acts when
+it is opened: scanners open links, and some press buttons. Both alternatives are made of the same
+values; `approvals.outbound.wording` has the words.
 """
 
-import re
+from datetime import UTC, datetime
 from email.utils import format_datetime, formataddr
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from django.core.mail import EmailMessage
+from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
 
 from approvals import conf
 from approvals.models import Notice, Request, RequestStatus, Stage, StageStatus, Vote
+from approvals.outbound.wording import (
+    Line,
+    Told,
+    format_amount,
+    list_facts,
+    make_line,
+    say_choice,
+    word,
+)
 from approvals.services.outbox import NoticeEvent
 from core.identity.authorize import authorize
 from core.identity.domain.permissions import Permission
 from core.identity.selectors.principals import get_principal
 from core.kernel.record import ENGINE_ORIGIN
 
-SUBJECT_CHARS_MAX = 150  # mail programs show less; longer ones are folded over lines
-
 _ASKING = frozenset({NoticeEvent.REQUEST_OPENED, NoticeEvent.STAGE_OPENED})
 # Owners are told that a request is stuck although they may not see what it asks.
 _UNGUARDED = frozenset({NoticeEvent.REQUEST_BLOCKED})
-_BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-
-# How many decimals a currency's minor units are. Source: ISO 4217; every other one has two.
-_DECIMALS = dict.fromkeys(
-    (
-        "BIF",
-        "CLP",
-        "DJF",
-        "GNF",
-        "ISK",
-        "JPY",
-        "KMF",
-        "KRW",
-        "PYG",
-        "RWF",
-        "UGX",
-        "VND",
-        "VUV",
-        "XAF",
-        "XOF",
-        "XPF",
-    ),
-    0,
-) | dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3)
 
 
-def compose(notice: Notice) -> EmailMessage:
+def compose(notice: Notice) -> EmailMultiAlternatives:
     """Return the mail of a notice; its request, requester and recipient must be loaded.
 
     The same notice gives the same message id and date each time.
     """
     event = NoticeEvent(notice.event)
-    text = render_to_string(f"email/{event.name.lower()}.txt", _context(notice))
-    subject, _, body = text.partition("\n")
-    host = urlsplit(conf.public_url()).hostname or "localhost"
-    return EmailMessage(
-        subject=_line(subject)[:SUBJECT_CHARS_MAX],
-        body=body.strip() + "\n",
-        to=[formataddr((_line(notice.recipient.name), notice.recipient.email))],
+    context = _context(notice, event)
+    host = _mail_host()
+    thread = f"<r.{notice.request_id.hex}@{host}>"
+    message = EmailMultiAlternatives(
+        subject=str(context["subject"]),
+        body=render_to_string("email/notice.txt", context).strip() + "\n",
+        to=[formataddr((make_line(notice.recipient.name), notice.recipient.email))],
         headers={
             # Short, because a folded message id confuses some servers.
             "Message-ID": f"<n.{notice.pk.hex}@{host}>",
             # What is told of one request is one conversation.
-            "References": f"<r.{notice.request_id.hex}@{host}>",
+            "In-Reply-To": thread,
+            "References": thread,
             "Date": format_datetime(notice.created_at),
+            # Source: RFC 3834 §5; the other is what Exchange looks at before it answers.
             "Auto-Submitted": "auto-generated",
+            "X-Auto-Response-Suppress": "All",
+            # For filters. Source: RFC 2919 §3.
+            "List-Id": f"Countersign approvals <approvals.{host}>",
         },
     )
+    message.attach_alternative(render_to_string("email/notice.html", context), "text/html")
+    return message
 
 
 def find_obstacle(notice: Notice) -> str:
@@ -95,18 +86,10 @@ def find_obstacle(notice: Notice) -> str:
 
 
 def page_of(request_id: UUID) -> str:
-    """Return the address where a request can be read. Opening it changes nothing."""
-    return conf.public_url() + reverse("api-request", kwargs={"request_id": request_id})
-
-
-def format_amount(value: int | None, currency: str) -> str:
-    """Write an amount of minor units, such as `12.50 EUR`; "" without one."""
-    if value is None:
-        return ""
-    decimals = _DECIMALS.get(currency, 2)
-    sign, digits = "-" if value < 0 else "", str(abs(value)).zfill(decimals + 1)
-    number = f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits
-    return f"{sign}{number} {currency}"
+    """Return the address of the page of a request. Opening it changes nothing."""
+    return conf.public_url() + reverse(
+        "approvals_portal:request", kwargs={"request_id": request_id}
+    )
 
 
 def _still_asks(notice: Notice) -> bool:
@@ -129,34 +112,60 @@ def _may_see(notice: Notice) -> bool:
     ).allowed
 
 
-def _context(notice: Notice) -> dict[str, object]:
+def _context(notice: Notice, event: NoticeEvent) -> dict[str, object]:
     """Return plain values for the templates, each text on one line."""
     request: Request = notice.request
+    is_asking, is_guarded = event in _ASKING, event not in _UNGUARDED
+    told = Told(
+        number=str(request),
+        title=make_line(request.title),
+        requester=make_line(request.requester.name),
+        outcome=request.outcome.replace("-", " "),
+        closed_at=_instant(request.closed_at),
+        closed_by=make_line(request.closed_by_name),
+        reason=make_line(str(notice.facts.get("reason", ""))),
+    )
+    wording = word(event, told)
+    facts, more_count = list_facts(request.subject) if is_asking else ((), 0)
     return {
-        "recipient": _line(notice.recipient.name),
-        "number": str(request),
-        "title": _line(request.title),
-        "requester": _line(request.requester.name),
-        "place": f"{request.project_slug}/{request.workflow_slug}".rstrip("/"),
-        "run_number": request.run_number,
-        "round": request.round,
-        "stage": _line(str(notice.facts.get("stage", ""))),
-        "kind": request.kind,
-        "risk": request.risk,
-        "amount": format_amount(request.amount_value, request.amount_currency),
-        "if_approved": _line(request.if_approved),
-        "if_rejected": _line(request.if_rejected),
-        "expires_at": _instant(request.expires_at),
-        "outcome": request.outcome,
-        "closed_at": _instant(request.closed_at),
-        "closed_by": _line(request.closed_by_name),
-        "reason": _line(str(notice.facts.get("reason", ""))),
-        "votes": _votes(request) if notice.event == NoticeEvent.REQUEST_DECIDED else [],
+        "subject": wording.subject,
+        "wording": wording,
+        "number": told.number,
+        "recipient": make_line(notice.recipient.name),
+        "about": _list_about(notice, told, is_guarded=is_guarded),
+        "deadline": _instant(request.expires_at) if is_asking else "",
+        "if_approved": make_line(request.if_approved) if is_asking else "",
+        "if_rejected": make_line(request.if_rejected) if is_asking else "",
+        "facts": facts,
+        "more_count": more_count,
+        "votes": _list_votes(request) if event is NoticeEvent.REQUEST_DECIDED else [],
         "page": page_of(request.pk),
     }
 
 
-def _votes(request: Request) -> list[dict[str, str]]:
+def _list_about(notice: Notice, told: Told, *, is_guarded: bool) -> list[Line]:
+    """Return what is known of a request; to whom may not see it, only where it is stuck."""
+    request: Request = notice.request
+    stage = make_line(str(notice.facts.get("stage", "")))
+    run = f", run {request.run_number}" if request.run_number else ""
+    round_number = f", round {request.round}" if request.round > 1 else ""
+    lines = {
+        "Request": f"{told.number}{round_number}{f', stage {stage}' if stage else ''}",
+        "Workflow": f"{request.project_slug}/{request.workflow_slug}".rstrip("/") + run,
+    }
+    if is_guarded:
+        lines |= {
+            "Asked by": told.requester,
+            "Kind": request.kind.capitalize(),
+            "Risk": request.risk.capitalize(),
+            "Amount": format_amount(request.amount_value, request.amount_currency),
+        }
+    else:
+        lines["Because"] = told.reason
+    return [Line(label=label, text=text) for label, text in lines.items() if text]
+
+
+def _list_votes(request: Request) -> list[dict[str, str]]:
     """Return who decided what in the last round, oldest first: the requester is told why."""
     votes = (
         Vote.objects.filter(request=request, round=request.round)
@@ -165,19 +174,20 @@ def _votes(request: Request) -> list[dict[str, str]]:
     )
     return [
         {
-            "name": _line(vote.name),
-            "decision": vote.decision,
+            "name": make_line(vote.name),
+            "choice": say_choice(vote.decision),
             "stage": vote.stage.key,
-            "comment": _line(vote.comment.text) if hasattr(vote, "comment") else "",
+            "comment": make_line(vote.comment.text) if hasattr(vote, "comment") else "",
         }
         for vote in votes
     ]
 
 
-def _line(text: str) -> str:
-    """Return a text on one line: what people typed must not look like lines of ours."""
-    return _BLANKS.sub(" ", text).strip()
+def _mail_host() -> str:
+    """Return the name our message ids end in; an IPv6 address is no name."""
+    host = urlsplit(conf.public_url()).hostname or ""
+    return host if host and ":" not in host else "localhost"
 
 
-def _instant(at: object) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC" if at is not None else ""
+def _instant(at: datetime | None) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if at is not None else ""

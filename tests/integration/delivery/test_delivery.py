@@ -290,7 +290,7 @@ def test_owners_are_told_that_a_request_is_stuck_without_what_it_asks(office, ma
     office.notice("request.blocked", to=office.person("sam"), facts={"stage": "peer"})
 
     assert deliver_due() == Delivered(sent=1)
-    text = mailbox.messages[0].get_content()
+    text = mailbox.messages[0].get_body(("plain",)).get_content()
     assert "too few people" in text
     assert "Release 1.4.0" not in text + mailbox.messages[0]["Subject"]
 

@@ -1,11 +1,26 @@
-"""What the mails say."""
+"""What the mails say, in HTML and in text."""
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import urlsplit
 
 import pytest
+from django.test import Client
+from django.urls import resolve
 
-from approvals.models import Request
+from approvals.models import Notice, Request, Vote
 from approvals.outbound.delivery import deliver_due
-from approvals.outbound.mail import format_amount
+from approvals.outbound.mail import compose
 from approvals.services.outbox import NoticeEvent
+
+PUBLIC = "https://countersign.example.org"
+NASTY = (
+    "R&D <b onclick='x'>\r\nBcc: all@example.org\u2028Hello \u202etxt.exe",
+    "مراجعة الإصدار ٤ قبل النشر",
+    "部署计费服务到生产环境",
+    "🚀" * 40,
+    "x" * 200,
+)
 
 
 @pytest.fixture
@@ -21,32 +36,134 @@ def receive(office, mailbox):
     return deliver
 
 
+class _Page(HTMLParser):
+    def __init__(self, html):
+        super().__init__()
+        self.links, self.tags, self.words = [], [], []
+        self.feed(html)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.links += [value for name, value in attrs if name in {"href", "src", "action"}]
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+def text_of(message):
+    return message.get_body(preferencelist=("plain",)).get_content()
+
+
+def html_of(message):
+    return message.get_body(preferencelist=("html",)).get_content()
+
+
+def page_of(message):
+    return _Page(html_of(message))
+
+
+def said_in(page):
+    return re.sub(r"\s+", " ", " ".join(page.words))
+
+
 def test_who_may_decide_learns_what_is_asked_by_when_and_where(office, receive):
+    Request.objects.filter(pk=office.request.pk).update(
+        subject={"artifact": "registry/shop:1.4.0", "steps": {"test": "passed"}, "cves": [1, 2]}
+    )
     message = receive("request.opened")
-    text = message.get_content()
+    text, html = text_of(message), said_in(page_of(message))
 
     assert message["Subject"] == f"[{office.request}] Please decide: Release 1.4.0 to production"
     assert message["To"] == "Ada <ada@example.org>"
     assert message["From"] == "countersign@example.org"
-    assert message["Auto-Submitted"] == "auto-generated"
-    assert message.get_content_type() == "text/plain"
+    assert message.get_content_type() == "multipart/alternative"
     for expected in (
         "Mara asks for a decision",
-        "workflow     shop/release, run 12",
+        "Release 1.4.0 to production",
+        "shop/release, run 12",
         "stage peer",
-        "amount       1250.50 EUR",
-        "if approved  1.4.0 replaces what production serves.",
-        "decide by    ",
+        "Medium",
+        "1,250.50 EUR",
+        "1.4.0 replaces what production serves.",
+        "Nothing changes.",
+        f"{office.request.expires_at:%Y-%m-%d %H:%M} UTC",
+        "registry/shop:1.4.0",
+        "Steps · Test",
+        "1, 2",
     ):
         assert expected in text
-    assert "not for mail" not in text, "what is to be decided is read where one signs in"
+        assert expected in html
+    assert "  Amount       1,250.50 EUR\n" in text
+    assert "Nothing is decided from this mail" in text
+    assert "Nothing is decided from this mail" in html
 
 
-def test_links_open_pages_and_carry_no_decision(office, receive):
-    text = receive("request.opened").get_content()
+@pytest.mark.parametrize("event", list(NoticeEvent))
+def test_every_link_of_every_mail_is_the_address_of_a_page_that_changes_nothing(
+    office, receive, event
+):
+    message = receive(event.value, to=office.ada, facts={"stage": "peer"})
+    browser = Client()
+    browser.force_login(office.ada, backend="django.contrib.auth.backends.ModelBackend")
 
-    links = [word for word in text.split() if "://" in word]
-    assert links == [f"https://countersign.example.org/api/v1/requests/{office.request.pk}/"]
+    page = f"{PUBLIC}/inbox/{office.request.pk}/"
+    assert re.findall(r"\w+://[^\s<>\"']+", text_of(message)) == [page]
+    assert page_of(message).links == [page]
+    assert set(re.findall(r"\w+://[^\s<>\"']+", html_of(message))) == {page}
+    path = urlsplit(page).path
+    assert resolve(path).view_name == "approvals_portal:request"
+    before = Request.objects.values().get(pk=office.request.pk)
+    assert browser.get(path).status_code == 200
+    assert Request.objects.values().get(pk=office.request.pk) == before
+    assert not Vote.objects.exists()
+
+
+@pytest.mark.parametrize("event", list(NoticeEvent))
+def test_no_mail_has_a_form_a_script_or_something_to_load(office, receive, event):
+    page = page_of(receive(event.value, to=office.mara, facts={"stage": "peer"}))
+
+    assert not {"form", "script", "input", "button", "img", "link", "iframe"} & set(page.tags)
+
+
+@pytest.mark.parametrize("event", list(NoticeEvent))
+def test_every_event_has_a_text_without_gaps(office, receive, event):
+    text = text_of(receive(event.value, to=office.mara, facts={"stage": "peer"}))
+
+    assert "{" not in text
+    assert "None" not in text
+    assert "&" not in text
+    assert "\n\n\n" not in text
+    assert text.rstrip().endswith("as Mara.")
+
+
+@pytest.mark.parametrize("event", list(NoticeEvent))
+@pytest.mark.parametrize("title", NASTY)
+def test_what_people_typed_can_neither_become_a_header_nor_markup(office, receive, event, title):
+    Request.objects.filter(pk=office.request.pk).update(
+        title=title, if_approved=title, subject={title: title}, closed_by_name=title
+    )
+    office.mara.name = "Mara\r\nBcc: other@example.org"
+    office.mara.save()
+    message = receive(event.value, to=office.mara, facts={"stage": "peer", "reason": title})
+    text, page = text_of(message), page_of(message)
+
+    assert message["Bcc"] is None
+    assert len(message.get_all("To")) == 1
+    assert [to.addr_spec for to in message["To"].addresses] == ["mara@example.org"]
+    assert "\nBcc" not in text
+    assert "\u202e" not in str(message["Subject"]) + text + html_of(message)
+    assert page.tags.count("b") == html_of(message).count('<b style="')
+    assert len(str(message["Subject"])) < 150
+
+
+def test_what_people_typed_is_escaped_in_html_and_as_it_is_in_text(office, receive):
+    Request.objects.filter(pk=office.request.pk).update(title="R&D <b>\r\nBcc: x\u2028Hello")
+
+    message = receive("request.opened")
+
+    assert message["Subject"].endswith("Please decide: R&D <b> Bcc: x Hello")
+    assert "R&D <b> Bcc: x Hello" in text_of(message)
+    assert "R&amp;D &lt;b&gt; Bcc: x Hello" in html_of(message)
 
 
 def test_who_asked_learns_the_outcome_who_said_what_and_why(office, receive):
@@ -56,10 +173,11 @@ def test_who_asked_learns_the_outcome_who_said_what_and_why(office, receive):
     message = receive("request.decided", to=office.mara)
 
     assert "Rejected: Release 1.4.0" in message["Subject"]
-    assert "What you asked for was rejected by Ada" in message.get_content()
-    assert "EUR\n\n  Ada said reject (peer): Not before the holidays.\n\nOpening" in (
-        message.get_content()
-    )
+    for said in (text_of(message), said_in(page_of(message))):
+        assert "What you asked for was rejected by Ada" in said
+        assert "Not before the holidays." in said
+        assert "not for mail" not in said, "what was to be decided is known to who asked"
+    assert "EUR\n\n  Ada rejected (peer): Not before the holidays.\n\nOpen" in text_of(message)
 
 
 def test_who_asked_learns_that_the_time_is_up(office, receive):
@@ -68,37 +186,31 @@ def test_who_asked_learns_that_the_time_is_up(office, receive):
     message = receive("request.expired", to=office.mara)
 
     assert "Time is up" in message["Subject"]
-    assert "ended as rejected" in message.get_content()
+    assert "ended as rejected" in text_of(message)
 
 
 def test_who_was_asked_learns_that_it_is_no_longer_asked(office, receive):
     office.close("voided")
 
-    assert "No longer asked" in receive("request.voided")["Subject"]
+    message = receive("request.voided", facts={"reason": "the run was cancelled"})
+
+    assert "No longer asked" in message["Subject"]
+    assert "before it was decided: the run was cancelled." in text_of(message)
 
 
-@pytest.mark.parametrize("event", list(NoticeEvent))
-def test_every_event_has_a_text_without_gaps(office, receive, event):
-    text = receive(event.value, to=office.mara, facts={"stage": "peer"}).get_content()
-
-    assert "{" not in text
-    assert "None" not in text
-    assert "&" not in text
-    assert "\n\n\n" not in text
-    assert text.rstrip().endswith("as Mara.")
-
-
-def test_what_people_typed_stays_on_its_line_and_is_not_escaped(office, receive):
+def test_who_is_told_that_a_request_is_stuck_is_not_told_what_it_asks(office, receive):
     Request.objects.filter(pk=office.request.pk).update(
-        title="R&D <b>\r\nBcc: all@example.org\u2028Hello"
+        if_approved="the secret end", subject={"a": "the secret fact"}, title="the secret title"
     )
+    owner = office.person("owner", "access_admin")
 
-    message = receive("request.opened")
+    message = receive("request.blocked", to=owner, facts={"stage": "peer"})
 
-    assert message["Bcc"] is None
-    assert message["Subject"].endswith("Please decide: R&D <b> Bcc: all@example.org Hello")
-    assert "\nBcc" not in message.get_content()
-    assert "R&D <b>" in message.get_content()
+    assert message["Subject"] == f"[{office.request}] Stuck: too few people may decide"
+    whole = text_of(message) + html_of(message)
+    assert "secret" not in whole
+    assert "1,250.50" not in whole
+    assert "shop/release" in whole
 
 
 def test_names_outside_ascii_arrive(office, receive):
@@ -112,27 +224,27 @@ def test_names_outside_ascii_arrive(office, receive):
     assert message["To"].addresses[0].addr_spec == "noor@example.org"
 
 
-def test_mails_about_one_request_are_one_conversation(office, mailbox):
+def test_mails_about_one_request_are_one_conversation_and_filters_know_them(office, mailbox):
     office.notice()
     office.notice("request.expired", to=office.mara)
     deliver_due()
 
     first, second = mailbox.messages
-    assert first["References"] == second["References"]
+    assert first["References"] == first["In-Reply-To"] == second["References"]
+    assert office.request.pk.hex in first["References"]
     assert first["Message-ID"] != second["Message-ID"]
+    for message in (first, second):
+        assert message["List-Id"].endswith("<approvals.countersign.example.org>")
+        assert message["Auto-Submitted"] == "auto-generated"
+        assert message["X-Auto-Response-Suppress"] == "All"
 
 
-@pytest.mark.parametrize(
-    ("value", "currency", "text"),
-    [
-        (None, "", ""),
-        (125050, "EUR", "1250.50 EUR"),
-        (5, "EUR", "0.05 EUR"),
-        (0, "EUR", "0.00 EUR"),
-        (-1250, "USD", "-12.50 USD"),
-        (1250, "JPY", "1250 JPY"),
-        (1250, "KWD", "1.250 KWD"),
-    ],
-)
-def test_amounts_are_written_with_the_decimals_of_their_currency(value, currency, text):
-    assert format_amount(value, currency) == text
+@pytest.mark.parametrize("address", ["http://[::1]:8000", "http://localhost:8000"])
+def test_an_address_without_a_name_still_makes_valid_message_ids(office, settings, address):
+    settings.PUBLIC_URL = address
+    notice = Notice.objects.get(pk=office.notice().pk)
+
+    headers = compose(notice).extra_headers
+
+    assert headers["Message-ID"] == f"<n.{notice.pk.hex}@localhost>"
+    assert headers["List-Id"].endswith("<approvals.localhost>")
