@@ -232,6 +232,19 @@ def test_reading_takes_one_query_and_goes_on_where_it_ended():
     assert (first[0].kind, first[0].at) == ("vote.cast", AT)
 
 
+def test_reading_may_leave_large_payloads_where_they_are():
+    head = fill(entry_count=3)
+
+    every = store.read_stream(stream=head.stream, limit=9)
+    some = store.read_stream(stream=head.stream, limit=9, payload_names=["comment"])
+    none = store.read_stream(stream=head.stream, limit=9, payload_names=[])
+
+    assert every[1].payloads == {"comment": "ok", "form": {"n": 1}}
+    assert some[1].payloads == {"comment": "ok"}
+    assert [entry.payloads for entry in none] == [{}, {}, {}]
+    assert [entry.seq for entry in every] == [entry.seq for entry in none] == [1, 2, 3]
+
+
 def test_a_stream_nobody_wrote_to_is_empty():
     assert store.read_stream(stream=ids.uuid7(), limit=10) == []
     assert store.read_verified(stream=ids.uuid7(), limit=10) == []
