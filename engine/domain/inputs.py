@@ -6,6 +6,7 @@ from itertools import islice
 from math import isfinite
 from typing import Any
 
+from jsonschema.exceptions import ValidationError
 from jsonschema.protocols import Validator
 
 from core.kernel import limits
@@ -50,7 +51,7 @@ def check_inputs(validator: Validator, inputs: Json) -> dict[str, Json]:
     problems = [
         Problem(
             message=error.message[: limits.ERROR_CHARS_MAX],
-            path="".join(f"/{_escape(part)}" for part in error.absolute_path),
+            path="".join(f"/{_escape(part)}" for part in _place_of(error)),
             code=f"engine.input.{error.validator}",
         )
         for error in errors[: limits.PROBLEM_COUNT_MAX]
@@ -59,6 +60,15 @@ def check_inputs(validator: Validator, inputs: Json) -> dict[str, Json]:
         raise InputsInvalidError(problems=problems)
     _refuse_unkept(filled)  # a default may be what cannot be kept
     return filled
+
+
+def _place_of(error: ValidationError) -> list[str | int]:
+    """Return where an error stands; a value that is missing is the place, so that forms show it."""
+    path = list(error.absolute_path)
+    if error.validator != "required":
+        return path
+    required: Any = error.validator_value
+    return [*path, *[name for name in required if error.message.startswith(repr(name))][:1]]
 
 
 def _refuse_unkept(inputs: Json) -> None:

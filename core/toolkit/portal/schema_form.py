@@ -187,7 +187,7 @@ class _NumberField(_TypedField):
         except ValueError as error:
             example = "3" if self.is_integer else "3.5"
             raise NotAValueError(f"Write a number, such as {example}.") from error
-        if not math.isfinite(number):
+        if isinstance(number, float) and not math.isfinite(number):
             raise NotAValueError("Write a number that has an end.")
         return int(number) if number == int(number) and "." not in text else number
 

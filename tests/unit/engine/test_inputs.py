@@ -49,6 +49,22 @@ def test_every_error_is_listed_with_its_path():
     ]
 
 
+def test_what_is_missing_is_named_by_its_place():
+    schema = {
+        "type": "object",
+        "required": ["a", "b/c"],
+        "properties": {"a": {"type": "object", "required": ["d"], "properties": {"d": True}}},
+    }
+
+    with pytest.raises(InputsInvalidError) as caught:
+        checked({"a": {}}, schema)
+
+    assert [(item.path, item.code) for item in caught.value.problems] == [
+        ("/b~1c", "engine.input.required"),
+        ("/a/d", "engine.input.required"),
+    ]
+
+
 @pytest.mark.parametrize("inputs", [[], None, "x", 5])
 def test_inputs_are_a_map(inputs):
     with pytest.raises(InputsInvalidError):
