@@ -16,12 +16,33 @@ class EngineConfig(AppConfig):
         from celery.signals import worker_process_shutdown
 
         from audit import registry as ledger_registry
+        from core.toolkit.portal.frame import NavItem, register_nav
         from core.toolkit.socket.topics import register_topic
         from engine import conf, process, registry
         from engine.actions import http_request, python_call
         from engine.realtime.topics import RUN_TOPIC
 
         register_topic(RUN_TOPIC)
+        register_nav(
+            NavItem(
+                key="runs",
+                label="Runs",
+                icon="activity",
+                url_name="engine_portal:runs",
+                group="Work",
+                position=20,
+            )
+        )
+        register_nav(
+            NavItem(
+                key="workflows",
+                label="Workflows",
+                icon="workflow",
+                url_name="engine_portal:workflows",
+                group="Work",
+                position=30,
+            )
+        )
         for spec in (python_call.SPEC, http_request.SPEC):
             registry.register_action(spec)
         for module in conf.function_modules():

@@ -15,6 +15,7 @@ from engine.domain.events import Event, EventKind, find_decided
 _TICK_COUNT_MAX: Final = 6
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _TICK_SECONDS: Final = (
+    *(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5),
     *(1, 2, 5, 10, 15, 30),
     *(n * _MINUTE for n in (1, 2, 5, 10, 15, 30)),
     *(n * _HOUR for n in (1, 2, 3, 6, 12)),

@@ -1,0 +1,193 @@
+"""The steps of a run in words: for the graph, the timeline and the panel. Read `describe_steps`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from core.kernel.types import Json
+from core.toolkit.portal.words import say_ago, say_due, say_duration
+from engine.domain.plan import Plan, Step, Uses
+from engine.domain.state import StepStatus
+from engine.portal.context.drawing import StepFacts
+from engine.portal.panels import WaitPanel
+from engine.portal.statuses import describe_step, say_step
+from engine.portal.timeline import Row
+from engine.selectors.runs import StepView
+
+UNDO: Final = "compensate/"
+_SYMBOLS: Final = {"http/request": "link", "python/call": "zap"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepWords:
+    """A step of a run. `key` is its id, or `compensate/<id>`; `seconds` is `None` where unknown."""
+
+    key: str
+    title: str
+    mark: str
+    word: str
+    seconds: float | None
+    view: StepView | None
+
+
+def short_key(key: str) -> str:
+    """Return a step's key without the number of its round: "scan#1" → "scan"."""
+    return key.rpartition("#")[0] or key
+
+
+def title_of(key: str) -> str:
+    """Return the title of a key of either form: "compensate/deploy#1" → "Undo deploy"."""
+    step = short_key(key) if "#" in key else key
+    if step.startswith(UNDO):
+        return f"Undo {say_step(step.removeprefix(UNDO)).lower()}"
+    return say_step(step)
+
+
+def describe_action(step: Step) -> str:
+    """Return what a step does in a few words: a function's name, a method and address, a verb."""
+    if not isinstance(step.verb, Uses):
+        return step.verb.verb
+    name = step.verb.action.partition("@")[0]
+    arguments = step.verb.arguments
+    function = arguments.get("function")
+    if name == "python/call" and isinstance(function, str) and "${{" not in function:
+        return function
+    method = arguments.get("method")
+    if name == "http/request" and isinstance(method, str) and "${{" not in method:
+        return f"HTTP {method}"
+    return name
+
+
+def symbol_of(step: Step) -> str:
+    """Return the icon of a step that has no mark."""
+    if not isinstance(step.verb, Uses):
+        return "user"
+    return _SYMBOLS.get(step.verb.action.partition("@")[0], "zap")
+
+
+def describe_plan(plan: Plan) -> list[StepFacts]:
+    """Return a definition's steps as nodes without a status."""
+    return [
+        StepFacts(
+            key=step.id,
+            needs=step.needs,
+            kind=_kind(step),
+            title=say_step(step.id),
+            detail=describe_action(step),
+            right="if" if step.condition else "",
+            is_human=not isinstance(step.verb, Uses),
+            symbol=symbol_of(step),
+        )
+        for step in plan.steps.values()
+    ]
+
+
+def describe_steps(
+    plan: Plan,
+    views: tuple[StepView, ...],
+    *,
+    rows: Mapping[str, Row],
+    panels: Mapping[str, WaitPanel],
+    now: datetime,
+) -> list[tuple[StepWords, StepFacts]]:
+    """Return a run's steps in the plan's order, compensations last.
+
+    Args:
+        plan: the run's.
+        views: the steps as the run's stream tells them.
+        rows: the last row of the timeline by key.
+        panels: what is known of waits by key.
+        now: the present.
+    """
+    described = []
+    for view in views:
+        key = short_key(view.key)
+        step = plan.steps[view.step]
+        chip = describe_step(status=view.status, outcome=view.outcome)
+        row, panel = rows.get(view.key), panels.get(view.key)
+        words = StepWords(
+            key=key,
+            title=title_of(key),
+            mark=chip.mark,
+            word=chip.word,
+            seconds=row.seconds if row else None,
+            view=view,
+        )
+        is_human = not view.undoes and not isinstance(step.verb, Uses)
+        is_asked = is_human and panel is not None and panel.needed_count > 0
+        shows_time = words.seconds is not None and chip.mark != "waiting"
+        facts = StepFacts(
+            key=key,
+            needs=(view.step,) if view.undoes else step.needs,
+            kind=f"undo {key}" if view.undoes else _kind(step),
+            title=words.title,
+            detail=_detail(view, step=step, panel=panel, now=now),
+            right=say_took(words.seconds) if shows_time else "",
+            mark=chip.mark,
+            word=chip.word,
+            is_human=is_human,
+            symbol=symbol_of(step),
+            given=panel.given_count if panel and is_asked and chip.mark == "waiting" else 0,
+            needed=panel.needed_count if panel and is_asked and chip.mark == "waiting" else 0,
+        )
+        described.append((words, facts))
+    return described
+
+
+def explain_why(view: StepView) -> str:
+    """Return why a step ended without executing, in a sentence; "" if it needs none."""
+    if view.outcome not in {"skipped", "unreached", "cancelled"}:
+        return ""
+    if view.why == "if":
+        return "Its condition was false."
+    if view.why == "cancel":
+        return "The run was cancelled before it began."
+    need, _, end = view.why.partition(" ")
+    return f"{say_step(need)} {_END_WORDS.get(end, end)}." if need else ""
+
+
+def say_took(seconds: float | None) -> str:
+    """Return how long a step took, also where that is milliseconds; "" for `None`."""
+    if seconds is None:
+        return ""
+    if seconds < 1:
+        return f"{max(round(seconds * 1000), 1)} ms" if seconds else "0 ms"
+    return say_duration(timedelta(seconds=seconds))
+
+
+_END_WORDS: Final = {
+    "failed": "failed",
+    "skipped": "was skipped",
+    "rejected": "was rejected",
+    "unreached": "was not reached",
+    "expired": "timed out",
+    "cancelled": "was cancelled",
+    "withdrawn": "was withdrawn",
+    "voided": "was voided",
+}
+
+
+def _detail(view: StepView, *, step: Step, panel: WaitPanel | None, now: datetime) -> str:
+    """Return the second line of a node."""
+    if view.status == StepStatus.WAITING and panel is not None and panel.due_at is not None:
+        due = say_due(panel.due_at, now=now)
+        return due if due.endswith("overdue") else f"due {due}"
+    if view.status == StepStatus.BACKOFF and view.wake_at is not None:
+        return f"again {say_ago(max(view.wake_at, now), now=now)}"
+    said = (view.error_message if view.outcome != "succeeded" else "") or explain_why(view)
+    if said:
+        return said.rstrip(".")
+    if view.outcome in {"approved", "rejected"} and panel is not None:
+        names = [person.name for person in panel.people if person.status == view.outcome]
+        if names:
+            return ", ".join(names)
+    undo = step.compensate if view.undoes else None
+    return undo.uses.action.partition("@")[0] if undo else describe_action(step)
+
+
+def _kind(step: Step) -> str:
+    if not isinstance(step.verb, Uses):
+        return step.verb.verb
+    function: Json = step.verb.arguments.get("function")
+    return f"{step.verb.action} {function}"

@@ -1,0 +1,99 @@
+"""A timeline as the template draws it. Read `view_timeline` first."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from core.toolkit.portal.words import say_duration
+from engine.portal.context.steps import StepWords, say_took, short_key
+from engine.portal.timeline import Bar, Doing, Row, Timeline
+
+_VERBS = {
+    Doing.QUEUE: "queued",
+    Doing.WORK: "worked",
+    Doing.PEOPLE: "waited for people",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowView:
+    """A row: a step, or one attempt of it. `says` is the bars in words."""
+
+    id: str
+    key: str
+    href: str
+    title: str
+    attempt: str
+    mark: str
+    word: str
+    took: str
+    bars: tuple[Bar, ...]
+    says: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TickView:
+    """A mark on the axis. `is_last`: its words would stick out at the right."""
+
+    x: float
+    words: str
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimelineView:
+    """The rows and the axis."""
+
+    rows: tuple[RowView, ...]
+    ticks: tuple[TickView, ...]
+    now_x: float | None
+
+
+def view_timeline(
+    timeline: Timeline, *, words: Sequence[StepWords], link: Callable[[str], str]
+) -> TimelineView:
+    """Return a timeline with the steps' names and states."""
+    known = {item.key: item for item in words}
+    return TimelineView(
+        rows=tuple(
+            _row(row, known[short_key(row.key)], link=link)
+            for row in timeline.rows
+            if short_key(row.key) in known
+        ),
+        ticks=tuple(
+            TickView(
+                x=tick.x,
+                words=_say_tick(tick.seconds),
+                is_last=tick.x > 92,  # noqa: PLR2004  # percent
+            )
+            for tick in timeline.ticks
+        ),
+        now_x=timeline.now_x,
+    )
+
+
+def _row(row: Row, words: StepWords, *, link: Callable[[str], str]) -> RowView:
+    failed = row.failed and not row.is_last
+    return RowView(
+        id=f"row-{words.key.replace('/', '-')}-{row.attempt}",
+        key=words.key,
+        href=link(words.key),
+        title=words.title,
+        attempt=f"attempt {row.attempt}" if row.attempt > 1 or failed else "",
+        mark="failed" if failed else words.mark,
+        word="Failed" if failed else words.word,
+        took=say_took(row.seconds),
+        bars=row.bars,
+        says=", ".join(f"{_VERBS[bar.doing]} {say_took(bar.seconds)}" for bar in row.bars),
+    )
+
+
+def _say_tick(seconds: float) -> str:
+    """Return a place on the axis in words that differ from those of its neighbors."""
+    if not seconds:
+        return "start"
+    if seconds < 1:
+        return f"{round(seconds * 1000)} ms"
+    if seconds % 60 and seconds < 600:  # noqa: PLR2004  # words for more would drop the seconds
+        return f"{seconds:g} s"
+    return say_duration(timedelta(seconds=seconds))

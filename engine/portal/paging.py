@@ -1,0 +1,36 @@
+"""Cursors of lists in the portal: the last row's id, so that a page never repeats a row."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol, TypeVar
+from uuid import UUID
+
+PAGE_COUNT: Final = 50
+
+
+class HasId(Protocol):
+    """A row with an id by which its list is ordered, newest first."""
+
+    @property
+    def id(self) -> UUID:
+        """The row's id."""
+        ...
+
+
+Row = TypeVar("Row", bound=HasId)
+
+
+def read_cursor(text: str) -> UUID | None:
+    """Return the id after which a page starts; nonsense is the first page."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def split_page(rows: Sequence[Row]) -> tuple[tuple[Row, ...], UUID | None]:
+    """Return the rows of a page and where the next one starts, `None` at the end.
+
+    `rows` are at most `PAGE_COUNT` + 1, as read.
+    """
+    shown = tuple(rows[:PAGE_COUNT])
+    return shown, shown[-1].id if len(rows) > PAGE_COUNT else None

@@ -1,0 +1,20 @@
+"""Addresses of runs and workflows."""
+
+from django.urls import path
+
+from engine.portal import views
+
+app_name = "engine_portal"
+urlpatterns = [
+    path("runs/", views.RunsView.as_view(), name="runs"),
+    path("runs/<uuid:run_id>/", views.RunView.as_view(), name="run"),
+    path("runs/<uuid:run_id>/cancel/", views.CancelView.as_view(), name="cancel"),
+    path("workflows/", views.WorkflowsView.as_view(), name="workflows"),
+    path("workflows/<str:project>/<str:slug>/", views.WorkflowView.as_view(), name="workflow"),
+    path("workflows/<str:project>/<str:slug>/start/", views.StartView.as_view(), name="start"),
+    path(
+        "workflows/<str:project>/<str:slug>/versions/<int:rev>/",
+        views.VersionView.as_view(),
+        name="version",
+    ),
+]
