@@ -70,9 +70,11 @@ function soon(ms) {
   }, ms);
 }
 
-function say(state) {
+let state = "";
+function say(next) {
+  state = next;
   const mark = document.getElementById("live");
-  if (!mark) return;
+  if (!mark || !state) return;
   mark.hidden = false;
   mark.dataset.state = state;
   const at = new Date(fetchedAt).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
@@ -96,7 +98,8 @@ function keepPolling() {
 }
 
 document.addEventListener("page:shown", ({ detail }) => {
-  if (socket) { follow(); if (socket.readyState === WebSocket.OPEN) say("open"); } else connect();
+  if (socket) follow(); else connect();
+  say(state);
   if (detail.isNew) { fetchedAt = Date.now(); keepPolling(); }
 });
 document.addEventListener("visibilitychange", () => {

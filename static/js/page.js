@@ -3,14 +3,18 @@
 // The server always answers with whole pages; only the element #page is taken from them.
 
 const UNKNOWN = "It is not known whether this was recorded. Look again before you send it a second time.";
+const TIMEOUT_MS = 30_000;
+const drafts = new Map(); // form id → what was typed there, until it is sent
 
 export const page = () => document.getElementById("page");
 
 export async function show(url, { push = true } = {}) {
   const answer = await ask(url);
-  if (!answer) { location.assign(url); return; }
+  if (!answer?.document) { location.assign(url); return; }
+  keepDrafts();
   if (push) history.pushState(null, "", answer.url);
   put(answer.document, { isNew: true });
+  giveDraftsBack();
   moveFocus();
 }
 
@@ -24,16 +28,20 @@ async function again() {
   const url = location.href;
   const answer = await ask(url);
   // Somebody may have gone elsewhere meanwhile; and a lost session must not take typed text away.
-  if (!answer || location.href !== url || answer.status === 401) return answer?.status ?? 0;
+  if (!answer?.document || location.href !== url || answer.status === 401) return answer?.status ?? 0;
   put(answer.document, { isNew: false });
   return answer.status;
 }
 
+// Returns null when nothing came back; `document` is null when what came back is no page of ours.
 async function ask(url, options = {}) {
   try {
-    const response = await fetch(url, { credentials: "same-origin", headers: { Accept: "text/html" }, ...options });
+    const response = await fetch(url, {
+      credentials: "same-origin", headers: { Accept: "text/html" }, signal: AbortSignal.timeout(TIMEOUT_MS), ...options,
+    });
     const parsed = new DOMParser().parseFromString(await response.text(), "text/html");
-    return parsed.getElementById("page") ? { document: parsed, status: response.status, url: response.url } : null;
+    const isPage = parsed.getElementById("page") !== null;
+    return { document: isPage ? parsed : null, status: response.status, url: response.url };
   } catch { return null; }
 }
 
@@ -43,7 +51,7 @@ function put(next, { isNew }) {
   Idiomorph.morph(page(), next.getElementById("page"), {
     morphStyle: "outerHTML",
     callbacks: {
-      beforeNodeMorphed: (old) => !held.has(old),
+      beforeNodeMorphed: (old) => !held.has(old) && !old.matches?.("[data-own]"),
       beforeAttributeUpdated: (name) => !(name === "style" || name === "open" || name === "data-client" || name === "data-touched"),
     },
   });
@@ -98,8 +106,9 @@ async function submit(form, button) {
   const body = new URLSearchParams(new FormData(form, button));
   lock(form, true);
   const answer = await ask(form.action, { method: "POST", body });
-  if (!answer) { lock(form, false); tell(form); return; }
+  if (!answer?.document) { lock(form, false); tell(form, answer); return; }
   form.removeAttribute("data-touched");
+  drafts.delete(form.id);
   if (answer.status < 400) history.pushState(null, "", answer.url);
   put(answer.document, { isNew: true });
   const same = document.getElementById(form.id);
@@ -108,13 +117,12 @@ async function submit(form, button) {
 }
 
 function lock(form, isLocked) {
-  form.toggleAttribute("aria-busy", isLocked);
-  if (isLocked) form.setAttribute("aria-busy", "true");
+  if (isLocked) form.setAttribute("aria-busy", "true"); else form.removeAttribute("aria-busy");
   for (const button of form.querySelectorAll("button")) button.disabled = isLocked;
 }
 
-// The connection broke while sending: ask how things stand before offering to send again.
-async function tell(form) {
+// Nothing sensible came back: ask how things stand before offering to send again.
+function tell(form, answer) {
   let note = form.querySelector("[data-lost]");
   if (!note) {
     note = document.createElement("div");
@@ -122,27 +130,61 @@ async function tell(form) {
     note.dataset.lost = "";
     note.setAttribute("role", "alert");
     const text = document.createElement("div");
-    const bold = document.createElement("b");
-    const more = document.createElement("p");
     const retry = document.createElement("button");
     retry.type = "button"; retry.className = "btn"; retry.textContent = "Look again";
-    text.append(bold, more, retry); note.append(text); form.prepend(note);
     retry.addEventListener("click", () => lookAgain(form, note));
+    text.append(document.createElement("b"), document.createElement("p"), retry);
+    note.append(text);
+    form.prepend(note);
   }
-  note.querySelector("b").textContent = "The connection was lost";
-  note.querySelector("p").textContent = UNKNOWN;
+  say(note, answer ? "This went wrong on our side" : "The connection was lost", UNKNOWN);
   form.dataset.touched = "";
 }
 
 async function lookAgain(form, note) {
-  const status = await refresh();
-  if (!status) return;
-  if (!form.isConnected) return;
-  const isOut = status === 401;
-  note.querySelector("b").textContent = isOut ? "You are signed out" : "It was not recorded";
-  note.querySelector("p").textContent = isOut
-    ? "Send again: what you typed is kept while you sign in."
-    : "The connection is back. You can send it again.";
+  const answer = await ask(location.href);
+  if (!answer?.document) return;
+  if (answer.status === 401) { say(note, "You are signed out", "Send again: what you typed is kept while you sign in."); return; }
+  const twin = answer.document.getElementById(form.id);
+  if (twin && twin.dataset.version === form.dataset.version) {
+    say(note, "It was not recorded", "The connection is back. You can send it again.");
+    return;
+  }
+  // It was recorded, or something else happened: the page says what. What was typed stays if there is a place for it.
+  keepDrafts();
+  form.removeAttribute("data-touched");
+  put(answer.document, { isNew: true });
+  giveDraftsBack();
+  moveFocus();
+}
+
+function say(note, title, sentence) {
+  note.querySelector("b").textContent = title;
+  note.querySelector("p").textContent = sentence;
+}
+
+// What is typed into one approval is still there after looking at another.
+function keepDrafts() {
+  for (const form of document.querySelectorAll("form[data-touched]:not([data-plain])")) {
+    const typed = [...form.elements].filter((field) => field.name && field.type !== "hidden" && field.tagName !== "BUTTON");
+    drafts.set(form.id, typed.map((field) => [field.name, field.value, field.checked ?? false]));
+  }
+}
+
+function giveDraftsBack() {
+  for (const [id, typed] of drafts) {
+    const form = document.getElementById(id);
+    if (!form) continue;
+    for (const [name, value, isChecked] of typed) {
+      const isBox = (field) => ["checkbox", "radio"].includes(field.type);
+      for (const field of form.querySelectorAll(`[name="${CSS.escape(name)}"]`)) {
+        if (!isBox(field)) field.value = value;
+        else if (field.value === value) field.checked = isChecked;
+      }
+    }
+    form.dataset.touched = "";
+    drafts.delete(id);
+  }
 }
 
 function moveFocus() {
@@ -162,22 +204,11 @@ document.addEventListener("click", (event) => {
     refresh();
   }
   const changes = event.target.closest("[data-view-changes]");
-  if (changes) { event.preventDefault(); viewChanges(changes.closest("form")); }
+  if (changes) { event.preventDefault(); viewChanges(); }
 });
 
-// Show what stands now, and put what was typed back where the fields still exist.
-async function viewChanges(form) {
-  const typed = new FormData(form);
-  form.removeAttribute("data-touched");
-  await show(location.href, { push: false });
-  const again = document.getElementById(form.id);
-  if (!again) return;
-  for (const [name, value] of typed) {
-    const field = again.elements[name];
-    if (field && "value" in field && !["hidden", "checkbox"].includes(field.type)) field.value = value;
-  }
-  again.dataset.touched = "";
-}
+// Show what stands now, with what was typed put back where the fields still exist.
+const viewChanges = () => show(location.href, { push: false });
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
