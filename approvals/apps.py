@@ -14,6 +14,7 @@ class ApprovalsConfig(AppConfig):
         from approvals.domain.authority import denial
         from approvals.outbound.delivery import OverdueSweep
         from approvals.realtime.topics import INBOX_TOPIC
+        from approvals.selectors import waiting
         from approvals.selectors.requests import count_mine
         from approvals.services.expire import expire_due
         from approvals.services.opener import ApprovalOpener
@@ -25,6 +26,7 @@ class ApprovalsConfig(AppConfig):
         from core.toolkit.portal.frame import NavItem, register_nav
         from core.toolkit.socket.topics import register_topic
         from engine import registry
+        from engine.portal import panels
 
         register_topic(INBOX_TOPIC)
         register_nav(
@@ -37,6 +39,20 @@ class ApprovalsConfig(AppConfig):
                 position=10,
                 count=lambda principal: count_mine(principal=principal),
             )
+        )
+        panels.register_panel(
+            "approval",
+            lambda principal, run_id, keys: waiting.list_panels(
+                principal=principal, run_id=run_id, keys=keys
+            ),
+        )
+        panels.register_waiting_counts(
+            by_run=lambda principal, ids: waiting.count_open_by_run(
+                principal=principal, run_ids=ids
+            ),
+            by_workflow=lambda principal, ids: waiting.count_open_by_workflow(
+                principal=principal, workflow_ids=ids
+            ),
         )
         registry.register_verb(ApprovalVerb(), ApprovalOpener())
         registry.register_sweep("approvals", expire_due)

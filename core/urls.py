@@ -1,15 +1,15 @@
 """Every path of the platform."""
 
-from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from core.identity.console.admins import make_site
 from core.toolkit import health
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("healthz", health.live),
     path("readyz", health.ready),
-    path("admin/", admin.site.urls),
+    path("admin/", make_site().urls),
     path("", RedirectView.as_view(url="/inbox/"), name="home"),
     path("", include("core.identity.portal.urls")),
     path("inbox/", include("approvals.portal.urls")),
