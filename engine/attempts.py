@@ -32,7 +32,7 @@ class AttemptBook:
 
     @contextmanager
     def attempt(self, *, deadline: float) -> Iterator[None]:
-        """Note an attempt while it executes; `deadline` in the seconds of `time.monotonic`."""
+        """Note an attempt while it executes; `deadline` in the seconds of the driver's clock."""
         with self._lock:
             self._next += 1
             number = self._next

@@ -8,13 +8,13 @@ taken over (stop: the run is theirs). Source: ENGINE §3 to §5.
 """
 
 import threading
-import time
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -23,17 +23,18 @@ from django.db import (
     DataError,
     InterfaceError,
     OperationalError,
-    connections,
     transaction,
 )
 
 from audit.domain.entry import StreamHead
 from core.kernel import limits
+from core.kernel.clock import SYSTEM_CLOCK, Clock
 from core.kernel.errors import PlatformError
 from core.toolkit import queue
 from engine import announcing, loading, registry, store, writing
 from engine.actions.contract import one_line
 from engine.attempts import AttemptBook
+from engine.crew import Crew
 from engine.domain.errors import DriverFailedError, RunTooLongError
 from engine.domain.events import Begun, Event, EventKind
 from engine.domain.moving import Move, take_over, work_out
@@ -88,23 +89,32 @@ class Session:
     epoch: int
     head: StreamHead
     state: RunState
-    clock_base: datetime
-    clock_started: float  # in the seconds of `time.monotonic`, when `clock_base` was read
+    clock: Clock  # this machine's; only how it goes on counts
+    clock_base: datetime  # the database's
+    clock_started: float  # in the seconds of `clock.monotonic`, when `clock_base` was read
     executing: dict["Future[Ended]", str] = field(default_factory=dict)
 
     def now(self) -> datetime:
         """Return the database's clock, carried on by this machine's monotonic one."""
-        return self.clock_base + timedelta(seconds=time.monotonic() - self.clock_started)
+        return self.clock_base + timedelta(seconds=self.clock.monotonic() - self.clock_started)
 
 
 class Driver:
     """Drives one run at a time for a worker. Not to be shared between threads."""
 
-    def __init__(self, *, worker: UUID, attempts: AttemptBook | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        worker: UUID,
+        attempts: AttemptBook | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        crew: Crew | None = None,
+    ) -> None:
         self._worker = worker
         self._attempts = attempts or AttemptBook()
+        self._clock = clock
+        self._crew = crew or Crew()
         self._draining = threading.Event()
-        self._pool: ThreadPoolExecutor | None = None
 
     def drain(self) -> None:
         """Begin nothing new; the run is released after the attempts that execute now."""
@@ -112,8 +122,7 @@ class Driver:
 
     def close(self) -> None:
         """Stop the threads that execute parallel steps."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=True)
+        self._crew.close()
 
     def drive(self, *, run_id: UUID) -> DriveEnd:
         """Take a run, if it is free, and move it on until it blocks.
@@ -135,7 +144,7 @@ class Driver:
                 finally:
                     # Attempts outlive nothing: whoever takes the run next, also this process, must
                     # not find one of ours still executing beside it.
-                    wait(session[0].executing)
+                    self._crew.wait_all(session[0].executing)
         except TakenOverError:
             loading.forget_state(run_id=run_id)
             return DriveEnd.TAKEN_OVER
@@ -147,10 +156,10 @@ class Driver:
     # --- the loop ----------------------------------------------------------------------------
 
     def _drive(self, session: Session, move: Move) -> DriveEnd:
-        until = time.monotonic() + limits.DRIVE_SECONDS_MAX
+        until = self._clock.monotonic() + limits.DRIVE_SECONDS_MAX
         while session.state.running:
             ended = self._execute(session, move.begun)
-            in_time = time.monotonic() < until and not self._draining.is_set()
+            in_time = self._clock.monotonic() < until and not self._draining.is_set()
             try:
                 move = self._append(session, ended, capacity=self._capacity(in_time=in_time))
             except _HOPELESS as error:
@@ -166,7 +175,7 @@ class Driver:
     def _claim(self, run_id: UUID) -> tuple[Session, Move] | DriveEnd | None:
         for _ in range(_CLAIM_TRIES):
             run = read_run(run_id=run_id)
-            read_at = time.monotonic()
+            read_at = self._clock.monotonic()
             if run is None or run.status not in _DRIVABLE or not _is_due(run):
                 return None
             with self._escalating(run):
@@ -217,6 +226,7 @@ class Driver:
             epoch=run.epoch + 1,
             head=head,
             state=state,
+            clock=self._clock,
             clock_base=run.now,
             clock_started=read_at,
         )
@@ -331,10 +341,10 @@ class Driver:
         if alone:
             return [self._guarded(calls[0])]
         for call in calls:
-            session.executing[self._threads().submit(self._in_thread, call)] = call.key
+            session.executing[self._crew.begin(partial(self._guarded, call))] = call.key
         while True:
             poll = limits.TAIL_POLL_SECONDS if session.state.waiting_count else None
-            done, _ = wait(session.executing, timeout=poll, return_when=FIRST_COMPLETED)
+            done = self._crew.wait_first(session.executing, seconds=poll)
             for future in done:
                 del session.executing[future]
             if done:
@@ -361,25 +371,12 @@ class Driver:
             action=uses.action,
             arguments=arguments,
             timeout=timeout,
-            deadline=time.monotonic() + timeout.total_seconds(),
+            deadline=self._clock.monotonic() + timeout.total_seconds(),
         )
 
     def _guarded(self, call: StepCall) -> Ended:
         with self._attempts.attempt(deadline=call.deadline):
-            return execute(call)
-
-    def _in_thread(self, call: StepCall) -> Ended:
-        try:
-            return self._guarded(call)
-        finally:
-            connections.close_all()  # this thread's own
-
-    def _threads(self) -> ThreadPoolExecutor:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(
-                max_workers=limits.PARALLEL_STEP_COUNT_MAX, thread_name_prefix="step"
-            )
-        return self._pool
+            return execute(call, now=self._clock.monotonic())
 
     def _capacity(self, *, in_time: bool) -> int:
         return limits.PARALLEL_STEP_COUNT_MAX if in_time else 0

@@ -1,6 +1,5 @@
 """Executing one attempt of one step, outside any transaction. Read `execute` first."""
 
-import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -19,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCall:
-    """One attempt, ready to execute. `deadline` is in the seconds of `time.monotonic`."""
+    """One attempt, ready to execute. `deadline` is in the seconds of the driver's clock."""
 
     run_id: UUID
     key: str
@@ -59,8 +58,11 @@ class Ended:
         )
 
 
-def execute(call: StepCall) -> Ended:
-    """Execute an attempt and return how it ended. Never raises for what an action does."""
+def execute(call: StepCall, *, now: float) -> Ended:
+    """Execute an attempt and return how it ended. Never raises for what an action does.
+
+    `now` is in the seconds of the driver's clock.
+    """
     if call.spec is None:
         return _failed(call, "permanent", f"no action {call.action} is installed here")
     attempt = Attempt(
@@ -68,7 +70,7 @@ def execute(call: StepCall) -> Ended:
         step=call.step,
         number=call.attempt,
         idempotency_key=call.idempotency_key,
-        timeout_seconds=max(0.0, call.deadline - time.monotonic()),
+        timeout_seconds=max(0.0, call.deadline - now),
     )
     try:
         result = call.spec.execute(ActionCall(arguments=call.arguments, attempt=attempt))

@@ -9,7 +9,6 @@ hangs cannot be stopped otherwise.
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from uuid import UUID
 
@@ -17,9 +16,11 @@ import structlog
 from django.db import DatabaseError, connection
 
 from core.kernel import ids, limits
+from core.kernel.clock import SYSTEM_CLOCK, Clock
 from core.toolkit import queue
 from engine import announcing, store
 from engine.attempts import AttemptBook
+from engine.crew import Crew
 from engine.driver import DriveEnd, Driver
 
 log = structlog.get_logger(__name__)
@@ -41,21 +42,30 @@ class WorkerProcess:
         name: str,
         on_hang: Callable[[], None] = end_process,
         attempts: AttemptBook | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+        crew: Crew | None = None,
     ) -> None:
         self.id = ids.uuid7()
         self._name = name
         self._on_hang = on_hang
         self._attempts = attempts or AttemptBook()
-        self._driver = Driver(worker=self.id, attempts=self._attempts)
+        self._clock = clock
+        self._driver = Driver(worker=self.id, attempts=self._attempts, clock=clock, crew=crew)
+        self._beat_at = clock.monotonic()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._missing: set[tuple[UUID, int]] = set()
 
     def start(self) -> None:
         """Register the worker and begin to keep it alive."""
-        store.heartbeat(worker=self.id, name=self._name)
+        self.register()
         self._thread = threading.Thread(target=self._keep_alive, name="heartbeat", daemon=True)
         self._thread.start()
+
+    def register(self) -> None:
+        """Say that the worker is alive, for one lease. `start` does it."""
+        store.heartbeat(worker=self.id, name=self._name)
+        self._beat_at = self._clock.monotonic() + limits.HEARTBEAT_SECONDS
 
     def drive(self, *, run_id: UUID) -> DriveEnd:
         """Take a run, if it is free, and move it on until it blocks."""
@@ -87,15 +97,25 @@ class WorkerProcess:
             connection.close()  # this thread's own
 
     def _watch(self) -> None:
-        beat_at = time.monotonic() + limits.HEARTBEAT_SECONDS
         while not self._stopping.wait(_WATCH_SECONDS):
-            if self._attempts.is_overdue(now=time.monotonic()):
-                log.error("engine.attempt_hangs", worker=str(self.id))
-                self._give_up()
+            if not self.look():
                 return
-            if time.monotonic() >= beat_at:
-                self._beat()
-                beat_at = time.monotonic() + limits.HEARTBEAT_SECONDS
+
+    def look(self) -> bool:
+        """Look once what the watching thread looks for, and extend the lease if it is time to.
+
+        Returns:
+            `False`: an attempt hangs, so this process is to end.
+        """
+        now = self._clock.monotonic()
+        if self._attempts.is_overdue(now=now):
+            log.error("engine.attempt_hangs", worker=str(self.id))
+            self._give_up()
+            return False
+        if now >= self._beat_at:
+            self._beat()
+            self._beat_at = self._clock.monotonic() + limits.HEARTBEAT_SECONDS
+        return True
 
     def _beat(self) -> None:
         try:
