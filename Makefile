@@ -31,7 +31,7 @@ check: ## Format, lint, types, contracts, migrations, spelling, fast tests
 	$(PY) -m mypy $(CODE)
 	$(PY) -c "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())"
 	DJANGO_SETTINGS_MODULE=core.settings.test $(PY) manage.py makemigrations --check --dry-run
-	$(PY) -m codespell_lib --toml pyproject.toml --skip ".venv,.git,var,.*_cache,requirements*.txt,*.json" .
+	$(PY) -m codespell_lib --toml pyproject.toml --skip ".venv,.git,var,.*_cache,requirements*.txt,*.json,*.min.js" .
 	$(PY) -m pytest -q -n logical --maxprocesses 8 tests/unit tests/architecture
 
 e2e: ## Run only the tests that start real processes

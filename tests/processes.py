@@ -23,6 +23,7 @@ class RunningSystem:
     """A supervisor and what it started."""
 
     url: str
+    target_url: str
     supervisor: int
     folder: Path
     log: Path
@@ -70,7 +71,13 @@ def running_system(folder: Path, **variables: str) -> Iterator[RunningSystem]:
         try:
             url = f"http://127.0.0.1:{ports[0]}"
             _wait_until_ready(url, process, log)
-            yield RunningSystem(url=url, supervisor=process.pid, folder=folder, log=log)
+            yield RunningSystem(
+                url=url,
+                target_url=f"http://127.0.0.1:{ports[1]}",
+                supervisor=process.pid,
+                folder=folder,
+                log=log,
+            )
         finally:
             process.send_signal(signal.SIGINT)
             try:
