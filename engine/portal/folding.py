@@ -1,10 +1,10 @@
 """Drawing many parallel equal steps as one node. Read `fold` first.
 
-Steps are equal if they need the same, are needed by the same, and are of the same kind. Small
-graphs are drawn whole.
+Steps are equal if they are of the same kind, and what they need and what needs them is equal too:
+thirty equal chains are drawn as one. Small graphs are drawn whole.
 """
 
-from collections.abc import Collection, Hashable, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final
@@ -13,7 +13,8 @@ from engine.portal.graph import GraphStep
 
 WHOLE_COUNT_MAX: Final = 60  # steps that are drawn one by one
 _GROUP_COUNT_MIN: Final = 3  # fewer than this are no clearer as one
-_PREFIX = "group:"
+_PREFIX: Final = "group:"
+_ROUND_COUNT_MAX: Final = 40  # rounds of comparing neighbors; a plan that needs more is not folded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,16 +74,46 @@ def name_group(names: Sequence[str]) -> str:
 
 
 def _groups(steps: Sequence[FoldStep]) -> tuple[Group, ...]:
-    dependents: dict[str, list[str]] = {step.key: [] for step in steps}
-    for step in steps:
-        for need in step.needs:
-            dependents[need].append(step.key)
-    alike: dict[Hashable, list[str]] = {}
-    for step in steps:
-        trait = (frozenset(step.needs), frozenset(dependents[step.key]), step.kind)
-        alike.setdefault(trait, []).append(step.key)
+    alike: dict[int, list[str]] = {}
+    for key, color in _colors(steps).items():
+        alike.setdefault(color, []).append(key)
     return tuple(
         Group(key=f"{_PREFIX}{members[0]}", members=tuple(members))
         for members in alike.values()
         if len(members) >= _GROUP_COUNT_MIN
     )
+
+
+def _colors(steps: Sequence[FoldStep]) -> dict[str, int]:
+    """Return a color for each step, equal for steps that stand alike; nothing if it takes too long.
+
+    Color refinement: colors are split by what their neighbors have until nothing changes. Steps of
+    one color have needs of the same colors, so they stand in one column and folding makes no cycle.
+    """
+    dependents: dict[str, list[str]] = {step.key: [] for step in steps}
+    for step in steps:
+        for need in step.needs:
+            dependents[need].append(step.key)
+    colors = _number({step.key: step.kind for step in steps})
+    count = len(set(colors.values()))
+    for _ in range(_ROUND_COUNT_MAX):
+        colors = _number(
+            {
+                step.key: (
+                    colors[step.key],
+                    tuple(sorted(colors[need] for need in step.needs)),
+                    tuple(sorted(colors[key] for key in dependents[step.key])),
+                )
+                for step in steps
+            }
+        )
+        before, count = count, len(set(colors.values()))
+        if count == before:
+            return colors
+    return {}
+
+
+def _number(traits: Mapping[str, Hashable]) -> dict[str, int]:
+    """Return a number for each different trait."""
+    numbers: dict[Hashable, int] = {}
+    return {key: numbers.setdefault(trait, len(numbers)) for key, trait in traits.items()}

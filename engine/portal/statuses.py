@@ -4,7 +4,7 @@ A mark is a shape (`waiting`, `approved`, …), a word says what it means here.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -54,7 +54,7 @@ _STEP_STATUSES: Final = {
     StepStatus.WAITING: ("waiting", "Waiting"),
     StepStatus.UNWINDING: ("failed", "Failed, undoing"),
 }
-_RUN_OUTCOMES: Final = {
+_RUN_OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
     Outcome.SUCCEEDED: ("approved", "Succeeded"),
     Outcome.FAILED: ("failed", "Failed"),
     Outcome.REJECTED: ("rejected", "Rejected"),
@@ -104,7 +104,7 @@ def describe_run(
         now: the present.
     """
     if status == RunStatus.CLOSED:
-        mark, word = _RUN_OUTCOMES.get(Outcome(outcome), ("cancelled", outcome.capitalize()))
+        mark, word = _RUN_OUTCOMES.get(outcome, ("cancelled", outcome.capitalize() or "Ended"))
         return Chip(mark=mark, word=word)
     if waiting_count and status != RunStatus.HALTED:
         return Chip(mark="waiting", word=f"Waiting for {say_count(waiting_count, 'approval')}")

@@ -14,6 +14,7 @@ _TEXT_RIGHT: Final = NODE_WIDTH - 14
 _TITLE_SIZE: Final = 13
 _DETAIL_SIZE: Final = 12
 _DOT_SIZE: Final = 12  # of one quorum dot with its gap
+_NODE_COUNT_MAX: Final = 600  # nodes of one drawing; more are neither seen nor quickly sent
 _DOT_COUNT_MAX: Final = 5  # more are written as numbers
 _GOOD: Final = frozenset({"approved"})
 _ACTIVE: Final = frozenset({"waiting", "running", "failed", "rejected", "expired", "approved"})
@@ -89,7 +90,11 @@ class OpenGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """A graph. `focus` is the id of the node to begin at. `folded_count` steps hide in groups."""
+    """A graph.
+
+    `focus` is the id of the node to begin at. `folded_count` steps hide in groups.
+    `refused_count`: there are so many nodes that none is drawn.
+    """
 
     width: float
     height: float
@@ -98,6 +103,7 @@ class Drawing:
     focus: str
     folded_count: int
     opened: tuple[OpenGroup, ...]
+    refused_count: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,6 +140,8 @@ def draw(steps: Sequence[StepFacts], view: View) -> Drawing:
         opened=view.opened,
         whole=view.is_whole,
     )
+    if len(folded.steps) > _NODE_COUNT_MAX:
+        return _too_many(len(folded.steps))
     groups = {group.key: group for group in folded.groups}
     shown = {
         step.key: _group_facts(step, groups[step.key], facts)
@@ -161,6 +169,19 @@ def draw(steps: Sequence[StepFacts], view: View) -> Drawing:
         opened=tuple(
             OpenGroup(name=_name(group, facts), count=len(group.members)) for group in folded.opened
         ),
+    )
+
+
+def _too_many(count: int) -> Drawing:
+    return Drawing(
+        width=0,
+        height=0,
+        nodes=(),
+        edges=(),
+        focus="",
+        folded_count=0,
+        opened=(),
+        refused_count=count,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from core.kernel.types import Json
 from engine.domain.events import EventKind, find_decided
@@ -13,6 +14,8 @@ from engine.portal.context.tree import Shown, make_shown
 from engine.portal.panels import WaitPanel
 from engine.portal.statuses import say_step
 from engine.selectors.run_pages import RunPage
+
+_NEED_COUNT_SHOWN: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,7 @@ class Panel:
     word: str
     action: str
     needs: tuple[tuple[str, str], ...]
+    more_needs: int
     why: str
     error_kind: str
     error_message: str
@@ -71,7 +75,11 @@ def make_panel(
         action=verb.action if isinstance(verb, Uses) else describe_action(step),
         needs=()
         if view.undoes
-        else tuple((say_step(need), query.change(step=need, show="")) for need in step.needs),
+        else tuple(
+            (say_step(need), query.change(step=need, show=""))
+            for need in step.needs[:_NEED_COUNT_SHOWN]
+        ),
+        more_needs=0 if view.undoes else max(0, len(step.needs) - _NEED_COUNT_SHOWN),
         why=explain_why(view),
         error_kind=view.error_kind or "",
         error_message=view.error_message or "",

@@ -38,6 +38,7 @@ class CountLink:
 class TabLink:
     """One of the views of what happened."""
 
+    key: str
     name: str
     href: str
     is_chosen: bool
@@ -191,6 +192,11 @@ def _counts(
 
 def _tabs(query: Query, *, chosen: str) -> tuple[TabLink, ...]:
     return tuple(
-        TabLink(name=name, href=query.change(tab=tab, event="", before=""), is_chosen=tab == chosen)
+        TabLink(
+            key=tab,
+            name=name,
+            href=query.change(tab=tab, event="", before=""),
+            is_chosen=tab == chosen,
+        )
         for tab, name in TABS.items()
     )

@@ -3,12 +3,14 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Final
 
 from core.toolkit.portal.words import say_duration
 from engine.portal.context.steps import StepWords, say_took, short_key
 from engine.portal.timeline import Bar, Doing, Row, Timeline
 
-_VERBS = {
+_ROW_COUNT_MAX: Final = 500  # rows of one page; who looks for one step finds it by its address
+_VERBS: Final = {
     Doing.QUEUE: "queued",
     Doing.WORK: "worked",
     Doing.PEOPLE: "waited for people",
@@ -42,11 +44,12 @@ class TickView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineView:
-    """The rows and the axis."""
+    """The rows and the axis; `hidden_count` rows more are not drawn."""
 
     rows: tuple[RowView, ...]
     ticks: tuple[TickView, ...]
     now_x: float | None
+    hidden_count: int
 
 
 def view_timeline(
@@ -54,12 +57,12 @@ def view_timeline(
 ) -> TimelineView:
     """Return a timeline with the steps' names and states."""
     known = {item.key: item for item in words}
+    rows = [row for row in timeline.rows if short_key(row.key) in known]
     return TimelineView(
         rows=tuple(
-            _row(row, known[short_key(row.key)], link=link)
-            for row in timeline.rows
-            if short_key(row.key) in known
+            _row(row, known[short_key(row.key)], link=link) for row in rows[:_ROW_COUNT_MAX]
         ),
+        hidden_count=max(0, len(rows) - _ROW_COUNT_MAX),
         ticks=tuple(
             TickView(
                 x=tick.x,
