@@ -11,8 +11,22 @@ class IdentityConfig(AppConfig):
     verbose_name = "Identity and access"
 
     def ready(self) -> None:
-        """Register the hard denials of access changes, and what the log of settings watches."""
+        """Register the hard denials, what the log of settings watches, and the console's place."""
         from core.identity import denials, settings_log
+        from core.identity.selectors.console import can_enter_console
+        from core.toolkit.portal.frame import NavItem, register_nav
 
         denials.register()
         settings_log.register()
+        register_nav(
+            NavItem(
+                key="access",
+                label="Access",
+                icon="shield",
+                url_name="admin:index",
+                group="Govern",
+                position=90,
+                phone=False,
+                is_shown=lambda principal: can_enter_console(principal=principal),
+            )
+        )

@@ -65,9 +65,9 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, username: str, password: str | None = None, **fields: Any) -> "User":
-        """Store an account that passes every check of Django's admin.
+        """Store an account with Django's flags, for Django's own command.
 
-        It has no access beyond that: `authorize` never looks at `is_superuser`.
+        It has no access by that: neither `authorize` nor the console looks at them.
         """
         fields["is_staff"] = fields["is_superuser"] = True
         return self.create_user(username, password, **fields)
@@ -78,7 +78,7 @@ class User(AbstractBaseUser, PermissionsMixin):  # type: ignore[django-manager-m
     """An account that can act: a person's, a service's or an agent's.
 
     `person` is the human itself or the machine's owner. Accounts are deactivated, never deleted.
-    `is_superuser` and Django's own permissions count in Django's admin and nowhere else.
+    `is_superuser`, `is_staff` and Django's own permissions count nowhere.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)

@@ -45,7 +45,7 @@ def create_user(
         password: `None` for an account that cannot sign in with one.
         person_id: the human, if they have an account already; `None` for a new human. Two
             accounts of one human count as one wherever humans are counted.
-        is_staff: whether it may open Django's admin.
+        is_staff: Django's flag; it opens nothing here.
 
     Transaction: one.
 

@@ -6,13 +6,14 @@ import pytest
 
 from core.identity.domain.permissions import ScopeKind
 from core.identity.domain.principal import make_system_principal
-from core.identity.models import ApiToken
+from core.identity.models import ApiToken, User
 from core.identity.seed import GLOBAL_SCOPE_ID
 from core.identity.selectors.principals import get_principal, make_origin
 from core.identity.services import groups, people, projects, roles, tokens
 from core.identity.services.scopes import create_scope
 from core.kernel.record import Via
 from tests.fakes import ledger as fake
+from tests.integration.identity.consoles import browser_of
 
 SYSTEM = make_system_principal()
 
@@ -55,6 +56,23 @@ def admin(org):
 def nobody(org):
     """Somebody without any role, as a principal."""
     return org.principal(org.user("nobody"))
+
+
+@pytest.fixture
+def browser(admin):
+    """Return a browser of the administrator, signed in."""
+    return browser_of(User.objects.get(pk=admin.user_id))
+
+
+@pytest.fixture
+def latest(recall):
+    """Return the last act on a stream, whatever the log of settings added."""
+
+    def find(stream="identity"):
+        acts = [entry for entry in recall(stream) if entry.kind != "setting.changed"]
+        return acts[-1]
+
+    return find
 
 
 class Organisation:
