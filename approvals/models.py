@@ -160,6 +160,11 @@ class Request(models.Model):
             models.Index(
                 fields=["-id"], condition=Q(status="closed"), name="approvals_request_closed"
             ),
+            models.Index(
+                fields=["-closed_at", "-id"],
+                condition=Q(status="closed"),
+                name="approvals_request_decided",
+            ),
         )
 
     def __str__(self) -> str:

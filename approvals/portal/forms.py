@@ -58,7 +58,8 @@ def make_bar(detail: RequestDetail, *, data: QueryDict | None = None) -> Bar:
     return Bar(
         form=form,
         comment=data.get("comment", "") if data else "",
-        confirmed=bool(data and data.get("confirmed")),
+        # A tick is for what stood above it, never for what stands there now.
+        confirmed=bool(data and data.get("confirmed") and data.get("digest") == detail.digest_hex),
         digest=detail.digest_hex,
         stage=detail.summary.stage or "",
         key=ids.uuid7().hex,

@@ -5,12 +5,12 @@ deadline, and bounded: what does not fit is counted, never silently left out.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from approvals import store
-from approvals.models import Request, RequestStatus, Vote
+from approvals.models import Audience, Request, RequestStatus, Vote
 from approvals.selectors import requests
 from approvals.selectors.requests import RequestFilters
 from approvals.selectors.views import RequestSummary, make_summary, map_open_stages
@@ -33,18 +33,22 @@ def list_needing(*, principal: Principal, filters: RequestFilters | None = None)
     """Return the open requests the caller can decide now, soonest deadline first.
 
     Its cost follows what may concern the caller, never how many requests there are. At most
-    `limits.INBOX_COUNT_MAX`. At most 11 queries.
+    `limits.INBOX_COUNT_MAX`. At most 11 queries, more only where expressions keep the caller out of
+    many in a row.
     """
     if principal.kind is not ActorKind.PERSON:
         return InboxPage(requests=(), has_more=False)
     keys = list_audience_keys(principal=principal)
     ids = store.list_asked(keys=keys, before=None, limit=limits.INBOX_CANDIDATE_COUNT_MAX)
     query = requests.make_decidable(principal).filter(
-        requests.make_conditions(filters or RequestFilters()), pk__in=ids
+        requests.make_conditions(filters or RequestFilters())
     )
-    rows = list(_by_deadline(query)[: limits.INBOX_COUNT_MAX + 1])
-    mine = requests.list_without_excluded(principal=principal, rows=rows)
-    return _page(mine, has_more=len(rows) > limits.INBOX_COUNT_MAX)
+    if len(ids) < limits.INBOX_CANDIDATE_COUNT_MAX:
+        return _take_decidable(principal, query.filter(pk__in=ids))
+    # So many concern the caller that walking along the deadlines finds enough of them soon.
+    asked = Audience.objects.filter(request=OuterRef("pk"), is_open=True, key__in=keys)
+    found = _take_decidable(principal, query.filter(Exists(asked), expires_at__isnull=False))
+    return replace(found, has_more=True)
 
 
 def list_following(*, principal: Principal, filters: RequestFilters | None = None) -> InboxPage:
@@ -66,6 +70,19 @@ def list_decided(*, principal: Principal, filters: RequestFilters | None = None)
     query = _seen(principal, filters).filter(status=RequestStatus.CLOSED)
     rows = list(query.order_by("-closed_at", "-pk")[: limits.INBOX_COUNT_MAX + 1])
     return _page(rows, has_more=len(rows) > limits.INBOX_COUNT_MAX)
+
+
+def _take_decidable(principal: Principal, query: QuerySet[Request]) -> InboxPage:
+    """Return the most pressing requests of a query that no expression keeps the caller out of."""
+    ordered = _by_deadline(query)
+    wanted = limits.INBOX_COUNT_MAX + 1
+    found: list[Request] = []
+    for start in range(0, limits.INBOX_CANDIDATE_COUNT_MAX, wanted):
+        rows = list(ordered[start : start + wanted])
+        found += requests.list_without_excluded(principal=principal, rows=rows)
+        if len(found) >= wanted or len(rows) < wanted:
+            break
+    return _page(found, has_more=len(found) > limits.INBOX_COUNT_MAX)
 
 
 def _seen(principal: Principal, filters: RequestFilters | None) -> QuerySet[Request]:

@@ -105,5 +105,6 @@ HTTP_ADDRESS_COUNT_MAX = 16  # addresses of one name that are tried
 
 # --- portal ----------------------------------------------------------------------------------
 CARRIED_CHARS_MAX = 200_000  # typed text, signed, that a sign-in page carries; larger is not kept
+LOGIN_BUCKET_COUNT_MAX = 10_000  # names and addresses a process counts by itself without Redis
 INBOX_COUNT_MAX = 200  # requests one page of the inbox shows, most pressing first
 INBOX_CANDIDATE_COUNT_MAX = 5_000  # requests of somebody's audiences that are looked at for it

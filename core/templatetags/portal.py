@@ -5,11 +5,32 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django import template
+from django.middleware.csrf import get_token
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from core.kernel.clock import SYSTEM_CLOCK
 from core.toolkit.portal import words
+from core.toolkit.portal.carrying import OWNER_FIELD
 
 register = template.Library()
+
+
+@register.simple_tag(takes_context=True)
+def form_guard(context: template.Context) -> SafeString:
+    """Return the hidden fields of every form that changes something.
+
+    The CSRF token, and whose form it is: typed text that outlives a session is given back to nobody
+    else (`core.toolkit.portal.carrying`).
+    """
+    request = context["request"]
+    return format_html(
+        '<input type="hidden" name="csrfmiddlewaretoken" value="{}">'
+        '<input type="hidden" name="{}" value="{}">',
+        get_token(request),
+        OWNER_FIELD,
+        request.user.pk or "",
+    )
 
 
 @register.filter

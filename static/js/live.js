@@ -8,6 +8,8 @@ const DELAY_FIRST_MS = 500;
 const DELAY_MAX_MS = 30_000;
 const POLL_MS = 15_000;
 const SIGNED_OUT = 4401;
+const OK = 200;
+const GONE = [401, 403, 404]; // signed out, or no longer for this reader
 
 let socket = null;
 let delay = DELAY_FIRST_MS;
@@ -16,7 +18,6 @@ let subscribed = new Set();
 let isDirty = false;
 let fetchedAt = Date.now();
 let polling = 0;
-let wasOpen = false;
 
 const topics = () => new Set((page()?.dataset.topics ?? "").split(/\s+/).filter(Boolean));
 
@@ -29,11 +30,11 @@ function connect() {
     delay = DELAY_FIRST_MS;
     follow();
     say("open");
-    if (wasOpen) soon(0);
-    wasOpen = true;
   });
   socket.addEventListener("message", (event) => {
     const frame = JSON.parse(event.data);
+    // What happened between the page and the subscription told nobody.
+    if (frame.type === "subscribed") soon(MERGE_MS);
     if (frame.type === "signal") soon(frame.topic === "inbox" ? MERGE_MS + Math.random() * SPREAD_MS : MERGE_MS);
   });
   socket.addEventListener("close", (event) => {
@@ -65,8 +66,9 @@ function soon(ms) {
   timer ||= setTimeout(async () => {
     timer = 0;
     const status = await refresh();
-    if (status === 401) say("off");
-    else if (status) fetchedAt = Date.now();
+    if (status === OK) fetchedAt = Date.now();
+    else if (GONE.includes(status)) say("off");
+    else soon(POLL_MS);
   }, ms);
 }
 

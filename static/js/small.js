@@ -1,4 +1,4 @@
-// Small things: copying a value, opening a dialog, a page that asks before typed text is lost.
+// Small things: copying a value, opening a dialog.
 
 document.addEventListener("click", async (event) => {
   const copy = event.target.closest("[data-copy]");
@@ -26,7 +26,3 @@ export function toast(text) {
   document.body.append(note);
   setTimeout(() => note.remove(), 5000);
 }
-
-addEventListener("beforeunload", (event) => {
-  if (document.querySelector("form[data-touched]:not([data-plain], [aria-busy=true])")) event.preventDefault();
-});

@@ -1,6 +1,5 @@
 """Who is asking, and with which keys. Read `TokenViewSet` first."""
 
-import hashlib
 from collections.abc import Sequence
 from datetime import timedelta
 from uuid import UUID
@@ -142,9 +141,7 @@ class PasswordTokenViewSet(ApiViewSet):
             raise PasswordTokensOffError
         body = read_body(request, PasswordTokenInput)
         address = read_source_address(request._request)  # noqa: SLF001  # DRF's way in
-        name_digest = hashlib.sha256(body["username"].lower().encode()).hexdigest()
-        for ident in (f"address:{address}", f"name:{name_digest}"):
-            throttling.require_turn(scope="login", ident=ident)
+        throttling.require_login_turns(address=address, username=body["username"])
         token, secret = passwords.exchange_password(
             username=body["username"],
             password=body["password"],

@@ -1,21 +1,22 @@
 """Signing in, signing out, and the theme. Read `SignInView` first."""
 
-from typing import Any
+from datetime import timedelta
 
 from django.conf import settings
 from django.contrib.auth import login
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
 from django.utils.decorators import method_decorator
-from django.utils.http import url_has_allowed_host_and_scheme
 from django.views import View
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_post_parameters
 
 from core.identity.domain.errors import PasswordRefusedError
 from core.identity.models import User
 from core.identity.portal.forms import SignInForm
 from core.identity.services import passwords, sessions
+from core.kernel.clock import SYSTEM_CLOCK
 from core.toolkit.api import throttling
 from core.toolkit.api.errors import TooManyRequestsError
 from core.toolkit.api.origin import read_source_address
@@ -32,16 +33,18 @@ class SignInView(View):
 
     def get(self, request: HttpRequest) -> HttpResponse:
         """Show the form; who is signed in goes on."""
-        target = _read_target(request, request.GET.get("next", ""))
+        target = carrying.read_target(request, request.GET.get("next", ""))
         if isinstance(request.user, User):
             return HttpResponseRedirect(target)
         return _show(request, target=target)
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Sign in, or say that name and password do not match, never which of them."""
-        target = _read_target(request, request.POST.get("next", ""))
+        target = carrying.read_target(request, request.POST.get("next", ""))
         try:
-            throttling.require_turn(scope="login", ident=f"address:{read_source_address(request)}")
+            throttling.require_login_turns(
+                address=read_source_address(request), username=request.POST.get("username", "")
+            )
         except TooManyRequestsError as error:
             return pages.answer_error(request, error)
         form = SignInForm(request.POST)
@@ -51,6 +54,9 @@ class SignInView(View):
             return _show(request, target=target, is_refused=True, status=422)
         login(request, user, backend=settings.AUTHENTICATION_BACKENDS[0])
         sessions.begin_session(principal=make_principal(request, user))
+        # Fixed: what is put into a session later, such as typed text, must not prolong it.
+        ends_at = SYSTEM_CLOCK.now() + timedelta(seconds=settings.SESSION_COOKIE_AGE)
+        request.session.set_expiry(ends_at)
         carrying.keep(request, request.POST.get("carried", ""))
         return HttpResponseRedirect(target, status=303)
 
@@ -73,14 +79,15 @@ class SignOutView(View):
         return HttpResponseRedirect("/sign-in/", status=303)
 
 
+@method_decorator(csrf_exempt, name="dispatch")
 class ThemeView(View):
-    """Keeps the chosen theme in a cookie; it is no secret and needs no session."""
+    """Keeps the chosen theme in a cookie; it is no secret, and no harm if another page sets it."""
 
     def post(self, request: HttpRequest) -> HttpResponse:
         """Keep the theme and go back to the page."""
         theme = request.POST.get("theme", "")
         response = HttpResponseRedirect(
-            _read_target(request, request.POST.get("next", "")), status=303
+            carrying.read_target(request, request.POST.get("next", "")), status=303
         )
         if theme in THEMES:
             response.set_cookie(
@@ -100,21 +107,14 @@ def _check(form: SignInForm, *, source_address: str) -> User:
     return passwords.check_password(**form.cleaned_data, source_address=source_address)
 
 
-def _read_target(request: HttpRequest, wanted: str) -> str:
-    """Return where to go on: an address of ours, or the front page."""
-    is_ours = url_has_allowed_host_and_scheme(
-        wanted, allowed_hosts={request.get_host()}, require_https=request.is_secure()
-    )
-    return wanted if is_ours and wanted.startswith("/") else "/"
-
-
 def _show(
     request: HttpRequest, *, target: str, is_refused: bool = False, status: int = 200
 ) -> HttpResponse:
-    context: dict[str, Any] = {
-        "next": target,
-        "carried": request.POST.get("carried", ""),
-        "username": request.POST.get("username", ""),
-        "is_refused": is_refused,
-    }
-    return render(request, "identity/sign_in.html", context, status=status)
+    return carrying.show_sign_in(
+        request,
+        target=target,
+        carried=request.POST.get("carried", ""),
+        status=status,
+        username=request.POST.get("username", ""),
+        is_refused=is_refused,
+    )

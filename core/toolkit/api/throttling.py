@@ -2,11 +2,13 @@
 
 A rate of n in s seconds is a bucket that holds n requests and refills by one every s/n seconds
 (the generic cell rate algorithm): one key, one round trip, and an exact time to come back.
-With Redis down nothing is limited: a run that waits for people must not wait for a counter. The
-log says so when that begins and when it ends.
+With Redis down nothing is limited but passwords: a run that waits for people must not wait for a
+counter, and guessing must not become free. The log says so when that begins and when it ends.
 """
 
 import hashlib
+import threading
+from collections import OrderedDict
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, cast
 
@@ -15,6 +17,8 @@ import structlog
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from core.kernel import limits
+from core.kernel.clock import SYSTEM_CLOCK
 from core.toolkit.api import conf, origin
 from core.toolkit.api.errors import TooManyRequestsError
 from core.toolkit.breaker import Breaker
@@ -80,6 +84,20 @@ def require_turn(*, scope: str, ident: str) -> None:
         raise TooManyRequestsError(retry_after_seconds=seconds)
 
 
+def require_login_turns(*, address: str, username: str) -> None:
+    """Count one password tried, for where it comes from and for the name; or refuse it.
+
+    Many addresses cannot try one name without end, nor one address many names. With Redis down each
+    process counts for itself: guessing passwords is never unlimited.
+
+    Raises:
+        TooManyRequestsError: over the rate.
+    """
+    name_digest = hashlib.sha256(username.lower().encode()).hexdigest()
+    for ident in (f"address:{address}", f"name:{name_digest}"):
+        require_turn(scope="login", ident=ident)
+
+
 def take_turn(*, scope: str, ident: str) -> float:
     """Count one request and return 0, or return the seconds until one would be counted.
 
@@ -88,8 +106,10 @@ def take_turn(*, scope: str, ident: str) -> float:
         ident: who is limited; Redis sees only its digest.
     """
     rate = conf.read_rate(scope=scope)
-    if rate is None or not BREAKER.lets_through():
+    if rate is None:
         return 0.0
+    if not BREAKER.lets_through():
+        return _wait_without_redis(scope=scope, ident=ident, rate=rate)
     digest = hashlib.sha256(ident.encode()).hexdigest()[:32]
     interval_us = rate.seconds * 1_000_000 / rate.count
     try:
@@ -99,10 +119,37 @@ def take_turn(*, scope: str, ident: str) -> float:
     except (redis.RedisError, OSError) as error:
         if BREAKER.record_failure():
             _log.warning("throttles_fail_open", scope=scope, reason=type(error).__name__)
-        return 0.0
+        return _wait_without_redis(scope=scope, ident=ident, rate=rate)
     if BREAKER.record_success():
         _log.info("throttles_work_again")
     return float(cast("int", wait_us)) / 1_000_000
+
+
+class _LocalBuckets:
+    """The same buckets in this process alone, for passwords while Redis does not answer."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._full_at: OrderedDict[str, float] = OrderedDict()
+
+    def take(self, ident: str, *, rate: conf.Rate) -> float:
+        """Count one request and return 0, or return the seconds until one would be counted."""
+        interval = rate.seconds / rate.count
+        with self._lock:
+            now = SYSTEM_CLOCK.monotonic()
+            full_at = max(self._full_at.pop(ident, now), now)
+            wait = full_at + interval - now - rate.seconds
+            self._full_at[ident] = full_at if wait > 0 else full_at + interval
+            if len(self._full_at) > limits.LOGIN_BUCKET_COUNT_MAX:
+                self._full_at.popitem(last=False)
+        return max(wait, 0.0)
+
+
+_LOCAL = _LocalBuckets()
+
+
+def _wait_without_redis(*, scope: str, ident: str, rate: conf.Rate) -> float:
+    return _LOCAL.take(ident, rate=rate) if scope == "login" else 0.0
 
 
 @lru_cache(maxsize=4)

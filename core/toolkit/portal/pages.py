@@ -94,14 +94,10 @@ def refuse_csrf(request: HttpRequest, reason: str = "") -> HttpResponse:
     It happens to people who signed in again in another tab. A browser says whether our own page
     sent the form: then what was typed comes back in the form, unsent. Otherwise it is refused.
     """
-    is_ours = request.headers.get("Sec-Fetch-Site") == "same-origin"
-    if is_ours and not request.path.startswith(("/admin/", "/sign-in/")):
-        if not isinstance(request.user, User):
-            return carrying.ask_to_sign_in(request)
-        carrying.keep(request, carrying.pack(request))
-        return HttpResponseRedirect(request.path, status=303)
-    if is_ours and request.path.startswith("/sign-in/"):
-        return HttpResponseRedirect(request.get_full_path(), status=303)
+    if request.headers.get("Sec-Fetch-Site") == "same-origin":
+        answer = _answer_own_form(request)
+        if answer is not None:
+            return answer
     oops = Oops(
         status=403,
         title="This form did not come from here",
@@ -110,6 +106,23 @@ def refuse_csrf(request: HttpRequest, reason: str = "") -> HttpResponse:
         icon="shield",
     )
     return _respond(request, oops)
+
+
+def _answer_own_form(request: HttpRequest) -> HttpResponse | None:
+    is_signed_in = isinstance(request.user, User)
+    if request.path.startswith("/sign-in/"):
+        packed, target = request.POST.get("carried", ""), request.POST.get("next", "")
+        target = carrying.read_target(request, target)
+        if not is_signed_in:
+            return carrying.show_sign_in(request, target=target, carried=packed, status=403)
+        carrying.keep(request, packed)
+        return HttpResponseRedirect(target, status=303)
+    if request.path.startswith(("/admin/", "/sign-out/")):
+        return None
+    if not is_signed_in:
+        return carrying.ask_to_sign_in(request)
+    carrying.keep(request, carrying.pack(request))
+    return HttpResponseRedirect(request.path, status=303)
 
 
 def _describe(error: PlatformError) -> Oops:

@@ -1,7 +1,7 @@
 """What every page of the portal builds on. Read `PortalView` first."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -17,6 +17,8 @@ from core.toolkit.api import throttling
 from core.toolkit.api.errors import MalformedError
 from core.toolkit.portal import carrying, pages
 from core.toolkit.portal.visitor import make_principal
+
+_MACHINE_FIELDS: Final = ("key", "rev")  # hidden ones; what people type is judged by services
 
 
 class PortalView(View):
@@ -68,7 +70,9 @@ class PortalView(View):
 
 def _refuse_nul(request: HttpRequest) -> None:
     """Refuse an address with the one character that PostgreSQL cannot compare with."""
-    if any("\x00" in item for values in request.GET.lists() for item in values[1]):
+    shown = [request.path, *(item for _, values in request.GET.lists() for item in values)]
+    sent = [request.POST.get(name, "") for name in _MACHINE_FIELDS]
+    if any("\x00" in item for item in (*shown, *sent)):
         raise MalformedError("An address cannot hold the character NUL.")
 
 

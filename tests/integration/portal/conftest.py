@@ -49,5 +49,5 @@ def text(answer):
 
 def bar(answer):
     """Return the hidden values of the decision bar, as a browser would send them."""
-    names = ("csrfmiddlewaretoken", "digest", "stage", "key", "seen")
+    names = ("csrfmiddlewaretoken", "owner", "digest", "stage", "key", "seen")
     return {name: field(answer, name) for name in names}

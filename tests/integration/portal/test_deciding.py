@@ -143,6 +143,31 @@ def test_a_stale_page_says_what_has_changed_and_keeps_the_text(office, open_page
     assert browser.post(address, again).status_code == 303
 
 
+def test_a_tick_is_for_what_stood_above_it(office, open_page):
+    request = office.open(stage("peer", groups=["board"], count=2), form=FORM, confirm="I looked")
+    address, browser, page = open_page(request)
+    office.decide(request, "bob", form={"risk": "high"}, confirmed=True)
+
+    sent = {**bar(page), "decision": "approve", "confirmed": "1", "value-risk": '"high"'}
+    answer = browser.post(address, sent)
+
+    assert answer.status_code == 412
+    assert 'name="confirmed"' in text(answer)
+    assert "checked" not in text(answer).split('name="confirmed"')[1].split(">")[0]
+    incomplete = browser.post(address, {**bar(answer), "decision": "approve", "confirmed": "1"})
+    assert incomplete.status_code == 303
+
+
+def test_enter_in_a_field_decides_nothing(office, open_page):
+    request = office.open(form=FORM)
+    _, _, page = open_page(request)
+
+    form = text(page).split("data-decision")[1]
+
+    # The first submit button is the one that Enter presses; a disabled one presses nothing.
+    assert form.index('<input type="submit" disabled hidden>') < form.index("<button")
+
+
 def test_time_that_ran_out_is_said(office, open_page):
     request = office.open()
     address, browser, page = open_page(request)

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from approvals.models import Request
-from core.kernel import ids
+from core.kernel import ids, limits
 from core.toolkit.db import read_database_clock
 from tests.integration.approvals.conftest import stage
 from tests.integration.portal.conftest import text
@@ -46,6 +46,31 @@ def test_the_most_pressing_comes_first_under_its_heading(office, browse):
         "No deadline",
         "never",
     ]
+
+
+def test_who_is_asked_too_much_sees_the_most_pressing(office, browse, monkeypatch):
+    made = {name: office.open(title=name) for name in ("late", "first", "middle")}
+    due(made["first"], minutes=5)
+    due(made["middle"], minutes=20)
+    monkeypatch.setattr(limits, "INBOX_CANDIDATE_COUNT_MAX", 2)
+    monkeypatch.setattr(limits, "INBOX_COUNT_MAX", 2)
+
+    page = browse("ann").get("/inbox/")
+
+    assert [item for item in order(page) if item in made] == ["first", "middle"]
+    assert "these are the most pressing" in text(page)
+
+
+def test_rules_that_keep_one_out_of_many_do_not_hide_what_is_left(office, browse, monkeypatch):
+    monkeypatch.setattr(limits, "INBOX_COUNT_MAX", 2)
+    for number in range(4):
+        request = office.open(title=f"not hers {number}", exclude=["user.username == 'ann'"])
+        due(request, minutes=number + 1)
+    office.open(title="hers")
+
+    page = browse("ann").get("/inbox/")
+
+    assert order(page)[-1] == "hers"
 
 
 def test_an_empty_inbox_says_so(browse):

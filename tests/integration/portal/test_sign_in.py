@@ -88,7 +88,7 @@ def test_signing_out_needs_more_than_a_link(browse):
 
 def test_the_theme_is_kept_and_nonsense_is_not(browse):
     browser = browse("mara")
-    token = csrf_of(browser.get("/inbox/"))
+    token = "none needed"
 
     for theme, attribute in (("dark", 'data-theme="dark"'), ("light", 'data-theme="light"')):
         browser.post("/theme/", {"theme": theme, "csrfmiddlewaretoken": token})
@@ -119,6 +119,100 @@ def test_what_was_typed_survives_a_session_that_ended(office, browse):
     sent = browser.post(address, {**bar(again), "comment": "yes", "decision": "approve"})
     assert sent.status_code == 303
     assert Vote.objects.count() == 1
+
+
+def test_what_somebody_typed_is_given_to_nobody_else(office, browse):
+    request = office.open(confirm="I looked")
+    browser = browse("ann")
+    address = f"/inbox/{request.pk}/"
+    typed = {**bar(browser.get(address)), "comment": "ann's words", "confirmed": "1"}
+    Session.objects.all().delete()
+    asked = browser.post(address, {**typed, "decision": "approve"})
+
+    data = {name: field(asked, name) for name in ("csrfmiddlewaretoken", "next", "carried")}
+    browser.post("/sign-in/", {**data, "username": "bob", "password": PASSWORD})
+
+    page = text(browser.get(address))
+    assert "ann's words" not in page
+    assert "ann&#x27;s words" not in page
+    assert "What you typed is back" not in page
+
+
+def test_a_page_that_holds_typed_text_is_kept_by_no_cache(office, browse):
+    request = office.open()
+    browser = browse("ann")
+    address = f"/inbox/{request.pk}/"
+    typed = {**bar(browser.get(address)), "comment": "secret", "decision": "approve"}
+    Session.objects.all().delete()
+
+    assert "no-store" in browser.post(address, typed)["Cache-Control"]
+
+
+def test_signing_in_elsewhere_meanwhile_loses_nothing(office, browse):
+    request = office.open()
+    browser = browse("ann")
+    address = f"/inbox/{request.pk}/"
+    typed = {**bar(browser.get(address)), "comment": "still mine", "decision": "approve"}
+    Session.objects.all().delete()
+    asked = browser.post(address, typed)
+    data = {name: field(asked, name) for name in ("next", "carried")}
+    fresh = csrf_of(browser.get("/sign-in/"))
+    other_tab = {"username": "ann", "password": PASSWORD, "csrfmiddlewaretoken": fresh}
+    browser.post("/sign-in/", other_tab)
+
+    answer = browser.post(
+        "/sign-in/",
+        {**data, "username": "ann", "password": PASSWORD, "csrfmiddlewaretoken": "x" * 64},
+        headers={"Sec-Fetch-Site": "same-origin"},
+    )
+
+    assert (answer.status_code, answer["Location"]) == (303, address)
+    assert "still mine</textarea>" in text(browser.get(address))
+
+
+def test_a_stale_sign_in_form_comes_back_with_what_it_carried(office, browse):
+    request = office.open()
+    browser = browse("ann")
+    address = f"/inbox/{request.pk}/"
+    typed = {**bar(browser.get(address)), "comment": "kept", "decision": "approve"}
+    Session.objects.all().delete()
+    asked = browser.post(address, typed)
+    data = {name: field(asked, name) for name in ("next", "carried")}
+
+    again = browser.post(
+        "/sign-in/",
+        {**data, "username": "ann", "password": PASSWORD, "csrfmiddlewaretoken": "x" * 64},
+        headers={"Sec-Fetch-Site": "same-origin"},
+    )
+
+    assert again.status_code == 403
+    assert {name: field(again, name) for name in data} == data
+
+
+def test_one_name_cannot_be_tried_from_many_addresses(office, settings):
+    settings.API_THROTTLE_RATES = {**settings.API_THROTTLE_RATES, "login": "2/300"}
+
+    statuses = [
+        Client(REMOTE_ADDR=f"192.0.2.{number}")
+        .post("/sign-in/", {"username": "Otto", "password": "x"})
+        .status_code
+        for number in (1, 2, 3)
+    ]
+
+    assert statuses == [422, 422, 429]
+
+
+def test_a_session_ends_when_it_was_to_end_whatever_is_kept_in_it(office, browse):
+    request = office.open()
+    browser = browse("ann")
+    before = browser.session.get_expiry_date()
+    address = f"/inbox/{request.pk}/"
+    old = {**bar(browser.get(address)), "comment": "x", "csrfmiddlewaretoken": "x" * 64}
+
+    browser.post(address, old, headers={"Sec-Fetch-Site": "same-origin"})
+
+    assert "carried" in browser.session
+    assert browser.session.get_expiry_date() == before
 
 
 def test_only_what_we_packed_is_carried(office, browse):
