@@ -10,10 +10,10 @@ urlpatterns = [
     path("runs/<uuid:run_id>/", views.RunView.as_view(), name="run"),
     path("runs/<uuid:run_id>/cancel/", views.CancelView.as_view(), name="cancel"),
     path("workflows/", views.WorkflowsView.as_view(), name="workflows"),
-    path("workflows/<str:project>/<str:slug>/", views.WorkflowView.as_view(), name="workflow"),
-    path("workflows/<str:project>/<str:slug>/start/", views.StartView.as_view(), name="start"),
+    path("workflows/<slug:project>/<slug:slug>/", views.WorkflowView.as_view(), name="workflow"),
+    path("workflows/<slug:project>/<slug:slug>/start/", views.StartView.as_view(), name="start"),
     path(
-        "workflows/<str:project>/<str:slug>/versions/<int:rev>/",
+        "workflows/<slug:project>/<slug:slug>/versions/<int:rev>/",
         views.VersionView.as_view(),
         name="version",
     ),

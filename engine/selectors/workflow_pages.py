@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from core.identity.authorize import authorize
 from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
+from core.identity.selectors.access import ScopeSet, list_scopes
 from core.kernel.types import Json
 from engine.domain.errors import NothingPublishedError
 from engine.domain.plan import Plan, plan_from_json
@@ -52,12 +53,13 @@ class LastRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastChange:
-    """The newest version of a workflow."""
+    """The newest version of a workflow; `parent_id` is the scope of the workflow's project."""
 
     rev: int
     status: str
     author: str
     at: datetime
+    parent_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +69,7 @@ class WorkflowListing:
     workflow: WorkflowView
     runs: tuple[LastRun, ...]
     change: LastChange | None
+    may_start: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,12 +118,13 @@ def list_workflow_rows(
     after: UUID | None = None,
     limit: int,
 ) -> list[WorkflowListing]:
-    """Return the workflows the reader may see, newest first; at most six queries."""
+    """Return the workflows the reader may see, newest first; at most nine queries."""
     rows = list_workflows(principal=principal, project_slug=project_slug, after=after, limit=limit)
     ids = [row.id for row in rows]
     runs, changes = _last_runs(ids), _last_changes(ids)
+    scopes = list_scopes(principal=principal, permission=Permission.TRIGGER_WORKFLOW)
     return [
-        WorkflowListing(workflow=row, runs=runs.get(row.id, ()), change=changes.get(row.id))
+        _listing(row, runs=runs.get(row.id, ()), change=changes.get(row.id), scopes=scopes)
         for row in rows
     ]
 
@@ -240,6 +244,19 @@ def _live(workflow_id: UUID) -> QuerySet[Version]:
     return published.order_by("-rev")
 
 
+def _listing(
+    row: WorkflowView, *, runs: tuple[LastRun, ...], change: LastChange | None, scopes: ScopeSet
+) -> WorkflowListing:
+    parent_id = change.parent_id if change else None
+    may_start = scopes.covers(scope_id=row.scope_id, parent_id=parent_id)
+    return WorkflowListing(
+        workflow=row,
+        runs=runs,
+        change=change,
+        may_start=may_start and row.published_rev is not None,
+    )
+
+
 def _last_runs(workflow_ids: list[UUID]) -> dict[UUID, tuple[LastRun, ...]]:
     """Return the last runs of workflows, oldest first; 1 query."""
     found: dict[UUID, list[LastRun]] = {}
@@ -258,9 +275,16 @@ def _last_changes(workflow_ids: list[UUID]) -> dict[UUID, LastChange]:
         Version.objects.filter(workflow_id__in=workflow_ids)
         .order_by("workflow_id", "-rev")
         .distinct("workflow_id")
-        .values_list("workflow_id", "rev", "status", "author__name", "created_at")
+        .values_list(
+            "workflow_id",
+            "rev",
+            "status",
+            "author__name",
+            "created_at",
+            "workflow__scope__parent_id",
+        )
     )
     return {
-        workflow_id: LastChange(rev=rev, status=status, author=author, at=at)
-        for workflow_id, rev, status, author, at in rows
+        workflow_id: LastChange(rev=rev, status=status, author=author, at=at, parent_id=parent_id)
+        for workflow_id, rev, status, author, at, parent_id in rows
     }

@@ -290,7 +290,7 @@ def _workflow_row(item: WorkflowListing, *, waiting: int) -> WorkflowRow:
     return WorkflowRow(
         id=flow.id,
         href=reverse("engine_portal:workflow", args=(flow.project_slug, flow.slug)),
-        start_href="" if flow.published_rev is None else _start_href(flow.project_slug, flow.slug),
+        start_href=_start_href(flow.project_slug, flow.slug) if item.may_start else "",
         slug=flow.slug,
         title=say_template(flow.title),
         project=flow.project_slug,

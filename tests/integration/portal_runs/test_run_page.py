@@ -32,7 +32,7 @@ def test_a_run_that_succeeded_shows_its_steps_and_times(yard):
     said = words(page)
     assert "Build it" in said
     assert "2 of 2 done" in said
-    assert '<title>Succeeded: Build p.ok' in text(page)
+    assert "<title>Succeeded: Build p.ok" in text(page)
     assert 'class="taken"' in text(page)
 
 

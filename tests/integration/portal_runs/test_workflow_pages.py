@@ -46,6 +46,17 @@ def test_workflows_are_listed_with_what_is_live_and_their_last_runs(yard):
     assert "1 open" in said
 
 
+def test_only_who_may_start_is_offered_to(yard):
+    yard.save()
+    start = f'href="{SHIP}start/"'
+
+    assert start in text(yard.browse("mara").get("/workflows/"))
+    assert start in text(yard.browse("mara").get(SHIP))
+    assert start in text(yard.browse("mara").get(FIRST))
+    for address in ("/workflows/", SHIP, FIRST):
+        assert start not in text(yard.browse("rex").get(address))
+
+
 def test_a_strip_has_at_most_thirty_marks_the_newest_last(yard):
     yard.play(call("a"), name="other")
     for number in range(34):
