@@ -53,6 +53,7 @@ class Browsing:
 
     url: str
     context: BrowserContext
+    has_scripts: bool = True
     page: Page = field(init=False)
     problems: list[str] = field(default_factory=list)
     expected: tuple[str, ...] = ()
@@ -70,7 +71,8 @@ class Browsing:
     def open(self, path: str) -> Page:
         """Open an address of the portal, and wait until it is live if it is to be."""
         self.page.goto(f"{self.url}{path}")
-        if self.page.locator("#page[data-topics]:not([data-topics=''])").count():
+        is_live = self.page.locator("#page[data-topics]:not([data-topics=''])").count()
+        if is_live and self.has_scripts:
             self.page.locator("#live[data-state=open]").wait_for(state="attached")
         return self.page
 
@@ -79,6 +81,11 @@ class Browsing:
         self.page.get_by_label("Username").fill(username)
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
+
+    @property
+    def session_cookie(self) -> str:
+        """Return the name of the cookie that says who somebody is."""
+        return f"session-{urlsplit(self.url).port}"
 
     def expect(self, *parts: str) -> None:
         """Allow console messages that hold any of these, such as "status of 409"."""

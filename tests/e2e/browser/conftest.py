@@ -110,7 +110,7 @@ def seat(
                     for name, value in session_of(username).items()
                 ]
             )
-        browsing = Browsing(url=portal.url, context=context)
+        browsing = Browsing(url=portal.url, context=context, has_scripts=scripts)
         seated.append(browsing)
         return browsing
 
