@@ -13,7 +13,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 
 from core.kernel import ids, limits
 from core.kernel.clock import SYSTEM_CLOCK, Clock
@@ -121,7 +121,7 @@ class WorkerProcess:
         try:
             store.heartbeat(worker=self.id, name=self._name)
             self.reconcile()
-        except DatabaseError:
+        except Error:
             # The lease runs out if this lasts; then others take over, which is what it is for.
             log.warning("engine.heartbeat_failed", worker=str(self.id))
             connection.close()
@@ -150,6 +150,7 @@ class WorkerProcess:
         """End the lease, so that others take the runs at once, and the process."""
         try:
             store.expire_worker(worker=self.id)
-        except DatabaseError:
+        except Error:
             log.warning("engine.lease_not_expired", worker=str(self.id))
-        self._on_hang()
+        finally:
+            self._on_hang()

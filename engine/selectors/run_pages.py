@@ -214,7 +214,7 @@ def get_run_page(*, principal: Principal, run_id: UUID, event_seq: int | None = 
     scope_id = row.workflow.scope_id
     return RunPage(
         detail=detail,
-        plan=loading.get_rules(version_id=row.version_id).decider.plan,
+        plan=_find_plan(row.version_id, detail),
         events=tuple(_events(run_id)),
         initiator_name=row.initiator.name,
         initiator_kind=row.initiator.kind,
@@ -224,6 +224,21 @@ def get_run_page(*, principal: Principal, run_id: UUID, event_seq: int | None = 
         may_start=_may(principal, Permission.TRIGGER_WORKFLOW, scope_id),
         now=read_database_clock(),
         opened=None if event_seq is None else _opened(run_id, event_seq),
+    )
+
+
+def _find_plan(version_id: UUID, detail: RunDetail) -> Plan:
+    """Return what is drawn: nothing for a run that cannot be read, perhaps because of its plan."""
+    if not detail.unreadable:
+        return loading.get_rules(version_id=version_id).decider.plan
+    title = detail.run.title
+    return Plan(
+        name=detail.run.workflow_slug,
+        title=title,
+        inputs_schema={},
+        variables={},
+        steps={},
+        outputs={},
     )
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test import Client
 
 from audit import store as ledger
 from core.kernel import limits
@@ -173,3 +174,19 @@ def test_a_halted_run_whose_record_meets_the_bug_again_says_that_it_is_unreadabl
     shown = get_run(principal=mara, run_id=run_id)
     assert (shown.run.status, shown.steps) == ("HALTED", ())
     assert "bug" in shown.unreadable
+
+
+def test_the_page_of_an_unreadable_run_stands(world, hand, calls):
+    version, run_id = start(world, BUGGY)
+    install(version, evaluator=loading.EVALUATOR)
+    hand.driver._claim(run_id)
+    install(version, evaluator=BuggyEvaluator())
+    loading.forget_state(run_id=run_id)
+    Run.objects.filter(pk=run_id).update(status="HALTED")
+    browser = Client()
+    browser.force_login(world.users["mara"], backend="django.contrib.auth.backends.ModelBackend")
+
+    for tab in ("timeline", "events", "data"):
+        page = browser.get(f"/runs/{run_id}/?tab={tab}")
+        assert page.status_code == 200
+        assert "A bug keeps the record from being read" in page.content.decode()
