@@ -3,7 +3,7 @@
 In every case: it is said in place, nothing typed is lost, and what counts is recorded once.
 """
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, WebSocketRoute, expect
 
 from examples.demo.cast import PASSWORD
 from tests.e2e.browser.chromium import PHONE, list_axe_violations
@@ -190,7 +190,7 @@ def test_a_session_that_ended_keeps_what_was_typed_until_signed_in_again(scene: 
 def test_a_socket_that_is_lost_is_said_and_the_page_catches_up(scene: Scene, seat: Seat):
     request = scene.ask("single", "Seen late")
     page = seat("mara").page
-    sockets = []
+    sockets: list[WebSocketRoute] = []
 
     def connect(socket):
         if is_cut:
