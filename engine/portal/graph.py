@@ -23,6 +23,9 @@ _LANE_GAP: Final = 14
 _LANE_COUNT_MAX: Final = 3_000  # more invisible places than this cost time and show nothing
 _SWEEP_COUNT: Final = 8
 _ALIGN_COUNT: Final = 6
+_FAN_COUNT: Final = 6  # edges that come from, or lead to, one place before they share a trunk
+_TRUNK_HEIGHT: Final = 100
+_TRUNK_BEND: Final = 10
 _LANE_WEIGHT: Final = 3.0  # long edges are kept straight rather than nodes
 
 
@@ -335,8 +338,26 @@ def _path(
         left = _left(column)
         parts += [_curve(x, y, left, places[lane].y), f"H{left + NODE_WIDTH}"]
         x, y = left + NODE_WIDTH, places[lane].y
-    parts.append(_curve(x, y, _left(end.column), end.y))
+    last = places[lanes[source, end.column - 1]] if (source, end.column - 1) in lanes else start
+    is_fan = len(last.after) > _FAN_COUNT or len(end.before) > _FAN_COUNT
+    draw = _trunk if is_fan and abs(y - end.y) > _TRUNK_HEIGHT else _curve
+    parts.append(draw(x, y, _left(end.column), end.y))
     return "".join(parts)
+
+
+def _trunk(x: float, y: float, x_to: float, y_to: float) -> str:
+    """Return a line along the middle of the gap, where the many edges of a fan become one."""
+    middle, way = (x + x_to) / 2, 1 if y_to > y else -1
+    bend = _TRUNK_BEND
+    return "".join(
+        (
+            f"H{_number(middle - bend)}",
+            f"Q{_number(middle)} {_number(y)} {_number(middle)} {_number(y + way * bend)}",
+            f"V{_number(y_to - way * bend)}",
+            f"Q{_number(middle)} {_number(y_to)} {_number(middle + bend)} {_number(y_to)}",
+            f"H{_number(x_to)}",
+        )
+    )
 
 
 def _curve(x: float, y: float, x_to: float, y_to: float) -> str:

@@ -88,6 +88,14 @@ function put(next, { isNew }) {
     const known = [...document.styleSheets].some((sheet) => sheet.href === link.href);
     if (!known) document.head.append(document.importNode(link));
   }
+  for (const script of next.head.querySelectorAll("script[type=module][src]")) {
+    const src = script.getAttribute("src");
+    if (document.head.querySelector(`script[src="${CSS.escape(src)}"]`)) continue;
+    const own = document.createElement("script");
+    own.type = "module";
+    own.src = src;
+    document.head.append(own);
+  }
   document.dispatchEvent(new CustomEvent("page:shown", { detail: { isNew } }));
 }
 

@@ -76,6 +76,16 @@ def test_a_long_edge_passes_beside_the_nodes_between():
     assert not at["b"].y <= middle <= at["b"].y + NODE_HEIGHT
 
 
+def test_the_edges_of_a_large_fan_share_a_trunk():
+    layout = lay_out(_fan(40))
+
+    middle = 24 + NODE_WIDTH + GAP_ALONG / 2
+    far = [edge.path for edge in layout.edges if edge.source == "start" and "V" in edge.path]
+    assert len(far) > 30
+    assert all(f"Q{middle:g} " in path for path in far)
+    assert not any("V" in edge.path for edge in lay_out(_fan(7)).edges)
+
+
 def test_needs_that_are_not_drawn_draw_no_edge():
     assert lay_out([_step("a", "elsewhere")]).edges == ()
 
