@@ -141,8 +141,8 @@ def cancel_run(*, principal: Principal, run_id: UUID, reason: str) -> None:
 
     An attempt that executes now is finished and recorded; then the run closes as cancelled. A
     halted run closes at once.
-    Idempotent: cancelling again changes nothing. Transaction: one of its own; locks run, then
-    requests.
+    Idempotent: cancelling again changes nothing, unless the run has halted since.
+    Transaction: one of its own; locks run, then requests.
 
     Raises:
         RunMissingError: no such run, or the caller may not see it.
@@ -159,7 +159,9 @@ def cancel_run(*, principal: Principal, run_id: UUID, reason: str) -> None:
         assert row is not None, "runs are never deleted"
         if row.status == RunStatus.CLOSED:
             raise RunClosedError(outcome=row.outcome)
-        if not store.deduplicate(run_id=run_id, key="cancel"):
+        is_halted = row.status == RunStatus.HALTED
+        # Who cancelled a run before it halted waits for a driver that will never come.
+        if not store.deduplicate(run_id=run_id, key="cancel") and not is_halted:
             return
         origin = principal.origin
         events = [
@@ -178,7 +180,7 @@ def cancel_run(*, principal: Principal, run_id: UUID, reason: str) -> None:
                 )
                 for key in voided
             ]
-        if row.status == RunStatus.HALTED:  # no driver will ever close it
+        if is_halted:  # no driver will ever close it
             data = {"outcome": Outcome.CANCELLED.value}
             events.append(Event(kind=EventKind.RUN_CLOSED, at=row.now, data=data))
         outside.append(row=row, events=events, origin=origin)

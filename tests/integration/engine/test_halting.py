@@ -153,3 +153,22 @@ def test_a_run_with_just_enough_room_goes_on(world, hand, calls, verb, monkeypat
 
     assert hand.drive(run_id) is DriveEnd.PARKED
     assert Run.objects.get(pk=run_id).seq == 4
+
+
+def test_a_run_that_halts_after_it_was_cancelled_can_still_be_ended(
+    world, hand, calls, verb, monkeypatch
+):
+    world.publish(plan(failure="none", step_first=True), author="mara")
+    run_id = world.start("stubborn", by="mara").run_id
+    cancel_run(principal=world.principal("mara"), run_id=run_id, reason="stop")
+    monkeypatch.setattr(limits, "RUN_ENTRY_COUNT_MAX", limits.OUTSIDE_ENTRY_COUNT_MAX + 3)
+    assert hand.drive(run_id) is DriveEnd.HALTED
+
+    cancel_run(principal=world.principal("mara"), run_id=run_id, reason="it has halted")
+
+    run = Run.objects.get(pk=run_id)
+    assert (run.status, run.outcome) == ("CLOSED", "cancelled")
+    entries = ledger.read_verified(stream=run_id, limit=100)
+    kinds = [entry.kind for entry in entries]
+    assert kinds[-3:] == ["run.halted", "run.cancel_requested", "run.closed"]
+    assert fold(run_id).closed
