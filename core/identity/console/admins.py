@@ -71,8 +71,8 @@ class UserAdmin(ConsoleAdmin):
 class GroupAdmin(ConsoleAdmin):
     """Teams."""
 
-    heading, noun = "Groups", "group"
-    about = "Teams of people. A role given to a team is given to everybody in it."
+    heading, noun = "Teams", "team"
+    about = "A role given to a team is given to everybody in it."
     adding = (forms.AddGroup,)
     changing = (forms.AddMember, forms.RemoveMember)
     list_display = ("name", "members")
@@ -236,7 +236,8 @@ class AssignmentAdmin(ConsoleAdmin):
 
     def name_of(self, row: RoleAssignment) -> str:
         """Return who has which role where."""
-        return f"{row.role.title} for {self.holder(row)}, {self.place(row)}"
+        place = self.place(row)
+        return f"{row.role.title} for {self.holder(row)}, {place[:1].lower()}{place[1:]}"
 
     def list_facts(self, row: RoleAssignment) -> list[Fact]:
         """Return all of it."""

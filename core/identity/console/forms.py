@@ -363,10 +363,12 @@ class AssignRole(ActForm):
         super().__init__(**kwargs)
         shown = limits.PAGE_SIZE_MAX
         self.fields["role"].choices = [  # type: ignore[attr-defined]  # a ChoiceField, see above
-            (role.slug, role.title) for role in grants.list_roles(limit=shown)
+            ("", "Choose a role"),
+            *((role.slug, role.title) for role in grants.list_roles(limit=shown)),
         ]
         places = list_projects(principal=self.principal, limit=shown)
         self.fields["scope"].choices = [  # type: ignore[attr-defined]  # a ChoiceField, see above
+            ("", "Choose where it holds"),
             (str(GLOBAL_SCOPE_ID), "Everywhere"),
             *((str(place.scope_id), f"Project {place.slug}") for place in places),
         ]
