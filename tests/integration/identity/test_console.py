@@ -7,9 +7,11 @@ import pytest
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import URLResolver
 from django.utils.timezone import now
 
 from core.identity.authorize import authorize
+from core.identity.console.admins import make_site
 from core.identity.domain.permissions import BUILTIN_ROLES
 from core.identity.models import ApiToken, RoleAssignment, User
 from core.identity.seed import GLOBAL_SCOPE_ID
@@ -81,6 +83,33 @@ def test_whoever_is_not_signed_in_is_sent_to_the_one_sign_in_page(db, page):
     answer = Client().get(page)
 
     assert (answer.status_code, answer["Location"]) == (302, f"/sign-in/?next={page}")
+
+
+def test_every_address_of_the_console_is_closed_to_strangers(org, nobody):
+    stranger, known = Client(), browser_of(User.objects.get(pk=nobody.user_id))
+    addresses = {
+        "/admin/" + re.sub(r"<[^>]+>", "1", route) for route in _routes(make_site().get_urls())
+    } - {"/admin/login/"}
+
+    answers = {
+        address: (stranger.get(address), stranger.post(address), known.get(address))
+        for address in addresses
+    }
+
+    assert len(addresses) > 35
+    for address, (seen, sent, refused) in answers.items():
+        assert (seen.status_code, sent.status_code, refused.status_code) == (302, 302, 403), address
+        assert seen["Location"].startswith("/sign-in/?next="), address
+
+
+def _routes(patterns, prefix=""):
+    for item in patterns:
+        # Two of Django's are regular expressions: all tables of an app, and what is left over.
+        route = prefix + str(item.pattern).replace("^(?P<app_label>identity|auth)/$", "identity/")
+        if isinstance(item, URLResolver):
+            yield from _routes(item.url_patterns, route)
+        else:
+            yield route
 
 
 def test_the_framework_s_own_doors_are_closed(browser):
