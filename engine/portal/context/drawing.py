@@ -46,18 +46,21 @@ class StepFacts:
 class Dot:
     """One decision of a quorum, at x."""
 
-    x: float
+    x: str
     is_given: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node as the template draws it. Texts are cut to fit; `label` is all of it in words."""
+    """A node as the template draws it. Texts are cut to fit; `label` is all of it in words.
+
+    Lengths are texts: a template would write numbers in the reader's locale, and slowly.
+    """
 
     id: str
     key: str
-    x: float
-    y: float
+    x: str
+    y: str
     href: str
     label: str
     title: str
@@ -96,8 +99,8 @@ class Drawing:
     `refused_count`: there are so many nodes that none is drawn.
     """
 
-    width: float
-    height: float
+    width: str
+    height: str
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
     focus: str
@@ -159,8 +162,8 @@ def draw(steps: Sequence[StepFacts], view: View) -> Drawing:
         for edge in layout.edges
     )
     return Drawing(
-        width=layout.width,
-        height=layout.height,
+        width=_px(layout.width),
+        height=_px(layout.height),
         nodes=nodes,
         # What was taken lies above what was not.
         edges=tuple(sorted(edges, key=lambda edge: edge.kind == "taken")),
@@ -174,8 +177,8 @@ def draw(steps: Sequence[StepFacts], view: View) -> Drawing:
 
 def _too_many(count: int) -> Drawing:
     return Drawing(
-        width=0,
-        height=0,
+        width="0",
+        height="0",
         nodes=(),
         edges=(),
         focus="",
@@ -223,8 +226,8 @@ def _node(step: StepFacts, *, x: float, y: float, view: View, is_group: bool) ->
     return Node(
         id=node_id(step.key),
         key=step.key,
-        x=x,
-        y=y,
+        x=_px(x),
+        y=_px(y),
         href=view.link_group(step.key) if is_group else view.link_step(step.key),
         label=_label(step),
         title=fit(step.title, width=room, size=_TITLE_SIZE),
@@ -256,9 +259,13 @@ def _dots(step: StepFacts) -> tuple[Dot, ...]:
         return ()
     first = _TEXT_RIGHT - step.needed * _DOT_SIZE + _DOT_SIZE / 2
     return tuple(
-        Dot(x=first + number * _DOT_SIZE, is_given=number < step.given)
+        Dot(x=_px(first + number * _DOT_SIZE), is_given=number < step.given)
         for number in range(step.needed)
     )
+
+
+def _px(length: float) -> str:
+    return f"{length:.1f}".removesuffix(".0")
 
 
 def _edge_kind(source: StepFacts, target: StepFacts) -> str:

@@ -18,6 +18,15 @@ _VERBS: Final = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BarView:
+    """A bar, in percent as texts: a template would write numbers in the reader's locale."""
+
+    doing: str
+    x: str
+    width: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowView:
     """A row: a step, or one attempt of it. `says` is the bars in words."""
 
@@ -29,7 +38,7 @@ class RowView:
     mark: str
     word: str
     took: str
-    bars: tuple[Bar, ...]
+    bars: tuple[BarView, ...]
     says: str
 
 
@@ -37,18 +46,18 @@ class RowView:
 class TickView:
     """A mark on the axis. `is_last`: its words would stick out at the right."""
 
-    x: float
+    x: str
     words: str
     is_last: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimelineView:
-    """The rows and the axis; `hidden_count` rows more are not drawn."""
+    """The rows and the axis; `now_x` is "" for no now, `hidden_count` more rows are not drawn."""
 
     rows: tuple[RowView, ...]
     ticks: tuple[TickView, ...]
-    now_x: float | None
+    now_x: str
     hidden_count: int
 
 
@@ -65,13 +74,13 @@ def view_timeline(
         hidden_count=max(0, len(rows) - _ROW_COUNT_MAX),
         ticks=tuple(
             TickView(
-                x=tick.x,
+                x=_percent(tick.x),
                 words=_say_tick(tick.seconds),
                 is_last=tick.x > 92,  # noqa: PLR2004  # percent
             )
             for tick in timeline.ticks
         ),
-        now_x=timeline.now_x,
+        now_x="" if timeline.now_x is None else _percent(timeline.now_x),
     )
 
 
@@ -86,9 +95,17 @@ def _row(row: Row, words: StepWords, *, link: Callable[[str], str]) -> RowView:
         mark="failed" if failed else words.mark,
         word="Failed" if failed else words.word,
         took=say_took(row.seconds),
-        bars=row.bars,
+        bars=tuple(_bar(bar) for bar in row.bars),
         says=", ".join(f"{_VERBS[bar.doing]} {say_took(bar.seconds)}" for bar in row.bars),
     )
+
+
+def _bar(bar: Bar) -> BarView:
+    return BarView(doing=bar.doing, x=_percent(bar.x), width=_percent(bar.width))
+
+
+def _percent(share: float) -> str:
+    return f"{share:.2f}".rstrip("0").rstrip(".")
 
 
 def _say_tick(seconds: float) -> str:

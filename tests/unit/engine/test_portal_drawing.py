@@ -45,7 +45,7 @@ def test_a_small_quorum_is_dots_and_a_large_one_numbers():
 
     assert [dot.is_given for dot in few.dots] == [True, False, False]
     assert few.right == ""
-    assert all(0 < dot.x < 206 for dot in few.dots)
+    assert all(0 < float(dot.x) < 206 for dot in few.dots)
     assert (many.dots, many.right) == ((), "7 of 12")
 
 
