@@ -129,7 +129,7 @@ def test_a_connection_lost_while_sending_loses_nothing_and_doubles_nothing(
     expect_typed(page)
     ada.context.set_offline(False)
     page.get_by_role("button", name="Look again").click()
-    expect(page.get_by_text("It was not recorded")).to_be_visible()
+    expect(page.get_by_text("Not recorded so far")).to_be_visible()
     expect_typed(page)
     press(page, "Approve")
     expect(page.locator("#outcome")).to_contain_text("Approved by Ada Okafor")
