@@ -159,15 +159,44 @@ def test_no_view_lets_anybody_in():
     assert checked > 40
 
 
-def test_outside_the_api_only_probes_and_the_sign_in_of_the_admin_are_open(client, db):
-    outside = [route for route, _ in _patterns(get_resolver()) if "/api/" not in route]
+# What a stranger may ask outside the API, and why. The console has tests of its own.
+OPEN_PAGES = {
+    "/": "sends to the inbox",
+    "/healthz": "a probe",
+    "/readyz": "a probe",
+    "/sign-in/": "how one stops being a stranger",
+    "/sign-out/": "sends to the sign-in",
+    "/theme/": "keeps a cookie, and takes only POST",
+}
 
-    strange = [
-        route
-        for route in outside
-        if not route.startswith("/admin/") and route not in {"/healthz", "/readyz"}
+
+def test_every_page_asks_strangers_to_sign_in(client, place):
+    pages = _pages()
+
+    assert len(pages) >= 9
+    for route in pages:
+        for answer in (client.get(_path(route, place)), client.post(_path(route, place))):
+            assert answer.status_code == 401, route
+            assert "Sign in" in answer.content.decode()
+
+
+def test_a_page_of_something_is_not_there_for_who_may_not_see_it(client, town, place):
+    town.user("eve")
+    client.force_login(town.users["eve"], backend="django.contrib.auth.backends.ModelBackend")
+
+    named = [route for route in _pages() if "<" in route]
+
+    assert len(named) >= 6
+    for route in named:
+        for answer in (client.get(_path(route, place)), client.post(_path(route, place))):
+            assert answer.status_code in {404, 405}, route
+
+
+def _pages() -> list[str]:
+    outside = [route for route, _ in _patterns(get_resolver()) if "/api/" not in route]
+    return [
+        route for route in outside if not route.startswith("/admin/") and route not in OPEN_PAGES
     ]
-    assert strange == [], "say here why a new address needs no test of its own"
 
 
 def test_unknown_addresses_lead_nowhere():
