@@ -4,13 +4,13 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check e2e bench docs hooks clean
+.PHONY: help run demo test simulate check e2e bench docs hooks clean
 
 PY := .venv/bin/python
 CODE := core audit engine approvals countersign examples benchmarks tests manage.py
 
 help: ## Show what there is
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: ## Start everything at http://127.0.0.1:8000 (PORT, VAR); Ctrl-C stops it
 	@scripts/bootstrap run
@@ -23,6 +23,11 @@ demo: ## Play the release example against a running system, or one started for i
 test: ## Run the whole test suite against real PostgreSQL and Redis (ARGS="-k name")
 	@scripts/bootstrap dev
 	@exec $(PY) -m pytest -n logical --maxprocesses 8 --dist loadgroup $(ARGS)
+
+simulate: ## Play SEEDS=10000 of the engine over a faulty store, or one and print it (SEED=7)
+	@scripts/bootstrap dev
+	@exec $(PY) -m pytest -q -x -s -o timeout=0 -p no:randomly tests/simulation/test_engine_seeds.py \
+	  $(if $(SEED),-k ends_once --seed $(SEED),--seeds $(or $(SEEDS),10000)) $(ARGS)
 
 check: ## Format, lint, types, contracts, migrations, spelling, fast tests
 	@scripts/bootstrap dev

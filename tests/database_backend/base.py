@@ -1,6 +1,6 @@
 """The backend Django loads from `ENGINE = "tests.database_backend"`."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from django.apps import apps
@@ -77,7 +77,18 @@ class DatabaseOperations(PostgreSqlOperations):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """PostgreSQL with that flush."""
+    """PostgreSQL with that flush, and with a way to stand around a COMMIT.
+
+    Django's `execute_wrapper` stands around statements only, and a COMMIT is none; but a process
+    may die just before it or just after.
+    """
 
     ops: Any
     ops_class = DatabaseOperations
+    commit_wrapper: Callable[[Callable[[], None]], None] | None = None
+
+    def _commit(self) -> None:
+        if self.commit_wrapper is None:
+            super()._commit()  # type: ignore[misc]  # the stubs leave it out
+        else:
+            self.commit_wrapper(super()._commit)  # type: ignore[misc]  # as above

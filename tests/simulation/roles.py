@@ -1,0 +1,326 @@
+"""Who is on the stage: hands, people, the sweep. Read `Roles`.
+
+Each role is what one thread of one process does until the curtain falls; what the threads of a
+process share is in `Process`.
+"""
+
+import random
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from functools import partial
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError, connection
+
+from approvals.models import Request
+from approvals.services.decide import decide
+from core.identity.domain.principal import Principal
+from core.kernel.errors import PlatformError
+from countersign import TransientError, current_attempt, function
+from engine import store
+from engine.crew import Crew
+from engine.domain.verbs import WaitOutcome
+from engine.executing import Ended
+from engine.services.runs import cancel_run, start_run
+from engine.sweep import sweep_once
+from engine.worker import WorkerProcess
+from tests.simulation.casting import FUNCTION
+from tests.simulation.gate import find_open_gates, resolve_gate
+from tests.simulation.stage import BugError, Crash, Process, Stage
+from tests.world import World
+
+_GATE_OUTCOMES = [
+    WaitOutcome.APPROVED,
+    WaitOutcome.APPROVED,
+    WaitOutcome.APPROVED,
+    WaitOutcome.REJECTED,
+    WaitOutcome.EXPIRED,
+    WaitOutcome.OVERRIDDEN,
+    WaitOutcome.FAILED,
+]
+# What a thread survives, and tries again. Any other error of the database is a finding.
+_ENDED = (OperationalError, InterfaceError, BugError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One execution of a step's function. `outcome` is "" until it ends."""
+
+    run_id: str
+    key: str
+    idempotency_key: str
+    attempt: int
+    process: str
+    outcome: list[str] = field(default_factory=list)
+
+
+class TurnCrew(Crew):
+    """Executes attempts in parts of the stage, which take turns like everybody."""
+
+    def __init__(self, stage: Stage, process: Process) -> None:
+        super().__init__()
+        self._stage = stage
+        self._process = process
+        self._count = 0
+
+    def begin(self, execution):
+        ended: Future[Ended] = Future()
+        self._count += 1
+        name = f"{self._process.name}.{self._count}"
+        self._stage.spawn(name, lambda: ended.set_result(execution()), process=self._process)
+        return ended
+
+    def wait_first(self, futures, *, seconds):
+        alarm = None if seconds is None else self._stage.clock.monotonic() + seconds
+        if not any(item.done() for item in futures):
+            self._stage.rest("", until=lambda: any(item.done() for item in futures), alarm=alarm)
+        return [item for item in futures if item.done()]
+
+    def wait_all(self, futures):
+        if not all(item.done() for item in futures):
+            self._stage.rest("", until=lambda: all(item.done() for item in futures))
+
+
+@dataclass(kw_only=True)
+class Roles:
+    """The parts of one play, and what they share: hints, runs, calls, the curtain."""
+
+    stage: Stage
+    world: World
+    workflow: str
+    principals: dict[str, Principal]
+    hints: list[UUID] = field(default_factory=list)
+    run_ids: list[UUID] = field(default_factory=list)
+    calls: list[Call] = field(default_factory=list)
+    workers: dict[UUID, Process] = field(default_factory=dict)
+    skewed: bool = False
+    curtain: bool = False
+    calm: bool = False  # nothing goes wrong any more
+    hand_count: int = 0
+    _hint_dice: dict[int, random.Random] = field(default_factory=dict)
+
+    # --- casting -----------------------------------------------------------------------------
+
+    def add_hand(self) -> None:
+        """Start a worker process; another one comes when it dies."""
+        self.hand_count += 1
+        skew = self.hand_count % 2 if self.skewed else 0
+        process = Process(f"hand{self.hand_count}", skew=skew)
+        self.stage.spawn(
+            process.name, partial(self._hand, process), process=process, on_death=self._replace_hand
+        )
+
+    def add_sweep(self, name: str) -> None:
+        """Start a sweep process; it is restarted when it dies."""
+        process = Process(name)
+        again = partial(self._unless_over, partial(self.add_sweep, name))
+        self.stage.spawn(name, self._sweep, process=process, on_death=again)
+
+    def add_client(self, name: str, act: Callable[[], None]) -> None:
+        """Let somebody ask a web process for something, and ask again if it dies under them."""
+        again = partial(self._unless_over, partial(self.add_client, name, act))
+        self.stage.spawn(
+            name, partial(self._insist, name, act), process=Process(name), on_death=again
+        )
+
+    def _replace_hand(self) -> None:
+        self._unless_over(self.add_hand)
+
+    def _unless_over(self, act: Callable[[], None]) -> None:
+        if not self.curtain:
+            act()
+
+    # --- a worker process ----------------------------------------------------------------------
+
+    def _hand(self, process: Process) -> None:
+        worker = WorkerProcess(
+            name=process.name,
+            on_hang=partial(self._hang, process),
+            clock=self.stage.clock,
+            crew=TurnCrew(self.stage, process),
+        )
+        self._insist(process.name, worker.register)
+        self.workers[worker.id] = process
+        self.stage.spawn(f"{process.name}.heart", partial(self._heart, worker), process=process)
+        while self._rest(until=lambda: bool(self.hints)):
+            if not self.hints:
+                continue
+            # In the order of the runs, because the database hands several out in no order.
+            self.hints.sort(key=self._place)
+            run_id = self.hints.pop(self.stage.dice.randrange(len(self.hints)))
+            self.stage.note(process.name, "takes a hint")
+            try:
+                end = worker.drive(run_id=run_id)
+            except _ENDED as error:
+                self.stage.note(process.name, f"drove into {error!r}")
+                connection.close()
+            else:
+                self.stage.note(process.name, f"drove: {end}")
+
+    def _heart(self, worker: WorkerProcess) -> None:
+        while self._rest(seconds=self.stage.dice.choice([0.5, 2.0, 6.0])):
+            try:
+                worker.look()
+            except BugError:
+                worker._give_up()  # as its own thread does
+
+    def _hang(self, process: Process) -> None:
+        self.stage.kill(process, why="ends itself: an attempt hangs")
+        raise Crash
+
+    # --- other processes -----------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        while self._rest(seconds=1.0 + self.stage.dice.random()):
+            try:
+                sweep_once()
+            except _ENDED:
+                connection.close()
+
+    def _insist(self, name: str, act: Callable[[], None]) -> None:
+        while True:
+            try:
+                act()
+            except _ENDED as error:
+                self.stage.note(name, f"was answered {error!r}, asks again")
+                connection.close()
+                self.stage.rest("", alarm=self.stage.clock.monotonic() + 1.0)
+            except PlatformError as error:
+                self.stage.note(name, f"was answered {error.code}")
+                return
+            else:
+                return
+
+    def start(self, key: str) -> None:
+        """Start the run of a key, which others may start at the same time."""
+        started = start_run(
+            principal=self.principals["mara"],
+            project_slug=self.world.slug,
+            workflow_slug=self.workflow,
+            inputs={},
+            idempotency_key=key,
+        )
+        self.stage.note(key, f"has its run, replayed: {started.replayed}")
+        if started.run_id not in self.run_ids:
+            self.run_ids.append(started.run_id)
+            self.stage.names[started.run_id] = key
+
+    def operate(self, run_id: UUID) -> None:
+        """End a run that has halted."""
+        cancel_run(principal=self.principals["mara"], run_id=run_id, reason="it has halted")
+
+    def cancel(self) -> None:
+        """Cancel the first run, after a while."""
+        while not self.run_ids:
+            if not self._rest(seconds=1.0):
+                return
+        self._rest(seconds=self.stage.dice.choice([0.01, 1.0, 10.0, 60.0]))
+        cancel_run(principal=self.principals["mara"], run_id=self.run_ids[0], reason="no more")
+
+    def decide(self, who: str) -> None:
+        """Look for requests now and then, and decide some."""
+        dice = self.stage.dice
+        while self._rest(seconds=dice.choice([1.0, 5.0, 30.0])):
+            requests = list(Request.objects.filter(run_id__in=self.run_ids, status="open"))
+            requests.sort(key=lambda item: (self._place(item.run_id), item.step_key))
+            for request in requests:
+                if dice.random() < 0.3:
+                    continue
+                self._insist(who, partial(self._vote, who, request, dice.random() < 0.15))
+
+    def _vote(self, who: str, request: Request, no: bool) -> None:  # noqa: FBT001 - a coin
+        for _ in range(self.stage.dice.choice([1, 1, 2])):  # clicked twice
+            result = decide(
+                principal=self.principals[who],
+                request_id=request.pk,
+                decision="reject" if no else "approve",
+                comment="no" if no else "",
+                digest_hex=bytes(request.shown_digest).hex(),
+                idempotency_key=f"{who}-{request.pk}",
+            )
+            self.stage.note(who, f"voted, replayed: {result.replayed}")
+
+    def open_gates(self) -> None:
+        """End waits at gates, some twice."""
+        dice = self.stage.dice
+        while self._rest(seconds=dice.choice([0.5, 5.0, 40.0])):
+            for run_id in tuple(self.run_ids):
+                for key in find_open_gates(run_id):
+                    outcome = dice.choice(_GATE_OUTCOMES)
+                    self._insist(
+                        "gates", partial(self._resolve, run_id=run_id, key=key, outcome=outcome)
+                    )
+
+    def _resolve(self, *, run_id: UUID, key: str, outcome: WaitOutcome) -> None:
+        ended = resolve_gate(run_id=run_id, key=key, outcome=outcome)
+        self.stage.note("gates", f"{key} {outcome}: {ended}")
+
+    # --- small parts ---------------------------------------------------------------------------
+
+    def _rest(
+        self, *, until: Callable[[], bool] | None = None, seconds: float | None = None
+    ) -> bool:
+        """Rest until something holds, a time is up, or the curtain falls; say if it has not."""
+        alarm = None if seconds is None else self.stage.clock.monotonic() + seconds
+        self.stage.rest(
+            "", until=lambda: self.curtain or (until is not None and until()), alarm=alarm
+        )
+        return not self.curtain
+
+    def take_hint(self, run_id: UUID) -> None:
+        """Do to a hint what a broker may do. Each run has dice of its own for that."""
+        place = self._place(run_id)
+        dice = self._hint_dice.setdefault(place, random.Random(f"hints {place}"))
+        draw = dice.random()
+        if draw < 0.15 and not self.calm:
+            return
+        self.hints += [run_id, run_id] if draw > 0.85 else [run_id]
+
+    def _place(self, run_id: UUID | None) -> int:
+        """Return which of the play's runs this is; one that is just starting comes last."""
+        return self.run_ids.index(run_id) if run_id in self.run_ids else len(self.run_ids)
+
+    def act(self) -> dict[str, str]:
+        """Execute a step's function: take a while, then end as the dice say."""
+        attempt = current_attempt()
+        dice = self.stage.dice
+        call = Call(
+            run_id=attempt.run_id,
+            key=attempt.idempotency_key.removeprefix(f"{attempt.run_id}:").removesuffix(":1"),
+            idempotency_key=attempt.idempotency_key,
+            attempt=attempt.number,
+            process=self.stage.current.process.name,
+        )
+        self.calls.append(call)
+        who = self.stage.current.name
+        for _ in range(dice.choice([0, 0, 1, 2])):
+            seconds = dice.choice([0.0, 0.2, 3.0, 20.0])
+            alarm = self.stage.clock.monotonic() + seconds
+            self.stage.rest(f"executes {call.key} attempt {call.attempt}", alarm=alarm)
+        draw = dice.random()
+        outcome = "transient" if draw < 0.15 else "permanent" if draw < 0.25 else "ok"
+        call.outcome.append(outcome)
+        self.stage.note(who, f"executed {call.key} attempt {call.attempt}: {outcome}")
+        if outcome == "transient":
+            raise TransientError("not now")
+        if outcome == "permanent":
+            raise ValueError("never")
+        return {"by": who}
+
+
+def steal_lease(roles: Roles) -> None:
+    """Declare a worker dead that is not."""
+    alive = [worker for worker, process in roles.workers.items() if not process.dead]
+    if alive:
+        worker = roles.stage.dice.choice(alive)
+        roles.stage.note(roles.workers[worker].name, "loses its lease")
+        store.expire_worker(worker=worker)
+
+
+ON_STAGE: list[Roles] = []
+
+
+@function(FUNCTION)
+def _act(**_):
+    return ON_STAGE[-1].act()

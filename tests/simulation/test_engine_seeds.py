@@ -1,0 +1,25 @@
+"""Seeds of the whole engine over PostgreSQL, `make simulate` for more of them. Read `play.py`.
+
+Crashes between any two statements, lost acknowledgements, stolen leases, lost and doubled hints,
+bugs, late people: whatever the dice of a seed bring, every run ends once and every record holds.
+"""
+
+import pytest
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_every_run_ends_once_whatever_goes_wrong(theatre, seeds, say):
+    for seed in seeds:
+        report = theatre.play(seed=seed)
+        say(str(report), only_one=True)
+        if report.violations:
+            pytest.fail(str(report), pytrace=False)
+    say(f"seeds {seeds[0]} to {seeds[-1]} hold")
+
+
+def test_a_seed_is_a_schedule(theatre):
+    for seed in range(300, 310):
+        first, second = (theatre.play(seed=seed).schedule for _ in range(2))
+
+        assert first == second
