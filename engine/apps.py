@@ -16,11 +16,13 @@ class EngineConfig(AppConfig):
         from celery.signals import worker_process_shutdown
 
         from audit import registry as ledger_registry
+        from core.identity.console.places import register_places
         from core.toolkit.portal.frame import NavItem, register_nav
         from core.toolkit.socket.topics import register_topic
         from engine import conf, process, registry
         from engine.actions import http_request, python_call
         from engine.realtime.topics import RUN_TOPIC
+        from engine.selectors.workflows import list_workflow_scopes
 
         register_topic(RUN_TOPIC)
         register_nav(
@@ -43,6 +45,7 @@ class EngineConfig(AppConfig):
                 position=30,
             )
         )
+        register_places(lambda ids, limit: list_workflow_scopes(scope_ids=ids, limit=limit))
         for spec in (python_call.SPEC, http_request.SPEC):
             registry.register_action(spec)
         for module in conf.function_modules():

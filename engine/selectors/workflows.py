@@ -1,5 +1,6 @@
 """Reading workflows and versions. Read `list_workflows` first."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -109,6 +110,25 @@ def list_versions(
     if before_rev is not None:
         query = query.filter(rev__lt=before_rev)
     return [version_view(row) for row in query.defer("source", "plan").order_by("-rev")[:limit]]
+
+
+def list_workflow_scopes(
+    *, scope_ids: Collection[UUID] | None = None, limit: int
+) -> list[tuple[UUID, str]]:
+    """Return scopes of workflows with names such as "Workflow shop/release", by name; 1 query.
+
+    For the console, whose visitors give roles everywhere: nobody is asked whether they may see
+    the workflow.
+
+    Args:
+        scope_ids: which ones, or `None` for all.
+        limit: how many at most.
+    """
+    rows = Workflow.objects.order_by("project__slug", "slug")
+    if scope_ids is not None:
+        rows = rows.filter(scope_id__in=list(scope_ids))
+    named = rows.values_list("scope_id", "project__slug", "slug")[:limit]
+    return [(scope_id, f"Workflow {project}/{slug}") for scope_id, project, slug in named]
 
 
 def get_version(

@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from core.identity.console import forms
 from core.identity.console.pages import ConsoleAdmin, Fact
+from core.identity.console.places import find_place
 from core.identity.console.site import ConsoleSite
 from core.identity.models import ApiToken, Project, Role, RoleAssignment, RolePermission, User
 from core.identity.selectors import grants
@@ -249,7 +250,7 @@ class AssignmentAdmin(ConsoleAdmin):
                 text=row.role.title,
                 url=reverse("admin:identity_role_change", args=(row.role_id,)),
             ),
-            Fact(label="Where", text=self.place(row)),
+            Fact(label="Where", text=find_place(scope_id=row.scope_id) or self.place(row)),
             Fact(label="Ends", text=self.ends(row)),
             Fact(label="Given by", text=by),
             Fact(label="Given", text=self.given(row)),

@@ -12,6 +12,7 @@ from uuid import UUID
 from django import forms
 from django.contrib.auth.models import Group
 
+from core.identity.console.places import list_places
 from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
 from core.identity.models import ApiToken, Project, RoleAssignment, User
@@ -344,7 +345,7 @@ class AssignRole(ActForm):
     """Gives an account or a team a role."""
 
     key, heading, button = "add", "A role for somebody", "Assign the role"
-    about = "Name either an account or a team. Roles on one workflow are given through the API."
+    about = "Name either an account or a team."
     takes = frozenset({Permission.MANAGE_ROLES, Permission.MANAGE_PROJECT_ACCESS})
 
     role = forms.ChoiceField(label="Role")
@@ -371,6 +372,7 @@ class AssignRole(ActForm):
             ("", "Choose where it holds"),
             (str(GLOBAL_SCOPE_ID), "Everywhere"),
             *((str(place.scope_id), f"Project {place.slug}") for place in places),
+            *((str(scope_id), name) for scope_id, name in list_places(limit=shown)),
         ]
 
     def clean(self) -> None:
