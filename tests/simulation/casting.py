@@ -22,7 +22,7 @@ from engine.domain.verbs import CheckScope
 
 FUNCTION = "simulation.act"
 GATE = "gate"
-_EXPIRES_SECONDS = (40, 120, 600)
+_EXPIRES_SECONDS = (5, 20, 60, 300)
 
 
 def random_plan(dice: random.Random, *, name: str) -> Plan:

@@ -119,6 +119,9 @@ class _Play:
         self.jump_rate = dice.choice([0.0, 0.02, 0.1])
         self.calm_from = dice.choice(_CALM_FROM)
         self.is_cancelled = dice.random() < 0.3
+        self.is_quiet = dice.random() < 0.1
+        if self.is_quiet:
+            self.fault_rate = self.steal_rate = self.jump_rate = 0.0
         self.hand_count = dice.choice([1, 2, 2, 3])
         self.roles = Roles(
             stage=self.stage,
@@ -150,7 +153,9 @@ class _Play:
             ON_STAGE.pop()
             registry._SWEEPS.update(kept)
         violations += self.stage.problems
-        violations += find_violations(plan=self.plan, roles=self.roles, key_count=self.run_count)
+        violations += find_violations(
+            plan=self.plan, roles=self.roles, key_count=self.run_count, is_quiet=self.is_quiet
+        )
         return Report(seed=self.seed, violations=violations, schedule=self.stage.schedule)
 
     def _cast(self) -> None:
@@ -234,6 +239,7 @@ class _Play:
         alarm = self.stage.next_alarm()
         if alarm is None:
             return False
-        longer = dice.choice([0.0, 0.0, 0.0, 0.5, 16.0]) if not self.roles.calm else 0.0
+        is_exact = self.roles.calm or self.is_quiet
+        longer = 0.0 if is_exact else dice.choice([0.0, 0.0, 0.0, 0.5, 16.0])
         clock.advance(max(0.0, alarm - clock.monotonic()) + longer)
         return True

@@ -54,6 +54,11 @@ class Call:
     process: str
     outcome: list[str] = field(default_factory=list)
 
+    def is_beside(self, other: "Call") -> bool:
+        """Say whether a process would execute two attempts of one thing at the same time."""
+        same = (self.process, self.idempotency_key) == (other.process, other.idempotency_key)
+        return same and not self.outcome
+
 
 class TurnCrew(Crew):
     """Executes attempts in parts of the stage, which take turns like everybody."""
@@ -68,7 +73,9 @@ class TurnCrew(Crew):
         ended: Future[Ended] = Future()
         self._count += 1
         name = f"{self._process.name}.{self._count}"
-        self._stage.spawn(name, lambda: ended.set_result(execution()), process=self._process)
+        self._stage.spawn(
+            name, lambda: ended.set_result(execution()), process=self._process, reads=False
+        )
         return ended
 
     def wait_first(self, futures, *, seconds):
@@ -93,7 +100,8 @@ class Roles:
     hints: list[UUID] = field(default_factory=list)
     run_ids: list[UUID] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
-    workers: dict[UUID, Process] = field(default_factory=dict)
+    workers: dict[Process, WorkerProcess] = field(default_factory=dict)
+    draining: set[Process] = field(default_factory=set)
     skewed: bool = False
     curtain: bool = False
     calm: bool = False  # nothing goes wrong any more
@@ -141,11 +149,13 @@ class Roles:
             crew=TurnCrew(self.stage, process),
         )
         self._insist(process.name, worker.register)
-        self.workers[worker.id] = process
+        self.workers[process] = worker
         self.stage.spawn(f"{process.name}.heart", partial(self._heart, worker), process=process)
-        while self._rest(until=lambda: bool(self.hints)):
-            if not self.hints:
-                continue
+        while self._rest(until=lambda: bool(self.hints) or process in self.draining):
+            if process in self.draining:
+                self._insist(process.name, partial(store.expire_worker, worker=worker.id))
+                self.stage.kill(process, why="ends, drained")
+                raise Crash
             # In the order of the runs, because the database hands several out in no order.
             self.hints.sort(key=self._place)
             run_id = self.hints.pop(self.stage.dice.randrange(len(self.hints)))
@@ -292,6 +302,9 @@ class Roles:
             attempt=attempt.number,
             process=self.stage.current.process.name,
         )
+        beside = [item for item in self.calls if item.is_beside(call)]
+        if beside:
+            self.stage.problems.append(f"{call} is executed while this process executes {beside}")
         self.calls.append(call)
         who = self.stage.current.name
         for _ in range(dice.choice([0, 0, 1, 2])):
@@ -310,12 +323,18 @@ class Roles:
 
 
 def steal_lease(roles: Roles) -> None:
-    """Declare a worker dead that is not."""
-    alive = [worker for worker, process in roles.workers.items() if not process.dead]
-    if alive:
-        worker = roles.stage.dice.choice(alive)
-        roles.stage.note(roles.workers[worker].name, "loses its lease")
-        store.expire_worker(worker=worker)
+    """Declare a worker dead that is not; or tell one to finish what it executes and end."""
+    alive = [process for process in roles.workers if not process.dead]
+    if not alive:
+        return
+    process = roles.stage.dice.choice(alive)
+    if roles.stage.dice.random() < 0.2:
+        roles.stage.note(process.name, "is to drain")
+        roles.workers[process].drain()
+        roles.draining.add(process)
+    else:
+        roles.stage.note(process.name, "loses its lease")
+        store.expire_worker(worker=roles.workers[process].id)
 
 
 ON_STAGE: list[Roles] = []

@@ -89,6 +89,7 @@ class Part:
     process: Process
     act: Callable[[], None]
     on_death: Callable[[], None] | None = None
+    reads: bool = True
     status: Status = Status.READY
     turn: threading.Semaphore = field(default_factory=lambda: threading.Semaphore(0))
     fate: Fate = Fate.NOTHING
@@ -117,7 +118,7 @@ class Stage:
         self.problems: list[str] = []
         self.names: dict[UUID, str] = {}  # what the schedule calls a row
         self.reader_skew = 0  # the code of whoever reads afterwards
-        self._idle: list[SimpleQueue[Part | None]] = []
+        self._idle: dict[bool, list[SimpleQueue[Part | None]]] = {True: [], False: []}
         self._threads: list[threading.Thread] = []
         self._back = threading.Semaphore(0)
         self._arrived = threading.Semaphore(0)
@@ -140,11 +141,15 @@ class Stage:
         *,
         process: Process,
         on_death: Callable[[], None] | None = None,
+        reads: bool = True,
     ) -> Part:
-        """Let a new thread of a process begin, once it gets its first turn."""
-        part = Part(name=name, process=process, act=act, on_death=on_death)
+        """Let a new thread of a process begin, once it gets its first turn.
+
+        Those that never need the database have players of their own, to save connections.
+        """
+        part = Part(name=name, process=process, act=act, on_death=on_death, reads=reads)
         self.parts.append(part)
-        self._player().put(part)
+        self._player(reads=reads).put(part)
         return part
 
     def runnable(self) -> list[Part]:
@@ -341,15 +346,15 @@ class Stage:
             yield self
         finally:
             self.clear()
-            for inbox in self._idle:
+            for inbox in (*self._idle[True], *self._idle[False]):
                 inbox.put(None)
             for thread in self._threads:
                 thread.join(timeout=_HANG_SECONDS)
             connection_created.disconnect(self._on_connection)
 
-    def _player(self) -> "SimpleQueue[Part | None]":
-        if self._idle:
-            return self._idle.pop()
+    def _player(self, *, reads: bool) -> "SimpleQueue[Part | None]":
+        if self._idle[reads]:
+            return self._idle[reads].pop()
         inbox: SimpleQueue[Part | None] = SimpleQueue()
         thread = threading.Thread(target=self._play, args=(inbox,), name="player", daemon=True)
         self._threads.append(thread)
@@ -386,7 +391,7 @@ class Stage:
         part.died = part.died or part.process.dead
         self.note(part.name, "is dead" if part.died else "is done")
         part.status = Status.DONE
-        self._idle.append(inbox)
+        self._idle[part.reads].append(inbox)
         self._back.release()
 
     def _on_connection(self, **_: Any) -> None:

@@ -29,8 +29,8 @@ _ENDS = (EventKind.STEP_COMPLETED, EventKind.ATTEMPT_FAILED, EventKind.ATTEMPT_L
 _Place = tuple[str, int]  # an attempt: the step's key, and its number
 
 
-def find_violations(*, plan: Plan, roles: Roles, key_count: int) -> list[str]:
-    """Return what does not hold, in sentences."""
+def find_violations(*, plan: Plan, roles: Roles, key_count: int, is_quiet: bool) -> list[str]:
+    """Return what does not hold, in sentences. `is_quiet`: nothing went wrong, hints aside."""
     runs = list(Run.objects.filter(workflow__slug=plan.name).order_by("number"))
     found = []
     if len(runs) != key_count:
@@ -38,6 +38,8 @@ def find_violations(*, plan: Plan, roles: Roles, key_count: int) -> list[str]:
     for run in runs:
         try:
             found += [f"run {run.number}: {item}" for item in _judge(run, plan, roles)]
+            if is_quiet:
+                found += [f"run {run.number}: {item}" for item in _judge_quiet(run)]
         except Exception as error:  # noqa: BLE001 - a stream that cannot be read is a finding too
             found.append(f"run {run.number}: cannot be judged: {error!r}")
     return found
@@ -69,6 +71,12 @@ def _judge(run: Run, plan: Plan, roles: Roles) -> Iterator[str]:
     yield from _judge_undoing(plan, state, entries)
     yield from _judge_approvals(run, entries)
     yield from _judge_outsiders(run, entries)
+
+
+def _judge_quiet(run: Run) -> Iterator[str]:
+    entries = ledger.read_stream(stream=run.pk, limit=_ENTRY_COUNT_MAX)
+    if lost := [item.data for item in entries if item.kind == EventKind.ATTEMPT_LOST]:
+        yield f"nobody died, but attempts were lost: {lost}"
 
 
 def _judge_stream(run: Run, entries: list[StoredEntry]) -> Iterator[str]:
