@@ -106,6 +106,7 @@ class Roles:
     curtain: bool = False
     calm: bool = False  # nothing goes wrong any more
     hand_count: int = 0
+    hang_count: int = 0
     _hint_dice: dict[int, random.Random] = field(default_factory=dict)
 
     # --- casting -----------------------------------------------------------------------------
@@ -176,6 +177,7 @@ class Roles:
                 worker._give_up()  # as its own thread does
 
     def _hang(self, process: Process) -> None:
+        self.hang_count += 1
         self.stage.kill(process, why="ends itself: an attempt hangs")
         raise Crash
 

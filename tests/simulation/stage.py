@@ -333,6 +333,7 @@ class Stage:
             case Fate.BUG_BEFORE | Fate.BUG_AFTER if not commits:
                 raise BugError("the simulation's bug")
             case _:
+                raw.rollback()  # as the server does, but before anybody else moves
                 raw.close()
                 raise OperationalError("the simulation cut the connection")
 

@@ -38,7 +38,7 @@ def find_violations(*, plan: Plan, roles: Roles, key_count: int, is_quiet: bool)
     for run in runs:
         try:
             found += [f"run {run.number}: {item}" for item in _judge(run, plan, roles)]
-            if is_quiet:
+            if is_quiet and not roles.hang_count:
                 found += [f"run {run.number}: {item}" for item in _judge_quiet(run)]
         except Exception as error:  # noqa: BLE001 - a stream that cannot be read is a finding too
             found.append(f"run {run.number}: cannot be judged: {error!r}")
