@@ -185,7 +185,8 @@ class Stage:
             part.process.dead, part.on_death = True, None
         while runnable := self.runnable():
             self.step(runnable[0])
-        assert not self.parts, "a part waits for a lock that nobody holds"
+        left = [(part.name, part.status) for part in self.parts]
+        assert not left, f"{left} wait for nobody"
 
     def note(self, who: str, what: str) -> None:
         """Write a line into the schedule."""
@@ -280,7 +281,12 @@ class Stage:
 
     def _around_commit(self, commit: Callable[[], None]) -> None:
         self.current.weight = 3.0
-        self._around("COMMIT", commit)
+        try:
+            self._around("COMMIT", commit)
+        except Crash:
+            raw: Any = connection.connection
+            raw.rollback()  # Django lets nobody but the database break a COMMIT
+            raise
 
     def _around(self, name: str, statement: Callable[[], Any]) -> Any:
         part = self.current
@@ -375,7 +381,8 @@ class Stage:
         self._local.part = part
         self._local.muted = True
         # Nothing of what begins here may depend on whether this thread has played before.
-        if connection.connection is not None and not self._backend():
+        fresh = self._backend() and connection.autocommit and not self._is_in_transaction()
+        if connection.connection is not None and not fresh:
             connection.close()
         connection.run_on_commit = []
         self._local.muted = False
