@@ -22,7 +22,7 @@ def test_every_run_ends_once_whatever_goes_wrong(theatre, seeds, say):
 
 
 def test_a_seed_is_a_schedule(theatre):
-    for seed in range(300, 310):
+    for seed in range(300, 303):
         first, second = (theatre.play(seed=seed).schedule for _ in range(2))
 
         assert first == second
