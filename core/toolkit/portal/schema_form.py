@@ -87,16 +87,16 @@ def build_form(
     for name, raw in properties.items():
         part = _resolve(raw, root=schema)
         kinds[name], fields[name] = _make_field(name, part, is_needed=name in needed)
-    made = cast(
-        "type[SchemaForm]",
-        type("SchemaForm", (SchemaForm,), {**fields, "kinds": kinds, "needed": needed}),
-    )
     shown = {
         name: _to_text(value, kinds[name])
         for name, value in (initial or {}).items()
         if name in kinds
     }
-    return made(data=data, initial=shown, prefix=prefix, use_required_attribute=False)
+    form = SchemaForm(data=data, initial=shown, prefix=prefix, use_required_attribute=False)
+    # Not declared on a class: there a property named `prefix` or `kinds` would be lost.
+    form.fields.update(fields)
+    form.kinds, form.needed = kinds, needed
+    return form
 
 
 def _make_field(name: str, part: Mapping[str, Any], *, is_needed: bool) -> tuple[str, forms.Field]:
@@ -245,14 +245,15 @@ def _refuse_constant(name: str) -> Json:
 
 def _kind(part: Mapping[str, Any]) -> str:
     """Return what a field of this schema is typed into."""
-    if "enum" in part or "const" in part:
+    if isinstance(part.get("enum"), list) or "const" in part:
         return "choice"
     types = part.get("type")
-    named = [types] if isinstance(types, str) else [item for item in types or () if item != "null"]
+    listed = types if isinstance(types, list) else [types]
+    named = [item for item in listed if isinstance(item, str) and item != "null"]
     kind = named[0] if len(named) == 1 else ""
     if kind == "array":
         items = part.get("items")
-        if isinstance(items, dict) and "enum" in items:
+        if isinstance(items, dict) and isinstance(items.get("enum"), list):
             return "choices"
         is_plain = isinstance(items, dict) and _kind(items) in {"text", "integer", "number"}
         return "lines" if is_plain else "json"
@@ -264,7 +265,8 @@ def _kind(part: Mapping[str, Any]) -> str:
 def _choices(part: Mapping[str, Any]) -> list[tuple[str, str]]:
     items = part.get("items")
     source = items if isinstance(items, dict) and "enum" in items else part
-    values = source.get("enum", [source["const"]] if "const" in source else [])
+    listed = source.get("enum")
+    values = listed if isinstance(listed, list) else [source.get("const")]
     return [(json.dumps(value), _say_value(value)) for value in values]
 
 

@@ -50,4 +50,4 @@ def test_roles_decide_how_the_database_is_used(children):
 
 
 def test_the_database_is_migrated_before_the_demo_is_loaded():
-    assert [item.name for item in list_preparations()] == ["migrate", "demo"]
+    assert [item.name for item in list_preparations()] == ["migrate", "static", "demo"]

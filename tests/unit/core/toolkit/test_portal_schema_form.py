@@ -172,6 +172,17 @@ def test_problems_of_a_service_stand_at_the_fields_they_lead_into():
     }
 
 
+@pytest.mark.parametrize("name", ["kinds", "needed", "prefix", "fields", "clean", "data", "_x"])
+def test_a_property_may_have_the_name_of_a_part_of_the_form(name):
+    schema = {"type": "object", "properties": {name: {"type": "integer"}}, "required": [name]}
+
+    form = build_form(schema, data=post(**{name: "3"}), initial={name: 1})
+
+    assert form.is_valid()
+    assert form.to_values() == {name: 3}
+    assert f'name="value-{name}"' in str(form[name])
+
+
 def test_names_of_fields_may_be_anything():
     odd = 'a "b" <i>/~0 é 🎉'
     schema = {"type": "object", "properties": {odd: {"type": "string"}}}
