@@ -187,7 +187,12 @@ REDIS_URL = ENVIRONMENT.redis_url or "unix:///nonexistent/redis.sock"
 CHANNEL_LAYERS = {
     "default": {
         "BACKEND": "channels_redis.core.RedisChannelLayer",
-        "CONFIG": {"hosts": [{"address": REDIS_URL}], "prefix": "countersign:ws"},
+        "CONFIG": {
+            # Sockets wait 5 s at a time for signals: the client's own timeout, 5 s too where
+            # nothing is said, would race that and close them.
+            "hosts": [{"address": REDIS_URL, "socket_timeout": 20, "socket_connect_timeout": 2}],
+            "prefix": "countersign:ws",
+        },
     }
 }
 CACHES: dict[str, dict[str, Any]] = {

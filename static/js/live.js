@@ -7,6 +7,7 @@ const SPREAD_MS = 150; // an inbox has many listeners; they do not all ask in th
 const DELAY_FIRST_MS = 500;
 const DELAY_MAX_MS = 30_000;
 const POLL_MS = 15_000;
+const BACKSTOP_MS = 60_000; // a signal may be lost without anybody noticing
 const SIGNED_OUT = 4401;
 const OK = 200;
 const GONE = [401, 403, 404]; // signed out, or no longer for this reader
@@ -79,10 +80,11 @@ function say(next) {
   if (!mark || !state) return;
   mark.hidden = false;
   mark.dataset.state = state;
-  const at = new Date(fetchedAt).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  const at = `${new Date(fetchedAt).toISOString().slice(11, 16)} UTC`;
   const words = { open: "Live", lost: "Reconnecting", off: `Not live since ${at}` }[state];
   if (mark.textContent.trim() === words) return;
   mark.textContent = words;
+  document.getElementById("gone").hidden = state !== "off";
   if (state === "off") {
     const link = document.createElement("a");
     link.href = location.href; link.textContent = "Reload";
@@ -95,7 +97,8 @@ function keepPolling() {
   const seconds = Number(page()?.dataset.poll ?? 0);
   polling = setInterval(() => {
     const isDeaf = topics().size && socket?.readyState !== WebSocket.OPEN;
-    if (seconds || isDeaf) soon(0);
+    const isOld = topics().size && Date.now() - fetchedAt > BACKSTOP_MS;
+    if (state !== "off" && (seconds || isDeaf || isOld)) soon(0);
   }, (seconds * 1000) || POLL_MS);
 }
 

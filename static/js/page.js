@@ -102,7 +102,8 @@ function put(next, { isNew }) {
 // A form somebody has typed into is never changed, and a decision's form never gets another content
 // to sign without a word. If what it is about has changed, its region stays and says so.
 function holdForms(next) {
-  const held = new Set();
+  // What the server answered to something sent (a conflict, text given back) stands until one goes on.
+  const held = new Set(document.querySelectorAll("[data-said]"));
   for (const form of document.querySelectorAll("form[data-touched], form[data-decision]")) {
     const isTouched = form.hasAttribute("data-touched");
     const twin = next.getElementById(form.id);

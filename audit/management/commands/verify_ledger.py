@@ -127,10 +127,13 @@ def _summarize(found: Verification, seconds: float) -> dict[str, Any]:
 
 
 def _describe(found: Verification, seconds: float) -> str:
+    sealed = f"{found.leaf_count:,} are sealed, {found.pending_count:,} wait for it"
+    if not found.leaf_count:
+        sealed = "none is sealed yet, which a later version brings"
     return (
         f"The ledger verifies: {found.entry_count:,} entries in {found.stream_count:,} streams,"
-        f" {found.payload_count:,} payloads; {found.pending_count:,} wait for the sealer,"
-        f" {found.leaf_count:,} are sealed. {_rate(found, seconds):,} entries a second."
+        f" {found.payload_count:,} payloads; {sealed}."
+        f" {_rate(found, seconds):,} entries a second."
     )
 
 

@@ -17,11 +17,16 @@ from django.urls import reverse
 from core.identity.console import forms
 from core.identity.console.site import get_visit, read_visit
 from core.identity.selectors import console
+from core.kernel import ids
 from core.kernel.errors import MissingError, PlatformError
 from core.toolkit.api.errors import status_of
 
 _HISTORY_COUNT_MAX = 100
 _INVALID = 422
+_CONFLICT = 409
+_ONCE = "once"  # field: one value for each form that was shown
+_SENT_KEY = "console_sent"
+_SENT_COUNT_MAX = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +107,8 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # see above
         chosen = next((item for item in offered if item.key == request.POST.get("act")), None)
         if request.method != "POST" or chosen is None:
             return self._show(request, row, self._blank(request, offered, row))
+        if row is None and _was_sent_before(request):
+            return self._refuse_repeat(request, offered)
         return self._act(request, row, offered, chosen)
 
     def delete_view(
@@ -176,10 +183,19 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # see above
         shown = {item.key: item for item in (form, *self._blank(request, others, row))}
         return self._show(request, row, [shown[act.key] for act in offered], status=status)
 
+    def _refuse_repeat(
+        self, request: HttpRequest, offered: Sequence[type[forms.ActForm]]
+    ) -> HttpResponse:
+        """Answer a form that was sent before: a reload must not make the same thing twice."""
+        said = f"This form was sent before. What it made is in the list of {self.heading.lower()}."
+        messages.warning(request, said)
+        return self._show(request, None, self._blank(request, offered, None), status=_CONFLICT)
+
     def _answer(
         self, request: HttpRequest, row: Any, form: forms.ActForm, result: Any
     ) -> HttpResponse:
         if row is None:
+            _note_sent(request)
             return self.show_result(request, result)
         messages.success(request, f"{form.heading}: done, and on record.")
         if type(row)._default_manager.filter(pk=row.pk).exists():  # noqa: SLF001  # documented API
@@ -198,8 +214,19 @@ class ConsoleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # see above
             "original": row,
             "facts": [] if row is None else self.list_facts(row),
             "forms": shown,
+            "once": ids.uuid7().hex,
         }
         return TemplateResponse(request, "admin/change_form.html", context, status=status)
+
+
+def _was_sent_before(request: HttpRequest) -> bool:
+    return request.POST.get(_ONCE) in request.session.get(_SENT_KEY, [])
+
+
+def _note_sent(request: HttpRequest) -> None:
+    key = request.POST.get(_ONCE)
+    if key:
+        request.session[_SENT_KEY] = [*request.session.get(_SENT_KEY, []), key][-_SENT_COUNT_MAX:]
 
 
 def _go(address: str) -> HttpResponseRedirect:

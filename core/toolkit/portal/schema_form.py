@@ -17,6 +17,7 @@ from core.kernel.errors import Problem
 from core.kernel.types import Json
 
 PREFIX: Final = "value"
+_SENTENCE_CHARS_MAX: Final = 160
 _LONG_CHARS: Final = 120  # a text that may be longer than this is typed into several lines
 _REFERENCE_COUNT_MAX: Final = 20
 _INPUT_TYPES: Final = {"date": "date", "email": "email", "uri": "url", "time": "time"}
@@ -31,6 +32,7 @@ class SchemaForm(forms.Form):
 
     kinds: Mapping[str, str]
     needed: frozenset[str]
+    patterns: Mapping[str, str]
 
     def to_values(self) -> dict[str, Json]:
         """Return what was typed as JSON values; a field left empty is left out.
@@ -60,7 +62,9 @@ class SchemaForm(forms.Form):
         for problem in problems:
             name = _field_of(problem.path, under=under)
             field = name if name in self.fields else None
-            text = _sentence(problem, is_at_field=field is not None)
+            text = _sentence(
+                problem, pattern=self.patterns.get(field or ""), is_at_field=bool(field)
+            )
             if text not in self.errors.get(field or "__all__", ()):
                 self.add_error(field, text)
 
@@ -84,9 +88,12 @@ def build_form(
     needed = frozenset(schema.get("required") or ())
     fields: dict[str, forms.Field] = {}
     kinds: dict[str, str] = {}
+    patterns: dict[str, str] = {}
     for name, raw in properties.items():
         part = _resolve(raw, root=schema)
         kinds[name], fields[name] = _make_field(name, part, is_needed=name in needed)
+        if isinstance(part.get("pattern"), str):
+            patterns[name] = part["pattern"]
     shown = {
         name: _to_text(value, kinds[name])
         for name, value in (initial or {}).items()
@@ -95,7 +102,7 @@ def build_form(
     form = SchemaForm(data=data, initial=shown, prefix=prefix, use_required_attribute=False)
     # Not declared on a class: there a property named `prefix` or `kinds` would be lost.
     form.fields.update(fields)
-    form.kinds, form.needed = kinds, needed
+    form.kinds, form.needed, form.patterns = kinds, needed, patterns
     return form
 
 
@@ -318,10 +325,14 @@ def _field_of(path: str, *, under: str) -> str | None:
     return path.removeprefix(f"{under}/").split("/")[0].replace("~1", "/").replace("~0", "~")
 
 
-def _sentence(problem: Problem, *, is_at_field: bool) -> str:
+def _sentence(problem: Problem, *, pattern: str | None, is_at_field: bool) -> str:
     if problem.code.endswith(".required") and is_at_field:
         return "This is needed."
+    if problem.code.endswith(".pattern") and pattern is not None:
+        return f"This does not have the form that is asked for, {pattern}"
     text = problem.message[:1].upper() + problem.message[1:]
+    if len(text) > _SENTENCE_CHARS_MAX:  # it repeats what was typed, which stands in the field
+        text = f"{text[:_SENTENCE_CHARS_MAX]}…{text[-60:]}"
     where = "" if is_at_field or not problem.path else f" ({problem.path})"
     return f"{text.rstrip('.')}{where}."
 

@@ -343,7 +343,7 @@ def test_a_sequence_with_a_cache_is_named(mended):
 def test_the_command_says_what_it_checked(ledger):
     text = run()
 
-    assert text.startswith("The ledger verifies: 9 entries in 3 streams, 6 payloads; 9 wait")
+    assert text.startswith("The ledger verifies: 9 entries in 3 streams, 6 payloads; none")
     assert re.search(r"[0-9,]+ entries a second", text)
 
 

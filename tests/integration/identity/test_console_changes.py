@@ -142,6 +142,17 @@ def test_roles_are_given_and_taken_back_with_a_reason_on_record(org, browser, la
     assert not RoleAssignment.objects.filter(user=user).exists()
 
 
+def test_a_form_that_is_sent_again_makes_nothing_more(org, admin, browser):
+    page = "/admin/identity/apitoken/add/"
+    once = re.search(r'name="once" value="([0-9a-f]+)"', browser.get(page).content.decode())[1]
+    typed = {"act": "add", "name": "once", "days": "5", "once": once}
+
+    statuses = [browser.post(page, typed).status_code for _ in range(2)]
+
+    assert statuses == [201, 409]
+    assert ApiToken.objects.filter(name="once").count() == 1
+
+
 def test_the_secret_of_a_token_is_shown_once_and_kept_nowhere(org, admin, browser, latest):
     typed = {"act": "add", "name": "ci", "days": "3", "permissions": ["view_project"]}
 

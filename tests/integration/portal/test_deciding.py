@@ -67,7 +67,7 @@ def test_what_is_missing_is_said_at_its_field_and_nothing_typed_is_lost(office, 
     assert answer.status_code == 422
     assert "3 things are missing or wrong" in shown
     assert "This is needed." in shown
-    assert "does not match" in shown
+    assert "This does not have the form that is asked for, ^CHG-[0-9]+$" in shown
     assert "Confirm this first" in shown
     assert 'value="nope"' in shown
     assert "kept &lt;b&gt;</textarea>" in shown
@@ -121,6 +121,7 @@ def test_losing_a_race_says_who_and_what_and_keeps_the_text(office, open_page):
     assert "Rejected by Bob" in shown
     assert "mine was first" in shown
     assert "<bdi>too late</bdi>" in shown
+    assert "data-keep data-said" in shown  # a live update leaves the answer where it stands
     assert Vote.objects.filter(request=request).count() == 1
 
 

@@ -114,6 +114,7 @@ def test_what_was_typed_survives_a_session_that_ended(office, browse):
     again = browser.get(address)
     assert "Two\nlines é 🎉</textarea>" in text(again)
     assert "What you typed is back" in text(again)
+    assert "data-keep data-said" in text(again)  # a live update leaves it in the form
     assert not Vote.objects.exists()
     assert "What you typed is back" not in text(browser.get(address))
     sent = browser.post(address, {**bar(again), "comment": "yes", "decision": "approve"})

@@ -183,6 +183,18 @@ def test_a_property_may_have_the_name_of_a_part_of_the_form(name):
     assert f'name="value-{name}"' in str(form[name])
 
 
+def test_a_problem_does_not_repeat_what_was_typed_at_length():
+    form = build_form(SCHEMA, data=post(version="9" * 10_000))
+    assert form.is_valid()
+
+    message = f"{'9' * 10_000!r} is too long"
+    form.add_problems([Problem(message=message, path="/version", code="x.maxLength")], under="")
+
+    [said] = form.errors["version"]
+    assert len(said) < 250
+    assert said.endswith("is too long.")
+
+
 def test_names_of_fields_may_be_anything():
     odd = 'a "b" <i>/~0 é 🎉'
     schema = {"type": "object", "properties": {odd: {"type": "string"}}}
