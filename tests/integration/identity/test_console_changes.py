@@ -131,6 +131,7 @@ def test_roles_are_given_and_taken_back_with_a_reason_on_record(org, browser, la
     answer = browser.post(page, {"act": "revoke", "reason": "Done."})
     taken = latest(f"project:{org.pay.pk}")
 
+    assert assignment.expires_at is not None
     assert assignment.expires_at.isoformat() == "2999-01-01T10:00:00+00:00"
     assert (given.kind, given.payloads["reason"], given.via) == (
         "role.assigned",
@@ -144,7 +145,7 @@ def test_roles_are_given_and_taken_back_with_a_reason_on_record(org, browser, la
 
 def test_a_form_that_is_sent_again_makes_nothing_more(org, admin, browser):
     page = "/admin/identity/apitoken/add/"
-    once = re.search(r'name="once" value="([0-9a-f]+)"', browser.get(page).content.decode())[1]
+    [once] = re.findall(r'name="once" value="([0-9a-f]+)"', browser.get(page).content.decode())
     typed = {"act": "add", "name": "once", "days": "5", "once": once}
 
     statuses = [browser.post(page, typed).status_code for _ in range(2)]
@@ -159,8 +160,10 @@ def test_the_secret_of_a_token_is_shown_once_and_kept_nowhere(org, admin, browse
     made = browser.post("/admin/identity/apitoken/add/", typed)
 
     token = ApiToken.objects.get()
-    secret = re.search(r'id="secret">(cs_[0-9a-f]{64})<', text(made))[1]
-    assert verify_token(secret)[1] == token
+    [secret] = re.findall(r'id="secret">(cs_[0-9a-f]{64})<', text(made))
+    found = verify_token(secret)
+    assert found is not None
+    assert found[1] == token
     assert token.permissions == ["view_project"]
     page = f"/admin/identity/apitoken/{token.pk}/change/"
     shown = [

@@ -1,13 +1,15 @@
 """How sockets wait for signals."""
 
 import inspect
+from typing import Any
 
 from channels_redis.core import RedisChannelLayer
 from django.conf import settings
 
 
 def test_the_client_waits_longer_than_the_layer_does():
-    [host] = settings.CHANNEL_LAYERS["default"]["CONFIG"]["hosts"]
+    layer: Any = settings.CHANNEL_LAYERS["default"]
+    [host] = layer["CONFIG"]["hosts"]
     source = inspect.getsource(RedisChannelLayer)
 
     # A client that gives up first closes every socket that hears nothing for so long.
