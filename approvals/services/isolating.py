@@ -20,7 +20,11 @@ def attempt_alone(*, act: Callable[[], bool], request_id: UUID, failure: str) ->
 
     Returns:
         What `act` says, `False` after a failure.
+
+    Raises:
+        Exception: whatever came with the loss of the database, which is everybody's trouble.
     """
+    connection.ensure_connection()  # so that one that is not there afterwards was lost
     try:
         return act()
     except Exception:  # the edge of one request: whatever is wrong with it is its own

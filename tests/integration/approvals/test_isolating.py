@@ -22,6 +22,15 @@ def test_a_failure_is_logged_and_answered_with_no():
     assert not attempt(fail)
 
 
+def test_a_failure_before_anything_was_asked_is_no_lost_connection():
+    def fail():
+        raise KeyError("exclude")
+
+    connection.close()
+
+    assert not attempt(fail)
+
+
 def test_a_lost_connection_ends_the_round():
     def lose():
         connection.close()
