@@ -20,7 +20,6 @@ from core.kernel.errors import (
     ForbiddenError,
     GoneError,
     InvalidError,
-    MissingError,
     PlatformError,
     PreconditionError,
     Problem,
@@ -34,12 +33,8 @@ VIEWS: Final = {"needs-you": "Needs you", "others": "Others", "decided": "Decide
 _FILTERS: Final = ("workflow", "project", "kind", "risk", "requester")
 
 
-class InboxView(PortalView):
-    """The list, with nothing open."""
-
-    def get(self, request: HttpRequest) -> HttpResponse:
-        """Show the list."""
-        return self.render("approvals/inbox.html", self.list_context())
+class _ListView(PortalView):
+    """A page with the list on it."""
 
     def list_context(self, *, open_id: UUID | None = None) -> dict[str, Any]:
         """Return what the list shows: the view and filters are in the address."""
@@ -78,14 +73,22 @@ class InboxView(PortalView):
         }
 
 
-class RequestView(InboxView):
+class InboxView(_ListView):
+    """The list, with nothing open."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        """Show the list."""
+        return self.render("approvals/inbox.html", self.list_context())
+
+
+class RequestView(_ListView):
     """One approval beside the list: what is asked, who decides, and the decision bar."""
 
     throttle_scope = "decide"
 
-    def get(self, request: HttpRequest, request_id: UUID) -> HttpResponse:  # type: ignore[override]  # one address more
+    def get(self, request: HttpRequest, request_id: UUID) -> HttpResponse:
         """Show the approval."""
-        return self._show(request_id, data=_carried(self.carried), was_carried=bool(self.carried))
+        return self._show(request_id, data=self.carried, was_carried=self.carried is not None)
 
     def post(self, request: HttpRequest, request_id: UUID) -> HttpResponse:
         """Record the decision about exactly what was shown.
@@ -107,8 +110,6 @@ class RequestView(InboxView):
                 idempotency_key=typed.key,
                 stage=typed.stage,
             )
-        except MissingError:
-            raise
         except (
             ConflictError,
             ForbiddenError,
@@ -182,15 +183,6 @@ def _address(query: Mapping[str, str]) -> str:
     kept = {key: value for key, value in query.items() if (key, value) != ("view", "needs-you")}
     address = reverse("approvals_portal:inbox")
     return f"{address}?{urlencode(kept)}" if kept else address
-
-
-def _carried(fields: Mapping[str, list[str]] | None) -> QueryDict | None:
-    if not fields:
-        return None
-    data = QueryDict(mutable=True)
-    for name, values in fields.items():
-        data.setlist(name, values)
-    return data
 
 
 def _with_problems(bar: Bar, error: InvalidError) -> Bar:

@@ -4,12 +4,10 @@ A view asks a selector once, or a service, and translates the answer; what may b
 there. Nonsense in a query shows the page without it, because addresses are typed and old.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponse
-from django.http.request import QueryDict
 from django.urls import reverse
 
 from core.identity.domain.errors import AccessForbiddenError
@@ -91,7 +89,7 @@ class CancelView(PortalView):
 
     def get(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
         """Ask for the reason; who may not cancel reads who may."""
-        reason = (self.carried or {}).get("reason", [""])[0]
+        reason = self.carried.get("reason", "") if self.carried is not None else ""
         return self._ask(run_id, reason=reason)
 
     def post(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
@@ -222,9 +220,8 @@ class StartView(PortalView):
         page = self._read(project, slug)
         if not page.may_start:
             return self._refuse(page)
-        carried = _as_post(self.carried) if self.carried else None
-        form = build_form(_schema_of(page), data=carried, initial=page.inputs)
-        key = str(carried.get("key", "")) if carried is not None else ""
+        form = build_form(_schema_of(page), data=self.carried, initial=page.inputs)
+        key = self.carried.get("key", "") if self.carried is not None else ""
         return self._ask(page, form, key=key or str(ids.uuid7()))
 
     def post(self, request: HttpRequest, project: str, slug: str) -> HttpResponse:
@@ -310,11 +307,3 @@ def _read_number(text: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < len(str(_NUMBER_MAX))):
         return None
     return int(text) or None
-
-
-def _as_post(fields: Mapping[str, list[str]]) -> QueryDict:
-    """Return what was typed as Django gives a posted form."""
-    data = QueryDict(mutable=True)
-    for name, values in fields.items():
-        data.setlist(name, values)
-    return data

@@ -6,11 +6,10 @@ again, filled, and nothing has been sent. Works without scripts. Each form says 
 what was typed is given back to nobody else.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final
 
 from django.core import signing
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -23,8 +22,6 @@ _SALT: Final = "core.portal.carrying"
 _SESSION_KEY: Final = "carried"
 _CSRF_FIELD: Final = "csrfmiddlewaretoken"
 _AGE_SECONDS_MAX: Final = 12 * 60 * 60
-
-Fields = Mapping[str, list[str]]
 
 
 def ask_to_sign_in(request: HttpRequest) -> HttpResponse:
@@ -85,11 +82,16 @@ def keep(request: HttpRequest, packed: str) -> None:
         request.session[_SESSION_KEY] = value
 
 
-def take(request: HttpRequest) -> Fields | None:
-    """Return, once, what was typed into the form at this address before the session was lost."""
+def take(request: HttpRequest) -> QueryDict | None:
+    """Return, once, what was typed into the form at this address before the session was lost.
+
+    As Django gives a posted form; `None` if nothing was.
+    """
     kept = request.session.get(_SESSION_KEY)
     if kept is None or kept.get("path") != request.path:
         return None
     del request.session[_SESSION_KEY]
-    fields: Fields = kept["fields"]
-    return fields
+    typed = QueryDict(mutable=True)
+    for name, values in kept["fields"].items():
+        typed.setlist(name, values)
+    return typed

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from typing import Any, Final
-from uuid import UUID
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import render
 from django.utils.cache import add_never_cache_headers
@@ -30,7 +29,7 @@ class PortalView(View):
     """
 
     principal: Principal
-    carried: carrying.Fields | None = None
+    carried: QueryDict | None = None
     throttle_scope = ""  # of `API_THROTTLE_RATES`, for what is posted here
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -74,11 +73,3 @@ def _refuse_nul(request: HttpRequest) -> None:
     sent = [request.POST.get(name, "") for name in _MACHINE_FIELDS]
     if any("\x00" in item for item in (*shown, *sent)):
         raise MalformedError("An address cannot hold the character NUL.")
-
-
-def read_uuid(text: str) -> UUID | None:
-    """Return the id an address names, or `None` for nonsense."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
