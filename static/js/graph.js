@@ -14,7 +14,7 @@ class GraphView extends HTMLElement {
   connectedCallback() {
     this.addEventListener("click", this.#follow);
     document.addEventListener("page:shown", this.#update);
-    this.#scale = Math.max(SCALE_FIRST, this.#fit());
+    this.#scale ||= Math.max(SCALE_FIRST, this.#fit());  // a live update that moves it keeps the size
     this.#apply();
     this.#look({ behavior: "instant" });
   }
