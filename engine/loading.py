@@ -16,7 +16,7 @@ from core.kernel import limits
 from engine import registry
 from engine.domain.decider import Decider
 from engine.domain.events import Event
-from engine.domain.plan import plan_from_json
+from engine.domain.plan_json import plan_from_json
 from engine.domain.state import RunState
 from engine.expressions import CelEvaluator
 from engine.models import Version

@@ -19,7 +19,8 @@ from core.kernel import ids
 from core.kernel.record import Via
 from core.kernel.types import Json
 from engine import loading, store
-from engine.domain.plan import Plan, plan_to_json
+from engine.domain.plan import Plan
+from engine.domain.plan_json import plan_digest, plan_to_json
 from engine.domain.state import RunState
 from engine.driver import DriveEnd, Driver
 from engine.models import Run, Version, Workflow
@@ -88,7 +89,7 @@ class World:
             workflow=workflow,
             rev=rev,
             label=f"1.{rev}.0",
-            digest=plan.digest(),
+            digest=plan_digest(plan),
             source_digest=bytes(32),
             source="",
             plan=plan_to_json(plan),

@@ -311,6 +311,7 @@ class Decider:
     def _prepare(self, step: Step, variables: dict[str, Json], gate_note: str) -> Json:
         if isinstance(step.verb, Uses):
             return self._arguments(step.verb, variables)
+        assert isinstance(step.verb, Wait), "no other verb is compiled yet"
         verb = self._verbs[step.verb.verb]
         prepared = dict(
             verb.prepare(step.verb.body, variables=variables, evaluator=self._evaluator)

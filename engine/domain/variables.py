@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from core.kernel.types import Json
-from engine.domain.plan import Plan, Step, Uses
+from engine.domain.plan import Plan, Step, Uses, Wait
 from engine.domain.state import RunState, StepState, StepStatus
 
 _STEP_NAME = re.compile(r"""\bsteps\s*(?:\.\s*(\w+)|\[\s*["'](\w+)["']\s*\])?""")
@@ -52,7 +52,11 @@ def mentioned_steps(value: Json, *, plan: Plan) -> frozenset[str]:
 
 def expressions_of(step: Step) -> Json:
     """Return every expression and template of a step, as one JSON value."""
-    verb: Json = dict(step.verb.arguments) if isinstance(step.verb, Uses) else dict(step.verb.body)
+    verb: Json = None
+    if isinstance(step.verb, Uses):
+        verb = dict(step.verb.arguments)
+    elif isinstance(step.verb, Wait):
+        verb = dict(step.verb.body)
     undo: Json = dict(step.compensate.uses.arguments) if step.compensate else None
     return [verb, undo, step.condition, dict(step.outputs or {})]
 

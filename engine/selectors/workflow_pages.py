@@ -14,7 +14,8 @@ from core.identity.domain.principal import Principal
 from core.identity.selectors.access import ScopeSet, list_scopes
 from core.kernel.types import Json
 from engine.domain.errors import NothingPublishedError
-from engine.domain.plan import Plan, plan_from_json
+from engine.domain.plan import Plan
+from engine.domain.plan_json import plan_from_json
 from engine.models import Version, VersionStatus
 from engine.selectors.access_table import ACCESS_SHOWN, AccessGrant, list_access
 from engine.selectors.runs import get_run

@@ -25,7 +25,8 @@ from engine.domain.errors import (
     VersionMissingError,
 )
 from engine.domain.flow.compiler import ActionInfo, Compilation, compile_flow
-from engine.domain.plan import Plan, Wait, plan_from_json, plan_to_json
+from engine.domain.plan import Plan, Wait
+from engine.domain.plan_json import plan_digest, plan_from_json, plan_to_json
 from engine.models import Version, VersionStatus, Workflow
 from engine.selectors.targets import (
     ProjectTarget,
@@ -176,7 +177,7 @@ def _save(
         workflow=workflow,
         rev=rev,
         label=f"1.{rev}.0",
-        digest=plan.digest(),
+        digest=plan_digest(plan),
         source_digest=compilation.source_digest,
         source=source,
         plan=plan_to_json(plan),
@@ -192,7 +193,7 @@ def _save(
         origin=principal.origin,
         subject=f"version:{version.id}",
         scope=workflow.scope_id,
-        version=plan.digest().hex(),
+        version=plan_digest(plan).hex(),
         state_to=VersionStatus.DRAFT,
         data={
             "rev": rev,

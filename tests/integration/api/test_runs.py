@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.domain.plan import plan_from_json
+from engine.domain.plan_json import plan_from_json
 from engine.models import Run, Version
 from tests.integration.api.conftest import INPUTS_SCHEMA
 

@@ -8,7 +8,7 @@ import pytest
 from core.identity.seed import GLOBAL_SCOPE_ID
 from core.identity.services.roles import assign_role
 from core.toolkit.db import read_database_clock
-from engine.domain.plan import plan_from_json
+from engine.domain.plan_json import plan_from_json
 from engine.models import Version
 from tests.integration.portal_runs.conftest import (
     DEFINITION,

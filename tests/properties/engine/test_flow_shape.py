@@ -15,7 +15,7 @@ from engine.domain.flow.positions import Places
 from engine.domain.flow.problems import Reporter
 from engine.domain.flow.schema import language_schema
 from engine.domain.flow.shape import check_shape
-from engine.domain.plan import plan_from_json, plan_to_json
+from engine.domain.plan_json import plan_from_json, plan_to_json
 from tests.fakes.flow import DATA, compile_text
 
 BASE: Any = load((DATA / "release_reduced.yaml").read_bytes()).value
