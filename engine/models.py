@@ -1,13 +1,16 @@
 """The engine's tables. Read `Run` first: its row is the head of the run's ledger stream.
 
-Only `engine.store` writes `Run`, `Worker` and `Dedupe`; only `engine.services` writes the others.
+Only `engine.store` writes `Run`, `Worker` and `Dedupe`; only `engine.services` writes `Workflow`
+and `Version`. Every other table has one module that writes it, named in its docstring.
 """
 
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Func, Q
 
-from core.kernel import ids
+from core.kernel import ids, limits
 from engine.domain.state import RunStatus
 
 EMPTY_HEAD = bytes(32)
@@ -113,6 +116,11 @@ class Run(models.Model):
     `epoch` counts takeovers: a driver that holds an older one cannot append. `fault_count` counts
     drivers in a row that a bug stopped. `wake_at`: for WAITING the next timer, for READY the
     instant it became so. `request_digest` is what `idempotency_key` was first used with.
+
+    A run that another one called has a `parent` and the key of the calling step there; once its end
+    is on the parent's record, or nobody waits for it, it is `parent_reported`. A run that goes on
+    where another ended as continued has a `predecessor`, and may have the events that reached the
+    first of them from `events_since` on (empty: since it was created).
     """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
@@ -132,6 +140,12 @@ class Run(models.Model):
         "identity.Person", on_delete=models.PROTECT, related_name="+", null=True
     )
     parent = models.ForeignKey("self", on_delete=models.PROTECT, related_name="+", null=True)
+    parent_key = models.CharField(
+        max_length=limits.STEP_KEY_CHARS_MAX, blank=True, default="", db_default=""
+    )
+    parent_reported = models.BooleanField(default=False, db_default=False)
+    predecessor = models.ForeignKey("self", on_delete=models.PROTECT, related_name="+", null=True)
+    events_since = models.DateTimeField(null=True)
     title = models.CharField(max_length=300)
     status = models.CharField(max_length=8, choices=_STATUSES)
     outcome = models.CharField(max_length=20, blank=True, default="")
@@ -186,6 +200,11 @@ class Run(models.Model):
                 name="engine_run_deadline",
             ),
             models.Index(fields=["-id"], condition=~Q(status="CLOSED"), name="engine_run_open"),
+            models.Index(
+                fields=["closed_at"],
+                condition=Q(status="CLOSED", parent__isnull=False, parent_reported=False),
+                name="engine_run_unreported",
+            ),
         )
 
     def __str__(self) -> str:
@@ -207,12 +226,18 @@ class Dedupe(models.Model):
 
 
 class Worker(models.Model):
-    """A process that drives runs, alive until `lease_until`."""
+    """A process that drives runs, alive until `lease_until`.
+
+    `queues` are the labels whose tasks it takes. `hung` lists the attempts for which it ended
+    itself: `[{"run", "key", "attempt", "kind", "progress"}]`, kind `timeout` or `heartbeat`.
+    """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     name = models.CharField(max_length=200)
     lease_until = models.DateTimeField()
     versions = models.JSONField(default=dict)
+    queues = models.JSONField(default=list, db_default=[])
+    hung = models.JSONField(default=list, db_default=[])
     started_at = models.DateTimeField()
 
     class Meta:
@@ -221,3 +246,247 @@ class Worker(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Wait(models.Model):
+    """A step or state that waits for an event; written by `engine.inbox`.
+
+    `correlate` is what the event's data must hold. `shape` is the digest of its field names, so
+    that the distinct ones of a type are found; `match` that of its names and values, empty where
+    a value is null, because null matches nothing.
+    """
+
+    pk = models.CompositePrimaryKey("run_id", "key")
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=limits.STEP_KEY_CHARS_MAX)
+    project = models.ForeignKey(
+        "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    type = models.CharField(max_length=limits.EVENT_TYPE_CHARS_MAX)
+    correlate = models.JSONField()
+    shape = models.BinaryField()
+    match = models.BinaryField(null=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = (
+            models.Index(fields=["project", "type", "shape", "match"], name="engine_wait_match"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.key} waits for {self.type}"
+
+
+class Inbox(models.Model):
+    """An event a project received, kept until `expires_at`; written by `engine.inbox`.
+
+    `source` says who sent it: the fields of an `Origin`, and the run that emitted it if one did.
+    """
+
+    id = models.UUIDField(primary_key=True, editable=False)
+    project = models.ForeignKey(
+        "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    type = models.CharField(max_length=limits.EVENT_TYPE_CHARS_MAX)
+    data = models.JSONField()
+    source = models.JSONField()
+    received_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = (
+            models.Index(fields=["project", "type", "received_at"], name="engine_inbox_type"),
+            GinIndex(fields=["data"], opclasses=["jsonb_path_ops"], name="engine_inbox_data"),
+            models.Index(fields=["expires_at"], name="engine_inbox_expiry"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.id}"
+
+
+class Delivery(models.Model):
+    """An event that a wait may have; written by `engine.inbox`. The wait decides when asked."""
+
+    pk = models.CompositePrimaryKey("event_id", "run_id", "key")
+    event = models.ForeignKey(Inbox, on_delete=models.PROTECT, related_name="+", db_index=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=limits.STEP_KEY_CHARS_MAX)
+    due_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = (models.Index(fields=["due_at"], name="engine_delivery_due"),)
+
+    def __str__(self) -> str:
+        return f"{self.event_id} for {self.key}"
+
+
+class Slot(models.Model):
+    """A place in the queue for a mutex; written by `engine.gates.mutex`.
+
+    Granted to one at a time; `taken_at` is when its run found out.
+    """
+
+    pk = models.CompositePrimaryKey("project_id", "name", "run_id", "key")
+    project = models.ForeignKey(
+        "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    name = models.CharField(max_length=limits.GATE_NAME_CHARS_MAX)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
+    key = models.CharField(max_length=limits.STEP_KEY_CHARS_MAX)
+    priority = models.SmallIntegerField(default=0)
+    since = models.DateTimeField()
+    granted_at = models.DateTimeField(null=True)
+    taken_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(
+                fields=["project", "name"],
+                condition=Q(granted_at__isnull=False),
+                name="engine_slot_granted_uniq",
+            ),
+            models.CheckConstraint(
+                condition=Q(taken_at__isnull=True) | Q(granted_at__isnull=False),
+                name="engine_slot_taken_check",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=["granted_at"],
+                condition=Q(granted_at__isnull=False, taken_at__isnull=True),
+                name="engine_slot_untaken",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} for {self.key}"
+
+
+class Rate(models.Model):
+    """The newest instants reserved under a rate limit; written by `engine.gates.rate`."""
+
+    pk = models.CompositePrimaryKey("project_id", "name")
+    project = models.ForeignKey(
+        "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    name = models.CharField(max_length=limits.GATE_NAME_CHARS_MAX)
+    instants = ArrayField(models.DateTimeField())
+    idle_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = (models.Index(fields=["idle_at"], name="engine_rate_idle"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Circuit(models.Model):
+    """A circuit that has counted failures; written by `engine.gates.circuit`.
+
+    `state` is that of `engine.domain.circuit` as JSON.
+    """
+
+    pk = models.CompositePrimaryKey("project_id", "name")
+    project = models.ForeignKey(
+        "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    name = models.CharField(max_length=limits.GATE_NAME_CHARS_MAX)
+    state = models.JSONField()
+    idle_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = (models.Index(fields=["idle_at"], name="engine_circuit_idle"),)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Cache(models.Model):
+    """A result that may be used again until `expires_at`; written by `engine.gates.cache`.
+
+    `key_digest` is the SHA-256 of the key's text; `run` and `step` say whose result it was.
+    """
+
+    pk = models.CompositePrimaryKey("project_id", "key_digest")
+    project = models.ForeignKey(
+        "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    key_digest = models.BinaryField()
+    result = models.JSONField(null=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", db_index=False)
+    step = models.CharField(max_length=limits.STEP_KEY_CHARS_MAX)
+    kept_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        indexes = (models.Index(fields=["expires_at"], name="engine_cache_expiry"),)
+
+    def __str__(self) -> str:
+        return f"result of {self.step}"
+
+
+class TaskStatus(models.TextChoices):
+    """How far an attempt of another queue has come."""
+
+    OPEN = "open"
+    CLAIMED = "claimed"
+    DONE = "done"
+    LOST = "lost"
+
+
+class Task(models.Model):
+    """An attempt that workers of another queue execute; written by `engine.remote`.
+
+    `ended` is how it ended: `{"result"}` or `{"error", "message"}`. `due_at` of an open one is when
+    workers are hinted again.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", db_index=False)
+    key = models.CharField(max_length=limits.STEP_KEY_CHARS_MAX)
+    attempt = models.IntegerField()
+    queue = models.CharField(max_length=limits.QUEUE_CHARS_MAX)
+    action = models.CharField(max_length=200)
+    arguments = models.JSONField()
+    timeout_seconds = models.FloatField()
+    heartbeat_seconds = models.FloatField(null=True)
+    status = models.CharField(
+        max_length=7, choices=TaskStatus.choices, default=TaskStatus.OPEN, db_default="open"
+    )
+    worker = models.UUIDField(null=True)
+    ended = models.JSONField(null=True)
+    due_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(
+                fields=["run", "key", "attempt"], name="engine_task_attempt_uniq"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=TaskStatus.values), name="engine_task_status_check"
+            ),
+            models.CheckConstraint(
+                condition=~Q(status="claimed") | Q(worker__isnull=False),
+                name="engine_task_claimed_worker_check",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=["queue", "id"], condition=Q(status="open"), name="engine_task_open"
+            ),
+            models.Index(fields=["due_at"], condition=Q(status="open"), name="engine_task_due"),
+            models.Index(
+                fields=["worker"], condition=Q(status="claimed"), name="engine_task_claimed"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.key} attempt {self.attempt} on {self.queue}"

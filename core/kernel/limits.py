@@ -8,6 +8,15 @@ SOURCE_DEPTH_MAX = 40  # nesting of YAML; deeper is an attack on the parser's st
 SOURCE_NODE_COUNT_MAX = 20_000  # scalars, lists and maps in one definition
 SOURCE_KEY_CHARS_MAX = 1_000  # one key; YAML itself bounds most keys to 1,024
 STEP_COUNT_MAX = 10_000  # steps of one version
+STATE_COUNT_MAX = 1_000  # states of one version; nobody reviews a larger machine
+TRANSITION_COUNT_MAX = 50  # ways out of one state; each is asked in turn
+STATE_EVENT_COUNT_MAX = 20  # `events` of one state; each is a row while the run is in it
+CONTAINER_DEPTH_MAX = 8  # groups, races, maps, matrices and loops inside each other; keys grow
+RACE_BRANCH_COUNT_MAX = 20  # branches of one race, all of them open at once
+MATRIX_AXIS_COUNT_MAX = 8  # lists of one matrix, whose combinations multiply
+LOOP_TURN_COUNT_MAX = 10_000  # `max-iterations` of one loop; all stay in the run's history
+CORRELATE_COUNT_MAX = 10  # fields by which an event is told apart; each is hashed and indexed
+RATE_COUNT_MAX = 1_000_000  # attempts one `rate` may let through in its time
 INPUT_SCHEMA_COUNT_MAX = 2_000  # schemas inside one JSON Schema, references followed
 EXPRESSION_CHARS_MAX = 4_000  # one CEL expression
 EXPRESSION_CACHE_COUNT_MAX = 2_000  # compiled expressions a process keeps, about 7 kB each
@@ -39,6 +48,24 @@ REASON_CHARS_MAX = 2_000  # a reason or comment a person types
 LIST_ITEM_COUNT_MAX = 500  # items of a list an expression sees: CEL's map and filter are quadratic
 EXPRESSION_TEXT_CHARS_MAX = 100_000  # one text an expression sees
 
+NAME_CHARS_MAX = 200  # a mutex, rate, circuit or cache key, rendered; it is part of an index
+CONTAINER_OPEN_COUNT_MAX = 1_000  # instances of one map or matrix that are open at once
+MAP_ITEM_COUNT_MAX = 10_000  # items of one map; more are a job for the action
+MATRIX_CELL_COUNT_MAX = 256  # combinations of one matrix; people wrote them down
+
+STEP_KEY_CHARS_MAX = 1_000  # a step's key in its run: twelve levels of the longest ids
+EVENT_TYPE_CHARS_MAX = 200  # a dotted name
+EVENT_BYTES_MAX = 256 * 1024  # the data of one event, canonical JSON; like the inputs of a run
+EVENT_INLINE_COUNT_MAX = 10  # runs that the sender of an event moves itself; a worker does the rest
+CALL_DEPTH_MAX = 10  # runs that call each other, one in the other; deeper calls itself for ever
+GATE_NAME_CHARS_MAX = 200  # a mutex's, rate's or circuit's name, and an index row
+RATE_INSTANT_COUNT_MAX = 1_000  # instants kept of one rate limit, 8 kB; higher limits are divided
+CIRCUIT_FAILURE_COUNT_MAX = 1_000  # failures a circuit counts; each is an instant in its row
+CACHE_RESULT_BYTES_MAX = 256 * 1024  # a result kept for others, canonical JSON
+CACHE_ROW_COUNT_MAX = 10_000  # results kept for one project; those that end first give way
+QUEUE_CHARS_MAX = 64  # the label of a worker queue
+TASK_CLAIM_COUNT_MAX = 4  # attempts of another queue that one process takes at a time
+
 # --- time ------------------------------------------------------------------------------------
 STEP_TIMEOUT_DEFAULT = timedelta(minutes=30)  # of one attempt; longer ones say so in the definition
 STEP_TIMEOUT_MAX = timedelta(hours=24)  # an attempt holds a worker; longer waits belong into a wait
@@ -48,6 +75,14 @@ HEARTBEAT_SECONDS = 5.0  # three heartbeats fit one lease
 SWEEP_SECONDS = 1.0  # pause between two sweeps, plus jitter
 SWEEP_ROW_COUNT_MAX = 200  # rows one sweep takes of each kind, so that it stays short
 READY_OLD_SECONDS = 2.0  # a READY run this old has lost its hint
+TASK_OLD_SECONDS = 5.0  # an attempt of another queue that nobody took has lost its hint
+CIRCUIT_LOOK_SECONDS = 10.0  # while a circuit is probed, the others look again this often
+INBOX_RETENTION = timedelta(days=7)  # an event nobody waited for; systems repeat theirs for days
+INBOX_GRACE = timedelta(minutes=5)  # from an event's end to its deletion: no delivery begins then
+TIMER_MAX = timedelta(days=3660)  # one wait for time; longer outlives the installation
+PAUSE_MAX = timedelta(days=366)  # between two turns of a loop, and of how long a result is reused
+GATE_WINDOW_MAX = timedelta(days=1)  # of a rate or a circuit, which a restart must not outlive
+HEARTBEAT_MIN = timedelta(seconds=1)  # a shorter silence is an ordinary pause of a busy machine
 APPROVAL_EXPIRY_MAX = timedelta(days=366)  # a question older than a year is asked anew
 
 # --- approvals -------------------------------------------------------------------------------
