@@ -31,17 +31,18 @@ from core.kernel import limits
 from core.kernel.clock import SYSTEM_CLOCK, Clock
 from core.kernel.errors import PlatformError
 from core.toolkit import queue
-from engine import announcing, loading, registry, store, writing
+from engine import announcing, effects, loading, registry, store, writing
 from engine.actions.contract import one_line
 from engine.attempts import AttemptBook
 from engine.crew import Crew
 from engine.domain.errors import DriverFailedError, RunTooLongError
 from engine.domain.events import Begun, Event, EventKind
-from engine.domain.moving import Move, take_over, work_out
+from engine.domain.keys import step_of
+from engine.domain.moving import Hands, Move, take_over, work_out
 from engine.domain.state import RunState, RunStatus
-from engine.domain.variables import step_of
 from engine.executing import Ended, StepCall, execute
 from engine.loading import Rules
+from engine.sources import SOURCES
 from engine.store import RunRow, read_run
 
 log = structlog.get_logger(__name__)
@@ -164,7 +165,7 @@ class Driver:
                 move = self._append(session, ended, capacity=self._capacity(in_time=in_time))
             except _HOPELESS as error:
                 return self._halt_driven(session, error)
-            if move.begun or move.opened:
+            if move.begun or move.effects:
                 announcing.announce(run_id=session.run.id, seq=session.head.seq)
         loading.keep_state(head=session.head, state=session.state)
         announcing.announce(run_id=session.run.id, seq=session.head.seq)
@@ -246,7 +247,14 @@ class Driver:
             poisoned = Event(kind=EventKind.RUN_HALTED, at=at, data={"code": "engine.poisoned"})
             events = (*events, poisoned)
         capacity = self._capacity(in_time=not self._draining.is_set())
-        move = work_out(session.rules.decider, session.state, events, at=at, capacity=capacity)
+        move = work_out(
+            session.rules.decider,
+            session.state,
+            events,
+            at=at,
+            hands=Hands(capacity=capacity),
+            sources=SOURCES,
+        )
         _check_room(session, move)
         # Known to the heartbeat before the row says so: a run it does not find here is orphaned.
         self._attempts.enter(run_id=session.run.id, epoch=session.epoch)
@@ -263,7 +271,12 @@ class Driver:
             if not happened:
                 happened = [Event(kind=EventKind.STEP_STARTED, at=at)]
             move = work_out(
-                session.rules.decider, session.state, happened, at=at, capacity=capacity
+                session.rules.decider,
+                session.state,
+                happened,
+                at=at,
+                hands=Hands(capacity=capacity),
+                sources=SOURCES,
             )
             _check_room(session, move)
             if self._write(session, move, claiming=False):
@@ -279,13 +292,13 @@ class Driver:
             version_digest=session.rules.version_digest,
             scope_id=session.rules.scope_id,
         )
-        if not move.opened:
+        if not move.effects:
             written = writing.append(place, move, claiming=claiming)
         else:
             with transaction.atomic():
                 written = writing.append(place, move, claiming=claiming)
                 if written is not None:
-                    writing.open_waits(place, move, written=written)
+                    effects.execute(place, move.effects, written)
         if written is None:
             return False
         session.head, session.state = written.head, move.state
@@ -397,7 +410,7 @@ def _halting(*, run_id: UUID, state: RunState, at: datetime, error: Exception) -
     event = Event(
         kind=EventKind.RUN_HALTED, at=at, data={"code": code}, payloads={"difference": reason}
     )
-    return Move(state=state, events=(event,), begun=(), opened=(), status=RunStatus.HALTED)
+    return Move(state=state, events=(event,), begun=(), effects=(), status=RunStatus.HALTED)
 
 
 def _is_due(run: RunRow) -> bool:

@@ -1,4 +1,4 @@
-"""Writing a move: entries, projection, and the waits it opens. Read `append` first."""
+"""Writing a move: its entries and its projection, in one statement. Read `append` first."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -6,12 +6,10 @@ from uuid import UUID
 from audit.domain.entry import BuiltEntry, StreamHead, extend
 from core.kernel import ids
 from core.kernel.record import ENGINE_ORIGIN, Draft, Origin
-from engine import registry, store
+from engine import store
 from engine.domain.events import Event
 from engine.domain.moving import Move
 from engine.domain.state import RunStatus
-from engine.ports import OpeningWait
-from engine.selectors.facts import get_run_facts
 from engine.store import Projection, RunRow
 
 
@@ -69,24 +67,6 @@ def append(place: Place, move: Move, *, claiming: bool) -> Written | None:
             projection=projection,
         )
     return Written(head=head, entries=entries) if written else None
-
-
-def open_waits(place: Place, move: Move, *, written: Written) -> None:
-    """Open the waits of a move that was just written. Transaction: the append's."""
-    facts = get_run_facts(run_id=place.run.id)
-    for opened in move.opened:
-        entry = written.entries[opened.event]
-        registry.opener(opened.verb).open(
-            OpeningWait(
-                run=facts,
-                key=opened.key,
-                step=opened.step,
-                body=opened.body,
-                seq=entry.seq,
-                leaf=entry.leaf,
-                at=entry.at,
-            )
-        )
 
 
 def draft_event(

@@ -25,10 +25,23 @@ class EventKind(StrEnum):
     STEP_COMPLETED = "step.completed"  # key, attempt; payload: result
     ATTEMPT_FAILED = "attempt.failed"  # key, attempt, error; payload: message
     ATTEMPT_LOST = "attempt.lost"  # key, attempt; its worker died
+    ATTEMPT_UNCERTAIN = "attempt.uncertain"  # key, attempt; may have happened: a person says
+    STEP_ADMITTED = "step.admitted"  # key, gate, at; what held the step back lets it through
+    STEP_REUSED = "step.reused"  # key; payload: result. An equal step's, from the cache
+    TIMER_FIRED = "timer.fired"  # timer: see `engine.domain.timers`
+    EVENT_AWAITED = "event.awaited"  # key, verb, type, prepared
+    EVENT_RECEIVED = "event.received"  # key, event (its id), type; payload: data
+    EVENT_EMITTED = "event.emitted"  # key, event (its id), type; payload: data
+    CHILD_STARTED = "child.started"  # key, verb, run, version, detached, prepared
+    STEP_REFUSED = "step.refused"  # key, error; payload: message. What it wanted cannot be
+    CHILD_CLOSED = "child.closed"  # key, run, outcome; payload: outputs
+    QUESTION_ASKED = "question.asked"  # key, verb, prepared
+    QUESTION_RESOLVED = "question.resolved"  # key, choice
+    WAIT_WITHDRAWN = "wait.withdrawn"  # key, verb; nobody is to end it any more
     APPROVAL_REQUESTED = "approval.requested"  # key, verb, prepared (digest)
     APPROVAL_RESOLVED = "approval.resolved"  # key, outcome, evidence; payload: outputs
     RUN_CANCEL_REQUESTED = "run.cancel_requested"  # payload: reason
-    RUN_CLOSED = "run.closed"  # outcome; payload: outputs. Nothing follows it
+    RUN_CLOSED = "run.closed"  # outcome, successor; payload: outputs. Nothing follows it
     RUN_HALTED = "run.halted"  # code; payload: difference. Only an operator goes on
 
 
@@ -59,15 +72,21 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """An attempt that the writing driver starts now. `digest` is the hex SHA-256 of arguments."""
+    """An attempt that starts now. `digest` is the hex SHA-256 of arguments."""
 
     key: str
     attempt: int
     digest: str
+    queue: str = ""  # the label of the workers it is handed to; "": the driver executes it
 
     def as_json(self) -> dict[str, JsonLike]:
         """Return the form in which it is recorded."""
-        return {"key": self.key, "attempt": self.attempt, "digest": self.digest}
+        record: dict[str, JsonLike] = {
+            "key": self.key,
+            "attempt": self.attempt,
+            "digest": self.digest,
+        }
+        return {**record, "queue": self.queue} if self.queue else record
 
 
 def with_decided(event: Event, settled: tuple[Settled, ...], begun: tuple[Begun, ...]) -> Event:

@@ -1,30 +1,78 @@
 """One move of a run: from what happened to what is appended. Read `work_out`.
 
-Pure: the driver brings the time, the shell writes the result.
+Pure: the driver brings the time and the ids, the shell writes the result.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from enum import StrEnum
+from typing import Any, Protocol, cast
+from uuid import UUID
 
 from core.kernel.canonical import digest
-from core.kernel.types import Json
+from core.kernel.types import Json, JsonLike
+from core.kernel.values import evolve
 from engine.domain.decider import Decider
 from engine.domain.events import Begun, Event, EventKind, with_decided
-from engine.domain.state import RunState, RunStatus, StepStatus
-from engine.domain.variables import step_of
+from engine.domain.keys import is_undo, path_of, step_of
+from engine.domain.plan import AwaitEvent, Call, Emit
+from engine.domain.state import RunState, RunStatus, StepError, StepStatus
+from engine.domain.unwinding import QUESTION
+
+
+class EffectKind(StrEnum):
+    """What an append does beside its entries, in the same transaction."""
+
+    OPEN = "open"  # a wait of a package above; body: what its `prepare` made
+    ASK = "ask"  # a question to a person; body: error, attempt, choices
+    AWAIT = "await"  # an event; body: type, correlate
+    EMIT = "emit"  # an event; body: event (its id), type, data
+    CALL = "call"  # a child run; body: run (its id), version, inputs, detached
+    WITHDRAW = "withdraw"  # whatever was opened under the key, by `verb`
+    RELEASE = "release"  # the mutex an ended step held or waited for
+    ALARM = "alarm"  # a run is in a state for too long; body: whom to notify
+    CONTINUE = "continue"  # the run goes on as another; body: run (its id), state, vars
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenedWait:
-    """A wait to be made visible to those who can end it. `event` is its place in `Move.events`."""
+class Effect:
+    """One effect of a move. `event` is the place in `Move.events` of the event that tells of it."""
 
+    kind: EffectKind
     key: str
     step: str
     verb: str
     body: Mapping[str, Json]
     event: int
+
+
+class Sources(Protocol):
+    """What a move needs from outside, as far as it has to be known before it is written."""
+
+    def draw_id(self) -> UUID:
+        """Return a new id: of an event that is sent, of a run that is started."""
+        ...
+
+    def refuse_call(self, body: Mapping[str, Json]) -> StepError | None:
+        """Return why a run cannot be started, `None` if it can."""
+        ...
+
+    def refuse_event(self, body: Mapping[str, Json]) -> StepError | None:
+        """Return why an event cannot be sent, `None` if it can."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hands:
+    """Who executes what a move begins.
+
+    `capacity` is how many attempts this driver may execute at once (0: none begin), `serves` the
+    labels it executes itself. Steps of any other label are handed over.
+    """
+
+    capacity: int
+    serves: Collection[str] = ("",)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,10 +82,24 @@ class Move:
     state: RunState
     events: tuple[Event, ...]
     begun: tuple[Begun, ...]
-    opened: tuple[OpenedWait, ...]
+    effects: tuple[Effect, ...]
     status: RunStatus
     wake_at: datetime | None = None
     outcome: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Work:
+    """A move while it is worked out."""
+
+    decider: Decider
+    sources: Sources
+    hands: Hands
+    at: datetime
+    state: RunState
+    events: list[Event]
+    begun: list[Begun] = field(default_factory=list)
+    effects: list[Effect] = field(default_factory=list)
 
 
 def work_out(
@@ -46,7 +108,8 @@ def work_out(
     happened: Sequence[Event],
     *,
     at: datetime,
-    capacity: int,
+    hands: Hands,
+    sources: Sources,
 ) -> Move:
     """Return the move that follows from what happened.
 
@@ -55,114 +118,272 @@ def work_out(
         state: the state before.
         happened: at least one event; the last one carries what was decided.
         at: the database's time.
-        capacity: how many attempts may execute at once (0: begin nothing).
+        hands: who executes what begins.
+        sources: ids, and what is known outside.
     """
     for event in happened:
         state = decider.apply(state, event)
-    state, settled = decider.advance(state)
-    state, begun = _begin(decider, state, at=at, capacity=capacity)
-    events = [*happened[:-1], with_decided(happened[-1], settled, begun)]
-    state, opened = _open(decider, state, events, at=at)
-    if state.closing is not None and not state.halted:
-        closing = _closing_event(state, at=at)
-        state = decider.apply(state, closing)
-        events.append(closing)
-    status, wake_at = _rest(state)
+    work = _Work(
+        decider=decider, sources=sources, hands=hands, at=at, state=state, events=list(happened)
+    )
+    _draw(work)
+    # What opens may end at once, an event that is sent for one, and a timer may be due already.
+    while _open(work) or _fire(work):
+        _draw(work)
+    _release(work)
+    if work.state.closing is not None and not work.state.closed and not work.state.halted:
+        _close(work)
+    status, wake_at = _rest(decider, work.state, at=at)
+    closing = work.state.closing
     return Move(
-        state=state,
-        events=tuple(events),
-        begun=begun,
-        opened=opened,
+        state=work.state,
+        events=tuple(work.events),
+        begun=tuple(work.begun),
+        effects=tuple(work.effects),
         status=status,
         wake_at=wake_at,
-        outcome=str(state.closing.outcome) if state.closed and state.closing else "",
+        outcome=str(closing.outcome) if work.state.closed and closing else "",
     )
 
 
 def take_over(
-    decider: Decider, state: RunState, *, worker: str, epoch: int, at: datetime
+    decider: Decider,
+    state: RunState,
+    *,
+    worker: str,
+    epoch: int,
+    at: datetime,
+    hung: Mapping[str, str] | None = None,
 ) -> tuple[Event, ...]:
     """Return the events with which a driver takes a run: the attempts of the last one are over.
 
-    An attempt past its timeout failed by it; any other was lost with its worker.
+    An attempt past its timeout failed by it, as did one whose worker ended itself because it hung
+    (`hung`: key → error kind). Any other was lost with its worker; of a step that must not execute
+    twice nobody knows. Attempts handed to other workers go on.
     """
     owned = Event(kind=EventKind.RUN_OWNED, at=at, data={"epoch": epoch, "worker": worker})
-    return (owned, *(_over(decider, state, key, at=at) for key in sorted(state.running)))
+    keys = [key for key in sorted(state.running) if key not in state.remote]
+    known = hung or {}
+    return (owned, *(_over(decider, state, key, at=at, hung=known.get(key, "")) for key in keys))
 
 
-def _over(decider: Decider, state: RunState, key: str, *, at: datetime) -> Event:
+def lose(decider: Decider, state: RunState, key: str, *, at: datetime) -> Event:
+    """Return the event that tells of an attempt whose worker is gone."""
+    data: dict[str, Any] = {"key": key, "attempt": state.running[key]}
+    at_most_once = not is_undo(key) and decider.step_at(key).at_most_once
+    kind = EventKind.ATTEMPT_UNCERTAIN if at_most_once else EventKind.ATTEMPT_LOST
+    return Event(kind=kind, at=at, data=data)
+
+
+def _over(decider: Decider, state: RunState, key: str, *, at: datetime, hung: str) -> Event:
     step = state.steps[key]
-    data: dict[str, Any] = {"key": key, "attempt": step.attempt}
     timeout = decider.timeout_of(key)
-    if step.started_at is not None and at - step.started_at >= timeout:
-        message = f"no result within {timeout.total_seconds():g} s"
-        return Event(
-            kind=EventKind.ATTEMPT_FAILED,
-            at=at,
-            data=data | {"error": "timeout"},
-            payloads={"message": message},
-        )
-    return Event(kind=EventKind.ATTEMPT_LOST, at=at, data=data)
-
-
-def _begin(
-    decider: Decider, state: RunState, *, at: datetime, capacity: int
-) -> tuple[RunState, tuple[Begun, ...]]:
-    if state.halted or (not state.ready and not state.backoff):
-        return state, ()
-    free = max(0, capacity - len(state.running))
-    begun: list[Begun] = []
-    for key in (*decider.due(state, at=at), *state.ready)[:free]:
-        state, item = decider.begin(state, key, at=at)
-        begun.append(item)
-    return state, tuple(begun)
-
-
-def _open(
-    decider: Decider, state: RunState, events: list[Event], *, at: datetime
-) -> tuple[RunState, tuple[OpenedWait, ...]]:
-    opened: list[OpenedWait] = []
-    for key in state.opening if not state.halted else ():
-        body: Any = state.steps[key].arguments
-        verb = decider.verb_of(key).verb
-        event = Event(
-            kind=EventKind.APPROVAL_REQUESTED,
-            at=at,
-            data={"key": key, "verb": verb, "prepared": digest(body).hex()},
-        )
-        state = decider.apply(state, event)
-        opened.append(
-            OpenedWait(key=key, step=step_of(key), verb=verb, body=body, event=len(events))
-        )
-        events.append(event)
-    return state, tuple(opened)
-
-
-def _closing_event(state: RunState, *, at: datetime) -> Event:
-    assert state.closing is not None, "only a closing run closes"
-    payloads: dict[str, Json] = {"outputs": dict(state.closing.outputs)}
-    if state.closing.why:
-        payloads["why"] = state.closing.why
+    is_late = step.started_at is not None and at - step.started_at >= timeout
+    at_most_once = not is_undo(key) and decider.step_at(key).at_most_once
+    if at_most_once or not (is_late or hung):
+        return lose(decider, state, key, at=at)
+    message = f"no result within {timeout.total_seconds():g} s"
+    if hung == "heartbeat" and not is_late:
+        message = f"no heartbeat within {decider.step_at(key).heartbeat_seconds or 0:g} s"
     return Event(
-        kind=EventKind.RUN_CLOSED,
+        kind=EventKind.ATTEMPT_FAILED,
         at=at,
-        data={"outcome": str(state.closing.outcome)},
-        payloads=payloads,
+        data={"key": key, "attempt": state.running[key], "error": hung or "timeout"},
+        payloads={"message": message},
     )
 
 
-def _rest(state: RunState) -> tuple[RunStatus, datetime | None]:
+# --- parts of a move -----------------------------------------------------------------------------
+
+
+def _draw(work: _Work) -> None:
+    """Draw the consequences, begin what may begin, and record both in the last event."""
+    work.state, settled = work.decider.advance(work.state)
+    begun = _begin(work)
+    work.events[-1] = with_decided(work.events[-1], settled, begun)
+    work.begun += begun
+
+
+def _begin(work: _Work) -> tuple[Begun, ...]:
+    state, decider = work.state, work.decider
+    if state.halted or not work.hands.capacity or not (state.ready or state.backoff):
+        return ()
+    free = work.hands.capacity - (len(state.running) - len(state.remote))
+    begun: list[Begun] = []
+    for key in decider.beginnable(state, at=work.at):
+        queue = "" if is_undo(key) else decider.step_at(key).queue
+        is_own = queue in work.hands.serves
+        if is_own and free <= 0:
+            continue
+        state, item = decider.begin(state, key, at=work.at, queue="" if is_own else queue)
+        free -= is_own
+        begun.append(item)
+    work.state = state
+    return tuple(begun)
+
+
+def _fire(work: _Work) -> bool:
+    """Let the timer that is due first fire; say whether there was one."""
+    if not work.state.timers or work.state.halted:
+        return False
+    names = work.decider.due_timers(work.state, at=work.at)
+    if names:
+        event = Event(kind=EventKind.TIMER_FIRED, at=work.at, data={"timer": names[0]})
+        _add(work, event)
+    return bool(names)
+
+
+def _open(work: _Work) -> bool:
+    """Open what is to be opened and take back what is not wanted; say whether there was any."""
+    if work.state.halted or not (work.state.opening or work.state.withdrawing or work.state.alarms):
+        return False
+    for key in work.state.withdrawing:
+        verb = _verb_of(work, key)
+        _add(work, _event(work, EventKind.WAIT_WITHDRAWN, key, verb=verb))
+        _effect(work, EffectKind.WITHDRAW, key, verb, {})
+    for key in work.state.opening:
+        _open_one(work, key)
+    for key in work.state.alarms:
+        stuck = work.decider.plan.states[path_of(key)].stuck
+        assert stuck is not None, f"{key} has a deadline"
+        _effect(work, EffectKind.ALARM, key, "stuck", stuck.notify)
+    work.state = evolve(work.state, alarms=())
+    return True
+
+
+def _open_one(work: _Work, key: str) -> None:
+    step = work.state.steps[key]
+    body = cast("Mapping[str, Json]", step.arguments)
+    prepared = digest(step.arguments).hex()
+    if step.error is not None:
+        _add(work, _event(work, EventKind.QUESTION_ASKED, key, verb=QUESTION, prepared=prepared))
+        _effect(work, EffectKind.ASK, key, QUESTION, body)
+        return
+    verb = None if key in work.state.listening else work.decider.step_at(key).verb
+    if verb is None or isinstance(verb, AwaitEvent):
+        data = {"verb": AwaitEvent.verb, "type": str(body["type"]), "prepared": prepared}
+        _add(work, _event(work, EventKind.EVENT_AWAITED, key, **data))
+        _effect(work, EffectKind.AWAIT, key, AwaitEvent.verb, body)
+    elif isinstance(verb, Emit):
+        _emit(work, key, body, prepared)
+    elif isinstance(verb, Call):
+        _call(work, key, body, prepared)
+    else:
+        _add(
+            work, _event(work, EventKind.APPROVAL_REQUESTED, key, verb=verb.verb, prepared=prepared)
+        )
+        _effect(work, EffectKind.OPEN, key, verb.verb, body)
+
+
+def _emit(work: _Work, key: str, body: Mapping[str, Json], prepared: str) -> None:
+    refusal = work.sources.refuse_event(body)
+    if refusal is not None:
+        _add(work, _refused(work, key, refusal, prepared))
+        return
+    event_id = str(work.sources.draw_id())
+    data = {"event": event_id, "type": str(body["type"]), "prepared": prepared}
+    event = _event(work, EventKind.EVENT_EMITTED, key, **data)
+    _add(
+        work, Event(kind=event.kind, at=event.at, data=event.data, payloads={"data": body["data"]})
+    )
+    _effect(work, EffectKind.EMIT, key, Emit.verb, {**body, "event": event_id})
+
+
+def _call(work: _Work, key: str, body: Mapping[str, Json], prepared: str) -> None:
+    refusal = work.sources.refuse_call(body)
+    if refusal is not None:
+        _add(work, _refused(work, key, refusal, prepared))
+        return
+    run_id = str(work.sources.draw_id())
+    chosen: Any = body["version"]
+    data: dict[str, JsonLike] = {
+        "verb": Call.verb,
+        "run": run_id,
+        "version": chosen["digest"],
+        "detached": bool(body["detached"]),
+        "prepared": prepared,
+    }
+    _add(work, _event(work, EventKind.CHILD_STARTED, key, **data))
+    _effect(work, EffectKind.CALL, key, Call.verb, {**body, "run": run_id})
+
+
+def _refused(work: _Work, key: str, error: StepError, prepared: str) -> Event:
+    data: dict[str, JsonLike] = {"key": key, "error": error.kind, "prepared": prepared}
+    return Event(
+        kind=EventKind.STEP_REFUSED, at=work.at, data=data, payloads={"message": error.message}
+    )
+
+
+def _release(work: _Work) -> None:
+    for key in work.state.releasing:
+        body: dict[str, Json] = {"mutex": work.state.steps[key].mutex}
+        _effect(work, EffectKind.RELEASE, key, "mutex", body)
+    if work.state.releasing:
+        work.state = evolve(work.state, releasing=())
+
+
+def _close(work: _Work) -> None:
+    closing = work.state.closing
+    assert closing is not None, "only a closing run closes"
+    payloads: dict[str, Json] = {"outputs": dict(closing.outputs)}
+    data: dict[str, JsonLike] = {"outcome": str(closing.outcome)}
+    if closing.why:
+        payloads["why"] = closing.why
+    if closing.carried is not None:
+        data["successor"] = str(work.sources.draw_id())
+    _add(work, Event(kind=EventKind.RUN_CLOSED, at=work.at, data=data, payloads=payloads))
+    if closing.carried is not None:
+        body = {**closing.carried, "run": cast("str", data["successor"])}
+        _effect(work, EffectKind.CONTINUE, "", "continue", body)
+
+
+def _verb_of(work: _Work, key: str) -> str:
+    """Return which verb opened a wait that is withdrawn."""
+    path = path_of(key)
+    if path not in work.decider.definition.tree.nodes:
+        return AwaitEvent.verb  # what a state listens to
+    return (
+        QUESTION if work.state.steps[key].error is not None else work.decider.step_at(key).verb.verb
+    )
+
+
+def _add(work: _Work, event: Event) -> None:
+    work.state = work.decider.apply(work.state, event)
+    work.events.append(event)
+
+
+def _event(work: _Work, kind: EventKind, key: str, **data: JsonLike) -> Event:
+    return Event(kind=kind, at=work.at, data={"key": key, **data})
+
+
+def _effect(work: _Work, kind: EffectKind, key: str, verb: str, body: Mapping[str, Json]) -> None:
+    work.effects.append(
+        Effect(
+            kind=kind,
+            key=key,
+            step=step_of(key) if key else "",
+            verb=verb,
+            body=body,
+            event=len(work.events) - 1,
+        )
+    )
+
+
+def _rest(decider: Decider, state: RunState, *, at: datetime) -> tuple[RunStatus, datetime | None]:
     """Return who moves the run on from here, and when at the latest."""
     if state.closed:
         return RunStatus.CLOSED, None
     if state.halted:
         return RunStatus.HALTED, None
-    if state.running:
+    # What is held back, the driver asks about before it parks the run.
+    if len(state.running) > len(state.remote) or decider.to_admit(state, at=at):
         return RunStatus.RUNNING, None
-    if state.ready:
+    if decider.beginnable(state, at=at):
         return RunStatus.READY, None
-    assert state.waiting_count or state.backoff, "an open run waits for something"
+    wake_at = decider.next_wake(state)
+    is_waited_for = state.waiting_count or state.remote or wake_at is not None
+    assert is_waited_for, "an open run waits for something"
     assert all(state.steps[key].status is StepStatus.BACKOFF for key in state.backoff), (
         "the backoff index is in step"
     )
-    return RunStatus.WAITING, min(state.backoff.values(), default=None)
+    return RunStatus.WAITING, wake_at

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from engine.domain.plan import AfterError, Join, Plan, Step, Wait
-from engine.domain.state import Outcome, StepState
+from engine.domain.definition import Definition
+from engine.domain.keys import sibling_key
+from engine.domain.plan import AfterError, Join, Step
+from engine.domain.settling import GOOD
+from engine.domain.state import Outcome, RunState, StepState, StepStatus
 
 _BAD = frozenset(
     {
@@ -18,6 +21,7 @@ _BAD = frozenset(
         Outcome.UNREACHED,
     }
 )
+PARTIAL = frozenset({Join.ANY, Join.COUNT})
 
 
 class Verdict(StrEnum):
@@ -36,37 +40,55 @@ class Ruling:
     why: str = ""
 
 
-def rule_needs(*, plan: Plan, step: Step, ends: Mapping[str, StepState]) -> Ruling:
-    """Decide whether a step whose needs have all ended may go on.
+def is_joined(definition: Definition, state: RunState, key: str) -> bool:
+    """Say whether enough of the needs of a step with a partial join have ended well."""
+    step = definition.step(key)
+    wanted = step.join_count if step.join is Join.COUNT else 1
+    good = sum(
+        state.steps[sibling_key(key, need)].outcome in GOOD
+        and state.steps[sibling_key(key, need)].status is StepStatus.ENDED
+        for need in step.needs
+    )
+    return good >= wanted
 
-    Args:
-        plan: the plan both belong to.
-        step: the step in question.
-        ends: need id → its ended state, for every need of the step.
-    """
-    if step.join is Join.ALL_SETTLED:
+
+def rule_needs(definition: Definition, state: RunState, key: str) -> Ruling:
+    """Decide whether a step may go on whose needs have ended, or enough of them."""
+    step = definition.step(key)
+    if step.join is Join.ALL_SETTLED or not step.needs:
         return Ruling(verdict=Verdict.CONSIDER)
+    if step.join in PARTIAL:
+        if is_joined(definition, state, key):
+            return Ruling(verdict=Verdict.CONSIDER)
+        return Ruling(verdict=Verdict.UNREACHED, why="too few ended well")
+    ends = {need: state.steps[sibling_key(key, need)] for need in step.needs}
+    return _rule_all(definition, step, key, ends)
+
+
+def _rule_all(
+    definition: Definition, step: Step, key: str, ends: Mapping[str, StepState]
+) -> Ruling:
     for need in step.needs:
-        if _stops(plan=plan, step=step, need=need, end=ends[need]):
+        if _stops(definition, step, key, need=need, end=ends[need]):
             return Ruling(verdict=Verdict.UNREACHED, why=f"{need} {ends[need].outcome}")
     skipped = [need for need in step.needs if ends[need].outcome is Outcome.SKIPPED]
     if not skipped:
         return Ruling(verdict=Verdict.CONSIDER)
-    if isinstance(step.verb, Wait):
+    if step.verb.verb in definition.verbs:  # a gate is skipped only by its own `if`
         return Ruling(verdict=Verdict.UNREACHED, why=f"{skipped[0]} skipped")
     if step.condition is None:
         return Ruling(verdict=Verdict.SKIP, why=f"{skipped[0]} skipped")
     return Ruling(verdict=Verdict.CONSIDER)
 
 
-def _stops(*, plan: Plan, step: Step, need: str, end: StepState) -> bool:
+def _stops(definition: Definition, step: Step, key: str, *, need: str, end: StepState) -> bool:
     """Say whether one need's end makes the step unreached.
 
     A failure that `on-error … continue` absorbed does not stop a step whose `if` reads it.
     """
     if end.outcome not in _BAD:
         return False
-    on_error = plan.steps[need].on_error
+    on_error = definition.step(sibling_key(key, need)).on_error
     absorbed = (
         end.outcome is Outcome.FAILED
         and on_error is not None

@@ -170,7 +170,7 @@ class Race:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Enough:
-    """When a map or matrix has enough instances that ended well. Source: FLOW, `join`."""
+    """When a map or matrix has enough instances that ended well. See FLOW, `join`."""
 
     count: int  # 0: all of them
     cancel_rest: bool = False

@@ -1,15 +1,22 @@
-"""How a step ends and whom that concerns. Read `settle`."""
+"""How an instance of a step ends. Read `settle`.
 
-from collections.abc import Mapping
-from dataclasses import replace
+Whoever that concerns (what depends on it, the container it is in, the machine) hears of it when
+consequences are drawn: see `hearing`.
+"""
 
+from core.kernel.values import evolve
+from engine.domain.definition import Definition
 from engine.domain.events import Settled
-from engine.domain.plan import AfterError, Plan
+from engine.domain.keys import is_undo
+from engine.domain.plan import AfterError
 from engine.domain.state import Outcome, RunState, StepStatus, worse
-from engine.domain.variables import is_undo, step_key, step_of
+from engine.domain.timers import Purpose, timer_name
 
-# What a step's end means for the run, if nothing absorbs it.
-_MEANS = {
+# Why a step was cancelled by something inside the run: the run as a whole goes on.
+LOCAL_REASONS = frozenset({"join", "race", "fail-fast", "enough", "timeout", "left", "failed"})
+
+# What a step's end means for what it is part of, if nothing absorbs it.
+MEANS = {
     Outcome.FAILED: Outcome.FAILED,
     Outcome.REJECTED: Outcome.REJECTED,
     Outcome.EXPIRED: Outcome.EXPIRED,
@@ -17,24 +24,34 @@ _MEANS = {
     Outcome.WITHDRAWN: Outcome.CANCELLED,
     Outcome.VOIDED: Outcome.CANCELLED,
 }
+GOOD = frozenset({Outcome.SUCCEEDED, Outcome.APPROVED, Outcome.OVERRIDDEN})
+
+_IMPLIED = frozenset(Outcome) - {Outcome.SKIPPED, Outcome.UNREACHED, Outcome.FAILED}
+_OWN_TIMERS = (Purpose.SLEEP, Purpose.DEADLINE, Purpose.DELAY)
 
 
 def settle(
     state: RunState,
-    *,
     key: str,
     outcome: Outcome,
-    why: str,
-    plan: Plan,
-    dependents: Mapping[str, tuple[str, ...]],
-    implied: bool = False,
+    why: str = "",
+    *,
+    silent: bool = False,
+    implied: bool | None = None,
 ) -> RunState:
-    """Return the state in which a step, or a compensation, has ended with an outcome.
+    """Return the state in which an instance of a step, or a compensation, has ended.
 
-    `implied` says that the event being applied already tells so; any other end becomes news.
+    Args:
+        state: the state before.
+        key: the instance.
+        outcome: how it ended.
+        why: what led to it, if no event says so.
+        silent: what it is part of ends as well, so nobody needs to hear of it.
+        implied: the event being applied already tells of this end. By default, if it completed or
+            was decided. Any other end becomes news.
     """
     before = state.steps[key]
-    ended = replace(
+    ended = evolve(
         before,
         status=StepStatus.ENDED,
         outcome=outcome,
@@ -42,47 +59,58 @@ def settle(
         arguments=None,
         wake_at=None,
         unwinding=(),
+        passed=frozenset(),
     )
-    error = before.error
-    news = Settled(key=key, outcome=outcome, why=why, message=error.message if error else "")
-    state = replace(
-        state,
-        news=state.news if implied else (*state.news, news),
-        steps=state.steps.set(key, ended),
-        ready=tuple(item for item in state.ready if item != key) if state.ready else (),
-        backoff=state.backoff.delete(key) if key in state.backoff else state.backoff,
-    )
+    if implied is None:
+        implied = outcome in _IMPLIED and not why
+    if not implied:
+        message = before.error.message if before.error else ""
+        news = Settled(key=key, outcome=outcome, why=why, message=message)
+        state = evolve(state, news=(*state.news, news))
+    state = evolve(state, steps=state.steps.set(key, ended))
+    state = _forget(state, key)
+    if before.mutex:
+        state = evolve(state, releasing=(*state.releasing, key))
     if is_undo(key):
         return _undo_settled(state, outcome)
-    state = replace(
-        state, open_count=state.open_count - 1, worst=worse(state.worst, _means(plan, key, outcome))
-    )
-    return _tell_dependents(state, dependents[step_of(key)])
+    return state if silent else evolve(state, echo=(*state.echo, key))
 
 
-def _means(plan: Plan, key: str, outcome: Outcome) -> Outcome:
-    on_error = plan.steps[step_of(key)].on_error
-    if outcome is Outcome.FAILED and on_error and on_error.then is AfterError.CONTINUE:
+def means(definition: Definition, state: RunState, key: str) -> Outcome:
+    """Return what an ended instance means for the run or container it is part of."""
+    step = state.steps[key]
+    assert step.outcome is not None, f"{key} has ended"
+    if step.outcome is Outcome.FAILED:
+        on_error = definition.step(key).on_error
+        absorbed = on_error is not None and on_error.then is AfterError.CONTINUE
+        return Outcome.SUCCEEDED if absorbed else Outcome.FAILED
+    if step.outcome is Outcome.CANCELLED and step.why in LOCAL_REASONS:
         return Outcome.SUCCEEDED
-    return _MEANS.get(outcome, Outcome.SUCCEEDED)
+    return MEANS.get(step.outcome, Outcome.SUCCEEDED)
+
+
+def _forget(state: RunState, key: str) -> RunState:
+    """Remove an ended instance from every index that says what it could still do."""
+    if key in state.ready:
+        state = evolve(state, ready=tuple(item for item in state.ready if item != key))
+    if key in state.held:
+        state = evolve(state, held=tuple(item for item in state.held if item != key))
+    if key in state.opening:
+        state = evolve(state, opening=tuple(item for item in state.opening if item != key))
+    if key in state.backoff:
+        state = evolve(state, backoff=state.backoff.delete(key))
+    if state.timers:
+        timers = state.timers
+        for purpose in _OWN_TIMERS:
+            name = timer_name(purpose, key)
+            timers = timers.delete(name) if name in timers else timers
+        state = evolve(state, timers=timers)
+    return state
 
 
 def _undo_settled(state: RunState, outcome: Outcome) -> RunState:
     """A compensation that failed leaves the world half changed: the run has failed."""
     failed = outcome is not Outcome.SUCCEEDED
-    return replace(
+    return evolve(
         state, undoing="", worst=worse(state.worst, Outcome.FAILED) if failed else state.worst
     )
-
-
-def _tell_dependents(state: RunState, dependents: tuple[str, ...]) -> RunState:
-    steps, todo = state.steps, state.todo
-    for dependent in dependents:
-        key = step_key(dependent)
-        step = steps[key]
-        if step.status is not StepStatus.PENDING:
-            continue
-        steps = steps.set(key, replace(step, unmet_count=step.unmet_count - 1))
-        if step.unmet_count == 1:
-            todo = (*todo, dependent)
-    return replace(state, steps=steps, todo=todo)

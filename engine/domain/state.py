@@ -30,11 +30,14 @@ class StepStatus(StrEnum):
     """Where a step stands."""
 
     PENDING = "pending"  # some need has not ended
+    HELD = "held"  # waits for a mutex, a rate, a circuit or the cache to let it through
     READY = "ready"  # may begin an attempt
     RUNNING = "running"  # an attempt executes
     BACKOFF = "backoff"  # the next attempt begins at `wake_at`
     OPENING = "opening"  # a wait that is not requested yet
     WAITING = "waiting"  # somebody else ends it
+    SLEEPING = "sleeping"  # a timer ends it
+    OPEN = "open"  # a container: what is inside goes on
     UNWINDING = "unwinding"  # failed; its `on-error` compensates before it ends
     ENDED = "ended"
 
@@ -53,6 +56,7 @@ class Outcome(StrEnum):
     EXPIRED = "expired"
     WITHDRAWN = "withdrawn"
     VOIDED = "voided"
+    CONTINUED = "continued"  # a run that goes on as another one
 
 
 # Worst first. Source: FLOW, "Needs".
@@ -73,53 +77,100 @@ class StepError:
     message: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
+class Inside:
+    """How far a container has come.
+
+    `total` instances there will be (0: not known, as in a loop), `begun` of them exist, `open` of
+    those have not ended. `items` are a map's items or a matrix's cells. `over`: the container has
+    ended, and what goes on inside concerns nobody any more. Changed with `evolve` only.
+    """
+
+    total: int = 0
+    begun: int = 0
+    open: int = 0
+    good: int = 0
+    failed: int = 0
+    worst: Outcome = Outcome.SUCCEEDED
+    error: StepError | None = None  # of the first instance that failed
+    items: tuple[Json, ...] = ()
+    over: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
 class StepState:
-    """One step of one run. `attempt` counts from 1; `lost` of them ended with their worker."""
+    """One instance of a step in one run.
+
+    `attempt` counts from 1; `lost` of them ended with their worker, `forgiven` count no more since
+    somebody said to try again, which begins another `round`. Changed with `evolve` only.
+    """
 
     status: StepStatus = StepStatus.PENDING
     outcome: Outcome | None = None
     unmet_count: int = 0  # needs that have not ended
     attempt: int = 0
     lost: int = 0
+    forgiven: int = 0
+    round: int = 1
     arguments: Json = None  # rendered; for a wait, its prepared body
     outputs: Mapping[str, Json] = field(default_factory=dict)
+    result: Json = None  # what its verb made, for the loop around it
     error: StepError | None = None
     started_at: datetime | None = None  # of the current attempt
     wake_at: datetime | None = None
     unwinding: tuple[str, ...] = ()  # compensations that must end before this step does
     why: str = ""
+    mutex: str = ""  # what it holds, or waits for
+    passed: frozenset[str] = frozenset()  # gates that have let it through
+    queue: str = ""  # the label of the workers its attempt was handed to; "": the driver's own
+    child: str = ""  # the run it started
+    inside: Inside | None = None  # of a container
+    locals: Mapping[str, Json] = field(default_factory=dict)  # names for expressions inside
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """The run is over; what remains is to say so."""
+    """The run is over; what remains is to say so.
+
+    `carried` is what a successor begins with: {"state": …, "vars": …}.
+    """
 
     outcome: Outcome
     outputs: Mapping[str, Json]
     why: str = ""
+    carried: Mapping[str, Json] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class RunState:
-    """A run, as far as its events tell.
+    """A run, as far as its events tell. Changed with `evolve` only.
 
-    `todo` are ids whose needs have all ended and which are not looked at yet; `ready` and `opening`
-    are keys in the order they became so; `undo` are step ids still to be compensated, first first;
-    `undoable` are step ids with a compensation, in order of completion.
+    `todo` are keys that are to be looked at, `echo` keys that ended and whose surroundings have not
+    heard of it; both are empty once consequences are drawn. `ready`, `held` and `opening` are keys
+    in the order they became so; `undo` are keys still to be compensated, first first; `undoable`
+    are keys with a compensation, in order of completion.
     """
 
     facts: Mapping[str, Json] = field(default_factory=dict)
+    calls: Mapping[str, Json] = field(default_factory=dict)  # reference → version chosen at start
     inputs: Json = None
     variables: Json = None
+    at: datetime | None = None  # when the newest event happened
     steps: Map[str, StepState] = field(default_factory=Map)
     todo: tuple[str, ...] = ()
+    echo: tuple[str, ...] = ()
     ready: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
     opening: tuple[str, ...] = ()
-    running: Map[str, int] = field(default_factory=Map)  # key → attempt
+    withdrawing: tuple[str, ...] = ()  # keys of waits that nobody is to end any more
+    releasing: tuple[str, ...] = ()  # keys that hold or wait for a mutex no more
+    running: Map[str, int] = field(default_factory=Map)  # key → attempt that executes
+    remote: Map[str, str] = field(default_factory=Map)  # key → label, of those handed over
     backoff: Map[str, datetime] = field(default_factory=Map)  # key → wake_at
+    timers: Map[str, datetime] = field(default_factory=Map)  # name, see `timers` → due
     waiting_count: int = 0
-    open_count: int = 0  # steps of the plan that have not ended
+    open_count: int = 0  # outermost steps that have not ended
+    straggler_count: int = 0  # open instances whose container has ended
     worst: Outcome = Outcome.SUCCEEDED
     cancelling: bool = False
     undo: tuple[str, ...] = ()
@@ -127,6 +178,12 @@ class RunState:
     undoable: tuple[str, ...] = ()
     undone: frozenset[str] = frozenset()
     unwinding: tuple[str, ...] = ()  # keys of steps in UNWINDING
+    restarting: tuple[str, ...] = ()  # keys to begin anew once nothing executes inside
+    current: str = ""  # key of the visit to a state, in a state machine
+    visits: Map[str, int] = field(default_factory=Map)  # state → visits begun
+    listening: Map[str, str] = field(default_factory=Map)  # key of a state's event → its type
+    alarms: tuple[str, ...] = ()  # keys of visits whom somebody is to be told about
+    broken: str = ""  # why a machine's expression ended the run
     news: tuple[Settled, ...] = ()  # ends no event tells by itself; `advance` hands them out
     closing: Closing | None = None
     closed: bool = False

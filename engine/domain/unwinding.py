@@ -1,4 +1,4 @@
-"""Compensation: what a failure undoes, and in which order. Read `fail`, then `advance`.
+"""Failing and compensation: what a failure undoes, and in which order. Read `fail`, then `advance`.
 
 Completed steps that declare `compensate` are undone newest first, one at a time, each at most once:
 those an `on-error` names, as soon as the step has failed for good; all that are left, when the run
@@ -9,71 +9,92 @@ get so far may have had an effect as soon as an attempt has begun: `compensate-o
 and holds whether it failed or was cancelled between two attempts.
 """
 
-from dataclasses import replace
-from typing import Protocol
+from datetime import datetime
 
-from engine.domain.plan import Plan, Step
-from engine.domain.state import Outcome, RunState, StepError, StepState, StepStatus
-from engine.domain.variables import is_undo, step_of, undo_key
+from core.kernel.types import Json
+from core.kernel.values import evolve
+from engine.domain.cancelling import cancel_inside, owe_unfinished
+from engine.domain.definition import Definition, expression_error
+from engine.domain.expressions import ExpressionError
+from engine.domain.keys import is_undo, parent_of, path_of, prefix_of, undo_key, undone_by
+from engine.domain.plan import AfterError, OnError
+from engine.domain.settling import settle
+from engine.domain.state import (
+    Outcome,
+    RunState,
+    StepError,
+    StepState,
+    StepStatus,
+)
+from engine.domain.timers import Purpose, timer_name
 
-
-class Settle(Protocol):
-    """Ends a step; `Decider` passes its own."""
-
-    def __call__(
-        self,
-        state: RunState,
-        key: str,
-        outcome: Outcome,
-        why: str,
-    ) -> RunState:
-        """Return the state in which the step has ended."""
-        ...
-
-
-def owe(state: RunState, step: Step) -> RunState:
-    """Return the state in which a step, if it can be undone, is among those that may have to be."""
-    if step.compensate is None or step.id in state.undoable:
-        return state
-    return replace(state, undoable=(*state.undoable, step.id))
+QUESTION = "question"  # the verb of a question to a person
+CHOICES = ("retry", "skip", "fail")
 
 
-def owe_unfinished(state: RunState, step: Step, *, attempt_count: int) -> RunState:
-    """Do what `owe` does for a step that ends without having completed, if it wants that."""
-    may_have_had_effect = step.compensate_on_failure and attempt_count > 0
-    return owe(state, step) if may_have_had_effect else state
+def fail(definition: Definition, state: RunState, key: str, error: StepError) -> RunState:
+    """Return the state in which an instance of a step has failed for good.
 
-
-def fail(
-    state: RunState,
-    *,
-    key: str,
-    error: StepError,
-    plan: Plan,
-    settle: Settle,
-) -> RunState:
-    """Return the state in which a step has failed for good.
-
-    If its `on-error` compensates, it ends only when that is done, so that what depends on it never
+    What goes on inside it is cancelled. If its `on-error` asks, a person decides what becomes of
+    it; if it compensates, the step ends only when that is done, so that what depends on it never
     runs beside the undoing.
     """
-    failed = replace(state.steps[key], error=error, started_at=None)
-    state = replace(
-        state,
-        steps=state.steps.set(key, failed),
-        ready=tuple(item for item in state.ready if item != key),
-    )
+    state = cancel_inside(definition, state, key, why="failed")
+    failed = evolve(state.steps[key], error=error, started_at=None)
+    state = evolve(state, steps=state.steps.set(key, failed))
     if is_undo(key):
         return settle(state, key, Outcome.FAILED, error.kind)
-    step = plan.steps[step_of(key)]
-    state = owe_unfinished(state, step, attempt_count=failed.attempt)
-    targets = _targets(state, step.on_error.compensate if step.on_error else ())
-    if not targets:
-        return settle(state, key, Outcome.FAILED, error.kind)
-    unwinding = replace(
-        failed, status=StepStatus.UNWINDING, unwinding=tuple(undo_key(item) for item in targets)
+    on_error = _on_error(definition, key)
+    if on_error is not None and on_error.then is AfterError.ASK and not state.cancelling:
+        return ask(state, key)
+    return give_in(definition, state, key)
+
+
+def fail_expression(
+    definition: Definition, state: RunState, key: str, error: ExpressionError
+) -> RunState:
+    """Do what `fail` does for a step whose expression could not be evaluated."""
+    return fail(definition, state, key, expression_error(error))
+
+
+def ask(state: RunState, key: str) -> RunState:
+    """Return the state in which a person is to say what becomes of a step that failed."""
+    step = state.steps[key]
+    assert step.error is not None, f"{key} has failed"
+    question: dict[str, Json] = {
+        "error": {"kind": step.error.kind, "message": step.error.message},
+        "attempt": step.attempt,
+        "choices": list(CHOICES),
+    }
+    asking = evolve(step, status=StepStatus.OPENING, arguments=question)
+    state = _unready(state, key)
+    deadline = timer_name(Purpose.DEADLINE, key)
+    return evolve(
+        state,
+        steps=state.steps.set(key, asking),
+        opening=(*state.opening, key),
+        # A person takes the time they take; trying again begins a new one.
+        timers=state.timers.delete(deadline) if deadline in state.timers else state.timers,
     )
-    return replace(
+
+
+def give_in(definition: Definition, state: RunState, key: str) -> RunState:
+    """Return the state in which a step fails that nobody asks about (any more)."""
+    failed = state.steps[key]
+    assert failed.error is not None, f"{key} has failed"
+    state = owe_unfinished(definition, state, key)
+    on_error = _on_error(definition, key)
+    targets = _targets(definition, state, key, on_error.compensate if on_error else ())
+    if not targets:
+        return settle(state, key, Outcome.FAILED, failed.error.kind)
+    unwinding = evolve(
+        failed,
+        status=StepStatus.UNWINDING,
+        arguments=None,
+        unwinding=tuple(undo_key(item) for item in targets),
+    )
+    state = _unready(state, key)
+    return evolve(
         state,
         steps=state.steps.set(key, unwinding),
         unwinding=(*state.unwinding, key),
@@ -82,36 +103,98 @@ def fail(
     )
 
 
-def advance(state: RunState, *, plan: Plan, settle: Settle) -> RunState:
+def advance(definition: Definition, state: RunState) -> RunState:
     """Return the state with compensation moved on by one step, or the same object if it stands."""
     for key in state.unwinding:
         if _is_unwound(state, key):
-            state = replace(state, unwinding=tuple(item for item in state.unwinding if item != key))
+            state = evolve(state, unwinding=tuple(item for item in state.unwinding if item != key))
             error = state.steps[key].error
-            return settle(state, key, Outcome.FAILED, error.kind if error else "")
-    if state.open_count == 0 and state.worst is Outcome.FAILED and not state.undo:
-        targets = _targets(state, tuple(plan.steps))
+            kind = error.kind if error else ""
+            return settle(state, key, Outcome.FAILED, kind)
+    is_over = state.open_count == 0 and state.straggler_count == 0 and not state.running
+    if is_over and state.worst is Outcome.FAILED and not state.undo:
+        targets = tuple(key for key in reversed(state.undoable) if key not in state.undone)
         if targets:
-            state = replace(state, undo=targets, undone=state.undone | set(targets))
+            state = evolve(state, undo=targets, undone=state.undone | set(targets))
     if state.undo and not state.undoing:
-        return _undo_next(state)
+        return _undo_next(definition, state)
     return state
 
 
-def _undo_next(state: RunState) -> RunState:
-    key = undo_key(state.undo[0])
-    return replace(
+def enable(state: RunState, key: str, *, arguments: Json, status: StepStatus) -> RunState:
+    """Return the state in which a step may begin, is held back, or is to be opened."""
+    step = evolve(state.steps[key], status=status, arguments=arguments)
+    state = evolve(state, steps=state.steps.set(key, step))
+    if status is StepStatus.OPENING:
+        return evolve(state, opening=(*state.opening, key))
+    if status is StepStatus.HELD:
+        return evolve(state, held=(*state.held, key))
+    return evolve(state, ready=(*state.ready, key))
+
+
+def back_off(state: RunState, key: str, wake_at: datetime) -> RunState:
+    """Return the state in which the next attempt of a step begins at an instant."""
+    waiting = evolve(state.steps[key], status=StepStatus.BACKOFF, wake_at=wake_at)
+    return evolve(
         state,
-        undo=state.undo[1:],
-        undoing=key,
-        steps=state.steps.set(key, StepState()),
+        steps=state.steps.set(key, waiting),
+        backoff=state.backoff.set(key, wake_at),
     )
 
 
-def _targets(state: RunState, named: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the completed, not yet undone steps among `named`, newest first."""
-    wanted = set(named) - state.undone
-    return tuple(step for step in reversed(state.undoable) if step in wanted)
+def _undo_next(definition: Definition, state: RunState) -> RunState:
+    """Let the compensation that is next execute."""
+    key = undo_key(state.undo[0])
+    state = evolve(state, undo=state.undo[1:], undoing=key, steps=state.steps.set(key, StepState()))
+    compensation = definition.undo(key)
+    assert compensation is not None, f"{key} compensates nothing"
+    try:
+        variables = definition.variables(state, key)
+        arguments = definition.render(compensation.uses.arguments, variables)
+    except ExpressionError as error:
+        return fail_expression(definition, state, key, error)
+    return enable(state, key, arguments=arguments, status=StepStatus.READY)
+
+
+def _on_error(definition: Definition, key: str) -> OnError | None:
+    return definition.step(undone_by(key)).on_error
+
+
+def _targets(
+    definition: Definition, state: RunState, key: str, named: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Return the completed, not yet undone instances of the steps `named`, newest first.
+
+    Of a step inside the same container as `key`, only those in the same instance of it.
+    """
+    if not named:
+        return ()
+    places = []
+    for name in named:
+        node = definition.tree.nodes[definition.tree.ids[name]]
+        around = prefix_of(parent_of(key), node.depth) if node.depth else ""
+        places.append((node.path, f"{around}/" if around else ""))
+    return tuple(
+        item
+        for item in reversed(state.undoable)
+        if item not in state.undone
+        and any(item.startswith(around) and _is_in(path_of(item), path) for path, around in places)
+    )
+
+
+def _is_in(path: str, place: str) -> bool:
+    return path == place or path.startswith(f"{place}/")
+
+
+def _unready(state: RunState, key: str) -> RunState:
+    if key not in state.ready and key not in state.held and key not in state.backoff:
+        return state
+    return evolve(
+        state,
+        ready=tuple(item for item in state.ready if item != key),
+        held=tuple(item for item in state.held if item != key),
+        backoff=state.backoff.delete(key) if key in state.backoff else state.backoff,
+    )
 
 
 def _is_unwound(state: RunState, key: str) -> bool:

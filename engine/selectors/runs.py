@@ -19,7 +19,7 @@ from engine import loading
 from engine.domain.errors import NondeterministicError, UnexpectedEventError
 from engine.domain.plan import Uses
 from engine.domain.state import RunState, RunStatus, StepState
-from engine.domain.variables import is_undo, step_key, step_of
+from engine.domain.keys import is_undo, step_key, step_of
 from engine.models import Run
 from engine.selectors.targets import get_run_target
 

@@ -28,6 +28,7 @@ from tests.simulation.clockwork import SEARCH_PATH, Clockwork
 from tests.simulation.wording import WEIGHTY, say_statement
 
 _LOOK_SECONDS = 0.002  # how long a statement may take before the stage asks if it waits for a lock
+_LOOK_SECONDS_MAX = 0.064  # asking is a statement too: where all are slow, it asks more rarely
 _HANG_SECONDS = 30.0  # no statement of a simulation takes so long: the stage itself is wrong
 _CACHE_SIZE = 64
 _LOCKS = re.compile(r"\b(UPDATE|INSERT|DELETE)\b")
@@ -230,9 +231,9 @@ class Stage:
 
     def _await(self, part: Part) -> None:
         """Wait until the part gives the turn back, or is found to wait for a lock."""
-        waited = 0.0
-        while not self._back.acquire(timeout=_LOOK_SECONDS):
-            waited += _LOOK_SECONDS
+        waited, pause = 0.0, _LOOK_SECONDS
+        while not self._back.acquire(timeout=pause):
+            waited, pause = waited + pause, min(2 * pause, _LOOK_SECONDS_MAX)
             assert waited < _HANG_SECONDS, f"{part.name} hangs"
             if not part.inside or not self._blocked([part]):
                 continue

@@ -19,7 +19,7 @@ from engine.domain.plan import (
     Wait,
 )
 from engine.domain.state import RunStatus, StepStatus
-from engine.domain.variables import is_undo, step_of
+from engine.domain.keys import is_undo, step_of
 from tests.pure_run import FailsError, PureRun
 
 QUICK_SEEDS = range(200)

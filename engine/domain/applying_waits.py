@@ -1,0 +1,205 @@
+"""What the events of waits and questions change. Read `APPLIERS`; see `applying`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.kernel.canonical import digest
+from core.kernel.types import Json
+from core.kernel.values import evolve
+from engine.domain import machine, unwinding
+from engine.domain.cancelling import children
+from engine.domain.completing import complete
+from engine.domain.considering import MUTEX, start
+from engine.domain.definition import Definition
+from engine.domain.errors import NondeterministicError, UnexpectedEventError
+from engine.domain.events import Event, EventKind
+from engine.domain.plan import Call, Uses
+from engine.domain.settling import settle
+from engine.domain.state import (
+    Outcome,
+    RunState,
+    StepError,
+    StepState,
+    StepStatus,
+)
+from engine.domain.unwinding import back_off
+from engine.domain.verbs import WaitOutcome
+
+# --- waits ---------------------------------------------------------------------------------------
+
+
+def _wait_requested(definition: Definition, state: RunState, event: Event) -> RunState:
+    key, step = _opening(state, event)
+    waiting = evolve(step, status=StepStatus.WAITING, started_at=event.at, arguments=None)
+    if event.kind == EventKind.CHILD_STARTED:
+        waiting = evolve(waiting, child=str(event.data["run"]))
+        if event.data["detached"]:
+            state = _opened(state, key, waiting)
+            made: dict[str, Json] = {"run": waiting.child}
+            return complete(definition, state, key, made)
+    state = _opened(state, key, waiting)
+    return evolve(state, waiting_count=state.waiting_count + 1)
+
+
+def _opening(state: RunState, event: Event) -> tuple[str, StepState]:
+    key = str(event.data["key"])
+    step = state.steps[key]
+    if step.status is not StepStatus.OPENING:
+        raise UnexpectedEventError(kind=event.kind, reason=f"{key} is {step.status}")
+    prepared = digest(step.arguments).hex()
+    if event.seq and event.data.get("prepared") != prepared:
+        raise NondeterministicError(
+            seq=event.seq, expected=str(event.data.get("prepared")), found=prepared
+        )
+    return key, step
+
+
+def _opened(state: RunState, key: str, step: StepState) -> RunState:
+    return evolve(
+        state,
+        steps=state.steps.set(key, step),
+        opening=tuple(item for item in state.opening if item != key),
+        idle_claim_count=0,
+    )
+
+
+def _end_wait(state: RunState, event: Event) -> tuple[str, StepState, RunState]:
+    key = str(event.data["key"])
+    step = state.steps[key]
+    if step.status is not StepStatus.WAITING:
+        raise UnexpectedEventError(kind=event.kind, reason=f"{key} is {step.status}")
+    return (
+        key,
+        step,
+        evolve(state, waiting_count=state.waiting_count - 1, idle_claim_count=0),
+    )
+
+
+def _wait_resolved(definition: Definition, state: RunState, event: Event) -> RunState:
+    key, _, state = _end_wait(state, event)
+    outcome = WaitOutcome(str(event.data["outcome"]))
+    if outcome is WaitOutcome.FAILED:
+        error = StepError(kind="wait", message=str(event.data.get("reason", "the wait failed")))
+        return unwinding.fail(definition, state, key, error)
+    outputs: Any = event.payloads.get("outputs") or {}
+    return complete(
+        definition, state, key, dict(outputs), outcome=Outcome(outcome.value), outputs=outputs
+    )
+
+
+def _event_emitted(definition: Definition, state: RunState, event: Event) -> RunState:
+    key, step = _opening(state, event)
+    state = _opened(state, key, step)
+    return complete(definition, state, key, {"event": str(event.data["event"])})
+
+
+def _event_received(definition: Definition, state: RunState, event: Event) -> RunState:
+    key, step, state = _end_wait(state, event)
+    received: dict[str, Json] = {
+        "type": str(event.data["type"]),
+        "data": event.payloads.get("data"),
+        "id": str(event.data["event"]),
+    }
+    if key in state.listening:
+        ended = evolve(step, status=StepStatus.ENDED, outcome=Outcome.SUCCEEDED)
+        state = evolve(state, steps=state.steps.set(key, ended))
+        return machine.hear_event(definition, state, key, received)
+    return complete(definition, state, key, received)
+
+
+def _step_refused(definition: Definition, state: RunState, event: Event) -> RunState:
+    key, step = _opening(state, event)
+    state = _opened(state, key, step)
+    message = str(event.payloads.get("message", ""))
+    error = StepError(kind=str(event.data["error"]), message=message)
+    return unwinding.fail(definition, state, key, error)
+
+
+def _child_closed(definition: Definition, state: RunState, event: Event) -> RunState:
+    key, _, state = _end_wait(state, event)
+    assert isinstance(definition.step(key).verb, Call), f"{key} runs a workflow"
+    outcome = Outcome(str(event.data["outcome"]))
+    outputs = event.payloads.get("outputs") or {}
+    if outcome is Outcome.FAILED:
+        error = StepError(kind="child", message=f"run {event.data['run']} failed")
+        return unwinding.fail(definition, state, key, error)
+    if outcome is Outcome.SUCCEEDED:
+        return complete(definition, state, key, outputs)
+    return settle(state, key, outcome)
+
+
+def _wait_withdrawn(definition: Definition, state: RunState, event: Event) -> RunState:
+    del definition
+    key = str(event.data["key"])
+    if key not in state.withdrawing:
+        raise UnexpectedEventError(kind=event.kind, reason=f"{key} is not withdrawn")
+    left = tuple(item for item in state.withdrawing if item != key)
+    return evolve(state, withdrawing=left, idle_claim_count=0)
+
+
+# --- questions -----------------------------------------------------------------------------------
+
+
+def _question_resolved(definition: Definition, state: RunState, event: Event) -> RunState:
+    key, step, state = _end_wait(state, event)
+    choice = str(event.data["choice"])
+    if choice == "skip":
+        return settle(state, key, Outcome.SKIPPED, "question")
+    if choice == "fail":
+        return unwinding.give_in(definition, state, key)
+    if isinstance(definition.step(key).verb, Uses):
+        again = evolve(
+            step,
+            forgiven=step.attempt - step.lost,
+            round=step.round + 1,
+            status=StepStatus.PENDING,
+        )
+        state = evolve(state, steps=state.steps.set(key, again))
+        # An attempt nobody knows the end of may still be executing: its time has to be over.
+        if step.wake_at is not None and step.wake_at > event.at:
+            return back_off(state, key, step.wake_at)
+        return start(definition, state, key)
+    return evolve(state, restarting=(*state.restarting, key))
+
+
+def restart(definition: Definition, state: RunState, key: str) -> RunState:
+    """Return the state in which an instance that is no action begins anew, with all inside it."""
+    steps = state.steps
+    for child in list(_all_inside(definition, state, key)):
+        steps = steps.delete(child)
+    step = steps[key]
+    again = StepState(
+        round=step.round + 1,
+        locals=step.locals,
+        mutex=step.mutex,
+        passed=frozenset({MUTEX}) if step.mutex else frozenset(),
+    )
+    state = evolve(
+        state,
+        steps=steps.set(key, again),
+        restarting=tuple(item for item in state.restarting if item != key),
+    )
+    return start(definition, state, key)
+
+
+def _all_inside(definition: Definition, state: RunState, key: str) -> list[str]:
+    found: list[str] = []
+    for child in children(definition, state, key):
+        if child in state.steps:
+            found += [*_all_inside(definition, state, child), child]
+    return found
+
+
+APPLIERS: Mapping[str, Any] = {
+    EventKind.APPROVAL_REQUESTED: _wait_requested,
+    EventKind.APPROVAL_RESOLVED: _wait_resolved,
+    EventKind.EVENT_AWAITED: _wait_requested,
+    EventKind.EVENT_RECEIVED: _event_received,
+    EventKind.EVENT_EMITTED: _event_emitted,
+    EventKind.CHILD_STARTED: _wait_requested,
+    EventKind.STEP_REFUSED: _step_refused,
+    EventKind.CHILD_CLOSED: _child_closed,
+    EventKind.QUESTION_ASKED: _wait_requested,
+    EventKind.QUESTION_RESOLVED: _question_resolved,
+    EventKind.WAIT_WITHDRAWN: _wait_withdrawn,
+}

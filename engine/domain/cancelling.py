@@ -1,0 +1,135 @@
+"""Ending what is not wanted any more. Read `cancel`.
+
+An attempt that executes cannot be taken back: it goes on, its end is recorded, and the run closes
+only after it. Whatever else an instance does ends at once.
+"""
+
+from collections.abc import Iterator
+
+from core.kernel.values import evolve
+from engine.domain.definition import Definition
+from engine.domain.keys import child_key
+from engine.domain.plan import Group, Race, inner_steps
+from engine.domain.settling import settle
+from engine.domain.state import Outcome, RunState, StepStatus
+from engine.domain.timers import Purpose, timer_name
+
+_STOPPABLE = frozenset(
+    {
+        StepStatus.PENDING,
+        StepStatus.HELD,
+        StepStatus.READY,
+        StepStatus.BACKOFF,
+        StepStatus.OPENING,
+        StepStatus.SLEEPING,
+    }
+)
+
+
+def cancel(
+    definition: Definition, state: RunState, key: str, *, why: str, silent: bool = False
+) -> RunState:
+    """Return the state in which an instance, and all inside it, is cancelled.
+
+    `silent`: what it is part of ends as well, so nobody needs to hear of it.
+    """
+    step = state.steps[key]
+    if step.status is StepStatus.ENDED:
+        return state
+    state = cancel_inside(definition, state, key, why=why)
+    if step.status is StepStatus.WAITING:
+        state = evolve(
+            state,
+            withdrawing=(*state.withdrawing, key),
+            waiting_count=state.waiting_count - 1,
+        )
+    if step.status is StepStatus.UNWINDING:
+        state = evolve(state, unwinding=tuple(item for item in state.unwinding if item != key))
+    state = owe_unfinished(definition, state, key)
+    return settle(state, key, Outcome.CANCELLED, why, silent=silent)
+
+
+def cancel_inside(definition: Definition, state: RunState, key: str, *, why: str) -> RunState:
+    """Return the state in which everything inside a container is cancelled, and it is over.
+
+    For an instance that is no container, the same state.
+    """
+    inside = state.steps[key].inside
+    if inside is None or inside.over:
+        return state
+    for child in reversed(list(children(definition, state, key))):
+        state = cancel(definition, state, child, why=why, silent=True)
+    over = evolve(state.steps[key], inside=evolve(inside, over=True, open=0))
+    name = timer_name(Purpose.DELAY, key)
+    timers = state.timers.delete(name) if name in state.timers else state.timers
+    return evolve(state, steps=state.steps.set(key, over), timers=timers)
+
+
+def cancel_open(definition: Definition, state: RunState) -> RunState:
+    """Return the state of a run that is being cancelled: what has not begun never will.
+
+    Containers end by what ends inside them. Waits of packages above have been ended by whoever
+    cancelled; those of the engine are taken back here.
+    """
+    for key in list(_all_open(definition, state)):
+        if _is_stoppable(definition, state, key):
+            state = cancel(definition, state, key, why="cancel")
+    return evolve(state, todo=())
+
+
+def children(definition: Definition, state: RunState, key: str) -> Iterator[str]:
+    """Yield the keys of the instances inside a container, in the order they were made."""
+    step = definition.step(key)
+    inside = state.steps[key].inside
+    if inside is None:
+        return
+    if isinstance(step.verb, Group | Race):
+        for name in inner_steps(step):
+            yield child_key(key, name)
+        return
+    for name in inner_steps(step):
+        for number in range(1, inside.begun + 1):
+            yield child_key(key, name, number)
+
+
+def owe(definition: Definition, state: RunState, key: str) -> RunState:
+    """Return the state in which an instance, if it can be undone, may have to be."""
+    if definition.step(key).compensate is None or key in state.undoable:
+        return state
+    return evolve(state, undoable=(*state.undoable, key))
+
+
+def owe_unfinished(definition: Definition, state: RunState, key: str) -> RunState:
+    """Do what `owe` does for an instance that ends without having completed, if it wants that."""
+    step = state.steps[key]
+    has_begun = step.attempt > 0 or (step.inside is not None and step.inside.begun > 0)
+    wanted = definition.step(key).compensate_on_failure and (has_begun or bool(step.child))
+    return owe(definition, state, key) if wanted else state
+
+
+def _all_open(definition: Definition, state: RunState) -> Iterator[str]:
+    """Yield every instance that has not ended, inner ones before what they are in."""
+    if state.current and state.current in state.steps:
+        yield from _open_in(definition, state, state.current)
+    elif not definition.is_machine:
+        for name in definition.plan.steps:
+            yield from _open_in(definition, state, child_key("", name))
+
+
+def _open_in(definition: Definition, state: RunState, key: str) -> Iterator[str]:
+    step = state.steps.get(key)
+    if step is None:
+        return
+    for child in children(definition, state, key):
+        yield from _open_in(definition, state, child)
+    if step.status is not StepStatus.ENDED:
+        yield key
+
+
+def _is_stoppable(definition: Definition, state: RunState, key: str) -> bool:
+    """Say whether an instance does nothing that ends by itself or by somebody else."""
+    status = state.steps[key].status
+    if status is StepStatus.WAITING:  # a package above ends its own waits
+        return definition.step(key).verb.verb not in definition.verbs
+    between_turns = timer_name(Purpose.DELAY, key) in state.timers
+    return status in _STOPPABLE or (status is StepStatus.OPEN and between_turns)
