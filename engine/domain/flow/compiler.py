@@ -7,13 +7,13 @@ from core.kernel.canonical import sha256
 from core.kernel.errors import Problem
 from engine.domain.expressions import Evaluator
 from engine.domain.flow.build import build_plan
-from engine.domain.flow.draft import read_draft
-from engine.domain.flow.graph import order_steps
-from engine.domain.flow.lint import ActionInfo, Installed, Linter
+from engine.domain.flow.installed import ActionInfo, Installed
+from engine.domain.flow.lint import make_linter
 from engine.domain.flow.loader import load
 from engine.domain.flow.meaning import ExpressionChecker
 from engine.domain.flow.problems import Reporter
-from engine.domain.flow.schema import language_schema
+from engine.domain.flow.reading import read_draft
+from engine.domain.flow.scopes import read_scopes
 from engine.domain.flow.shape import check_shape
 from engine.domain.plan import Plan
 from engine.domain.verbs import WaitVerb
@@ -62,25 +62,19 @@ def compile_flow(
     if not isinstance(loaded.value, dict):
         problems = reporter.problems()
         return Compilation(plan=None, name="", title="", source_digest=digest, problems=problems)
-    later = frozenset(language_schema()["$defs"]["step"]["x-later"])
-    draft = read_draft(loaded.value, later=later, verbs=("approval",))
-    order = order_steps(
-        {
-            step.id: [need for need in step.needs if need in draft.steps]
-            for step in draft.steps.values()
-        }
-    )
-    checker = ExpressionChecker(draft=draft, order=order, evaluator=evaluator, reporter=reporter)
+    draft = read_draft(loaded.value)
+    scopes = read_scopes(draft)
+    checker = ExpressionChecker(draft=draft, scopes=scopes, evaluator=evaluator, reporter=reporter)
     installed = Installed(
         verbs=verbs, actions={action.name: action for action in actions}, functions=functions
     )
-    linter = Linter(
-        draft=draft, order=order, installed=installed, checker=checker, reporter=reporter
+    linter = make_linter(
+        draft, scopes=scopes, installed=installed, checker=checker, reporter=reporter
     )
     bodies = linter.lint()
     plan = None
     if not reporter.has_errors:
-        plan = build_plan(draft, order=order, bodies=bodies, evaluator=evaluator)
+        plan = build_plan(draft, scopes=scopes, bodies=bodies, evaluator=evaluator)
     return Compilation(
         plan=plan,
         name=draft.name,

@@ -85,3 +85,42 @@ def _find_circles(
             circle = path[path.index(step) :]
             first = circle.index(min(circle, key=rank.__getitem__))
             yield (*circle[first:], *circle[:first])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """Which state a run may be in after which."""
+
+    _index: Mapping[str, int]
+    _before: Mapping[str, int]  # bit i: a way leads from the state at index i
+
+    def leads(self, earlier: str, later: str) -> bool:
+        """Say whether a way leads from a state to another, or back to itself."""
+        return bool(self._before[later] >> self._index[earlier] & 1)
+
+
+def find_reach(ways: Mapping[str, Sequence[str]]) -> Reach:
+    """Return what leads where, given the states each leads to, all of them keys of the mapping."""
+    index = {state: position for position, state in enumerate(ways)}
+    before = dict.fromkeys(ways, 0)
+    waiting = list(ways)
+    while waiting:
+        state = waiting.pop()
+        found = before[state] | 1 << index[state]
+        for after in ways[state]:
+            if before[after] | found != before[after]:
+                before[after] |= found
+                waiting.append(after)
+    return Reach(_index=index, _before=before)
+
+
+def list_reached(ways: Mapping[str, Sequence[str]], *, starts: Sequence[str]) -> frozenset[str]:
+    """Return the states that ways lead to from some states, those themselves included."""
+    found = set(starts)
+    waiting = list(starts)
+    while waiting:
+        for after in ways[waiting.pop()]:
+            if after not in found:
+                found.add(after)
+                waiting.append(after)
+    return frozenset(found)

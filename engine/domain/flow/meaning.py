@@ -11,34 +11,28 @@ from dataclasses import dataclass, replace
 
 from core.kernel.types import Json
 from engine.domain.expressions import Evaluator, ExpressionError, Variables
-from engine.domain.flow.draft import Draft, StepDraft, map_at
-from engine.domain.flow.graph import Order
+from engine.domain.flow.draft import Draft, StepDraft
 from engine.domain.flow.positions import pointer
 from engine.domain.flow.problems import Code, Reporter, did_you_mean, listed, quoted
+from engine.domain.flow.reading import map_at
 from engine.domain.flow.references import Reference, read_references
+from engine.domain.flow.scopes import Scopes, Seen, Sight, Where
 from engine.domain.flow.templates import TemplateError, list_holes
 
 STEP_FIELDS = ("outcome", "outputs", "error")
 ERROR_FIELDS = ("kind", "message")
-WAIT_OUTPUTS = ("outcome", "form", "votes")
-ACTION_OUTPUTS = ("result",)
+APPROVAL_OUTPUTS = ("outcome", "form", "votes")
+RACE_OUTPUTS = ("winner", "event", "outputs")
+INSTANCE_OUTPUTS = ("items", "failed")
+RESULT_OUTPUTS = ("result",)
 
-_NAMES_LATER = frozenset({"secrets", "matrix", "event"})  # of the language, in a later version
+_NAMES_LATER = frozenset({"secrets", "event"})  # of the language, in a later version
+_NAMES_ELSEWHERE = {
+    "matrix": "`matrix` is there only in a step with `strategy`, and in what it holds.",
+    "result": "`result` is there only in `outputs`, `until` and `while`.",
+}
 _COMPOSED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas"})
 _UNKNOWN_NAME = re.compile(r"there is nothing called '([^']*)'")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Where:
-    """What an expression may use at its place.
-
-    `step` is the step it belongs to, whose needs say which steps have ended; `None` means that all
-    have. `reads_itself`: also that step.
-    """
-
-    names: Collection[str]
-    step: str | None = None
-    reads_itself: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +49,7 @@ class ExpressionChecker:
     """Checks the expressions of one definition and reports what is wrong with them."""
 
     draft: Draft
-    order: Order
+    scopes: Scopes
     evaluator: Evaluator
     reporter: Reporter
 
@@ -119,46 +113,55 @@ class ExpressionChecker:
                 yield from self._check_variable(reference.fields[0])
             elif reference.name == "inputs":
                 yield from self._check_input(reference.fields[0])
+            elif reference.name == "matrix":
+                yield from self._check_axis(reference.fields[0], where=where)
 
     def _check_step(self, reference: Reference, *, where: Where) -> Iterator[Fault]:
-        step = reference.fields[0] if reference.fields else None
-        if not isinstance(step, str):
+        name = reference.fields[0] if reference.fields else None
+        if not isinstance(name, str):
             message = "Name the step that is read, as `steps.<id>`."
             yield Fault(code=Code.BAD_EXPRESSION, message=message)
-        elif step not in self.draft.steps:
-            hint = did_you_mean(step, self.draft.steps)
-            message = f"There is no step {quoted(step)}.{hint}"
+            return
+        seen = self.scopes.look(name, where=where)
+        if seen.sight is Sight.UNKNOWN:
+            message = f"There is no step {quoted(name)}.{did_you_mean(name, self.draft.ids)}"
             yield Fault(code=Code.UNKNOWN_STEP, message=message)
-        elif step == where.step and not where.reads_itself:
-            message = f"`{step}` cannot read itself; its result is `result`, in its `outputs`."
-            yield Fault(code=Code.NOT_UPSTREAM, message=message)
-        elif not self._has_ended(step, where=where):
-            message = f"`{step}` need not have ended when `{where.step}` starts; add it to `needs`."
+        elif seen.step is None:
+            message = f"The state `{name}` does nothing, so there is nothing of it to read."
+            yield Fault(code=Code.UNKNOWN_STEP, message=message)
+        elif seen.sight is not Sight.SEEN:
+            message = self._why_unseen(seen, seen.step)
             yield Fault(code=Code.NOT_UPSTREAM, message=message)
         else:
-            yield from self._check_fields(self.draft.steps[step], reference.fields[1:])
+            is_instance = where.reads_itself and where.step is seen.step
+            yield from _check_fields(seen.step, reference.fields[1:], is_instance=is_instance)
 
-    def _has_ended(self, step: str, *, where: Where) -> bool:
-        if where.step in (None, step):
-            return True
-        assert where.step is not None, "the line above"
-        if step not in self.order or where.step not in self.order:
-            return True  # in or behind a circle, which is reported as such
-        return self.order.comes_before(step, where.step)
+    def _why_unseen(self, seen: Seen, step: StepDraft) -> str:
+        owner = self.draft.owner_of(step)
+        holder = owner.id if owner is not None else ""
+        return {
+            Sight.ITSELF: f"`{step.id}` cannot read itself; its result is `result`, in its "
+            "`outputs`.",
+            Sight.AROUND: f"`{step.id}` holds this, so it has not ended here.",
+            Sight.HIDDEN: f"`{step.id}` is inside `{holder}` and is not seen from here; let "
+            f"`{holder}` put it out.",
+            Sight.BESIDE: f"The branches of a race do not see each other, so `{step.id}` is not "
+            "seen from here.",
+            Sight.NO_WAY: f"No way leads from `{step.id}` to `{seen.here}`, so it has not ended "
+            "there.",
+            Sight.NOT_BEFORE: f"`{step.id}` need not have ended when `{seen.here}` starts; add it "
+            "to `needs`.",
+        }[seen.sight]
 
-    def _check_fields(self, step: StepDraft, fields: tuple[str | int, ...]) -> Iterator[Fault]:
-        known: Collection[str] = STEP_FIELDS
-        path = f"steps.{step.id}"
-        for field in fields[:2]:
-            if field not in known:
-                hint = did_you_mean(str(field), known)
-                message = f"There is no {quoted(f'{path}.{field}')}, only {listed(known)}.{hint}"
-                yield Fault(code=Code.UNKNOWN_FIELD, message=message)
-                return
-            path = f"{path}.{field}"
-            known = _inner_fields(step, str(field))
-            if not known:
-                return
+    def _check_axis(self, name: str, *, where: Where) -> Iterator[Fault]:
+        around = [] if where.step is None else [where.step, *self.draft.owners_of(where.step)]
+        owner = self.draft.places.get(self.draft.levels[where.level or self.draft.top].owner)
+        if where.step is None and owner is not None:
+            around = [owner, *self.draft.owners_of(owner)]
+        axes = next((axes_of(step) for step in around if step.is_matrix), {})
+        if axes and name not in axes:
+            message = f"There is no {quoted(f'matrix.{name}')}.{did_you_mean(name, axes)}"
+            yield Fault(code=Code.UNKNOWN_FIELD, message=message)
 
     def _check_variable(self, name: str) -> Iterator[Fault]:
         if name not in self.draft.variables:
@@ -229,15 +232,41 @@ class BlockEvaluator:
                 raise ExpressionError(expression=expression, reason=fault.message)
 
 
-def _inner_fields(step: StepDraft, field: str) -> Collection[str]:
-    """Return the fields of a field of a step, none when they are not known."""
-    if field == "error":
-        return ERROR_FIELDS
-    if field != "outputs" or step.later_keys:
-        return ()
-    if step.call is None:
-        return WAIT_OUTPUTS if step.verb else ()
-    return ACTION_OUTPUTS if step.outputs is None else step.outputs
+def axes_of(step: StepDraft) -> dict[str, Json]:
+    """Return the lists of a step's matrix by name."""
+    return map_at(map_at(step.value, "strategy"), "matrix")
+
+
+def outputs_of(step: StepDraft, *, is_instance: bool = False) -> Collection[str] | None:
+    """Return the names a step puts out, `None` when they are not known.
+
+    `is_instance`: of one instance of its `map` or `strategy`.
+    """
+    if (step.is_map or step.is_matrix) and not is_instance:
+        return INSTANCE_OUTPUTS
+    if step.outputs is not None:
+        return step.outputs
+    named = {"approval": APPROVAL_OUTPUTS, "race": RACE_OUTPUTS, "steps": (), "": None}
+    return named.get(step.verb, RESULT_OUTPUTS)
+
+
+def _check_fields(
+    step: StepDraft, fields: tuple[str | int, ...], *, is_instance: bool
+) -> Iterator[Fault]:
+    known: Collection[str] | None = STEP_FIELDS
+    path = f"steps.{step.id}"
+    for field in fields[:2]:
+        if known is not None and field not in known:
+            only = f"only {listed(known)}" if known else "because it has no `outputs`"
+            message = f"There is no {quoted(f'{path}.{field}')}, {only}."
+            message += did_you_mean(str(field), known)
+            yield Fault(code=Code.UNKNOWN_FIELD, message=message)
+            return
+        path = f"{path}.{field}"
+        if field == "outputs":
+            known = outputs_of(step, is_instance=is_instance)
+        else:
+            known = ERROR_FIELDS if field == "error" else None
 
 
 def _explain(text: str, error: ExpressionError, *, names: Collection[str]) -> Fault:
@@ -250,6 +279,8 @@ def _explain(text: str, error: ExpressionError, *, names: Collection[str]) -> Fa
     if name in _NAMES_LATER:
         message = f"`{name}` is part of flow/v1, but is not available in this version."
         return Fault(code=Code.NOT_IMPLEMENTED, message=message)
+    if name in _NAMES_ELSEWHERE:
+        return Fault(code=Code.BAD_EXPRESSION, message=_NAMES_ELSEWHERE[name])
     hint = did_you_mean(name, names) if name else ""
     message = f"{quoted(error.expression)} does not compile: {error.reason}.{hint}"
     return Fault(code=Code.BAD_EXPRESSION, message=message)

@@ -48,7 +48,20 @@ class Code(StrEnum):
     BAD_COMPENSATION = "flow.bad_compensation"
     BAD_INPUTS = "flow.bad_inputs"
     BAD_BLOCK = "flow.bad_block"
+    DUPLICATE_ID = "flow.duplicate_id"
+    BAD_JOIN = "flow.bad_join"
+    BAD_NAME = "flow.bad_name"
+    BAD_MATRIX = "flow.bad_matrix"
+    NOT_REPEATABLE = "flow.not_repeatable"
+    ENDLESS_CALL = "flow.endless_call"
+    UNKNOWN_STATE = "flow.unknown_state"
+    UNREACHABLE_STATE = "flow.unreachable_state"
+    DEAD_END = "flow.dead_end"
+    NO_FINAL = "flow.no_final"
+    DEAD_TRANSITION = "flow.dead_transition"
     # --- warnings ---
+    RECURSION = "flow.recursion"
+    NO_WAY_TO_FINAL = "flow.no_way_to_final"
     UNKNOWN_INPUT = "flow.unknown_input"
     NOT_IDEMPOTENT = "flow.not_idempotent"
 
@@ -143,7 +156,7 @@ def quoted(word: str) -> str:
     return f"`{' '.join(shown.split())}`"
 
 
-def listed(words: Collection[str]) -> str:
-    """Return words between back quotes, with commas and an `or`."""
+def listed(words: Collection[str], *, last: str = "or") -> str:
+    """Return words between back quotes, with commas and an `or`, or another word, at the end."""
     marked = [f"`{word}`" for word in words]
-    return marked[0] if len(marked) == 1 else f"{', '.join(marked[:-1])} or {marked[-1]}"
+    return marked[0] if len(marked) == 1 else f"{', '.join(marked[:-1])} {last} {marked[-1]}"

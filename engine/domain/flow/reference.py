@@ -6,10 +6,15 @@ from typing import Any
 
 from core.kernel import limits
 from engine.domain.flow.problems import Code
+from engine.domain.flow.samples import SAMPLES
 from engine.domain.flow.schema import Schema, language_schema, resolve
 
 # The parts with a section of their own, in the order of the page; `action` and the like have none.
-_SECTIONS = ("step", "approval", "stage", "approvers", "retry")
+_SECTIONS = (
+    *("step", "wait", "emit", "branch", "map", "strategy", "loop", "enough", "retry"),
+    *("state", "transition", "stateEvent", "approval", "stage", "approvers"),
+)
+_SHARED = "#/$defs/step/properties/"  # what branches and states take over from steps
 _MEANINGS: Mapping[Code, str] = {
     Code.NOT_TEXT: "A character that cannot be in a definition, or bytes that are not UTF-8.",
     Code.TOO_LARGE: "Over a bound on bytes, nesting or the number of values.",
@@ -39,6 +44,19 @@ _MEANINGS: Mapping[Code, str] = {
     Code.BAD_COMPENSATION: "`on-error` names a step that cannot be undone.",
     Code.BAD_INPUTS: "`inputs` is no usable JSON Schema.",
     Code.BAD_BLOCK: "What a verb says about its block, when it has no code of its own.",
+    Code.DUPLICATE_ID: "An id of a step or state that is there already, at whatever depth.",
+    Code.BAD_JOIN: "A `join` that can never hold.",
+    Code.BAD_NAME: "An `as` that means something else there.",
+    Code.BAD_MATRIX: "A `strategy` without combinations, or with too many.",
+    Code.NOT_REPEATABLE: "`lazy` on an action that may not be done twice.",
+    Code.ENDLESS_CALL: "A workflow that calls itself whatever happens.",
+    Code.UNKNOWN_STATE: "`initial`, or a way out, names no state.",
+    Code.UNREACHABLE_STATE: "A state that no way leads to.",
+    Code.DEAD_END: "A state that is not final and that no way leads out of.",
+    Code.NO_FINAL: "A machine whose runs could never end.",
+    Code.DEAD_TRANSITION: "A way out that could never be taken, or an event nothing follows from.",
+    Code.RECURSION: "Warning: a workflow that calls itself under a condition.",
+    Code.NO_WAY_TO_FINAL: "Warning: a state from which no final one can be reached.",
     Code.UNKNOWN_INPUT: "Warning: an expression reads an input that is not declared.",
     Code.NOT_IDEMPOTENT: "Warning: a compensation that may not be safe to repeat.",
 }
@@ -59,7 +77,10 @@ a text that is one `${{{{ … }}}}` keeps the value's type, inside a longer text
 it is and any other value as JSON. `$${{{{` writes `${{{{`.
 
 * `inputs`, `vars`, `run`, and `steps.<id>` with `outcome`, `outputs` and `error` (`kind`,
-  `message`). A step reads steps it needs, directly or through others; `steps` alone has no value.
+  `message`). A step reads steps it needs, directly or through others; inside a group or a race also
+  what those around it read; from outside, only the group is seen. `steps` alone has no value.
+* `result` in `outputs`, `until` and `while`; `matrix` in a step with `strategy`; what `as` says in
+  a step with `map`; `event` (`type`, `data`, `id`) on the ways out of a state by an event.
 * A missing key is an error, so ask first: `has(inputs.ticket) && inputs.ticket != ''`.
 * Whole numbers and fractions compare, but do not add: `inputs.count + 1.0` is an error when
   `count` is 3. Write money in minor units.
@@ -89,6 +110,7 @@ def render_reference() -> str:
     for name in _SECTIONS:
         part = schema["$defs"][name]
         lines += [*_section(part["title"], part)]
+    lines += _samples()
     lines += ["## Problems", "", "| code | meaning |", "|---|---|"]
     lines += [f"| `{code}` | {meaning} |" for code, meaning in _MEANINGS.items()]
     lines += ["", "Codes that do not start with `flow.` are those of the block of a verb.", ""]
@@ -107,13 +129,27 @@ def _section(title: str, schema: Schema) -> Iterator[str]:
         yield from (f"In a later version: {', '.join(later)}.", "")
 
 
+def _samples() -> Iterator[str]:
+    yield from ("## Examples", "")
+    for sample in SAMPLES:
+        yield from (f"### {sample.title}", "", "```yaml", *sample.text.splitlines(), "```", "")
+
+
 def _rows(schema: Schema, *, prefix: str, required: Any) -> Iterator[str]:
     for key, part in schema["properties"].items():
-        inner = resolve(part)
+        if str(part.get("$ref", "")).startswith(_SHARED):
+            continue  # described with steps
+        inner = _with_properties(resolve(part))
         mark = " (required)" if key in required else ""
         yield f"| `{prefix}{key}`{mark} | {_value(part)} | {_meaning(part)} |"
         if "properties" in inner and not _target(part):
             yield from _rows(inner, prefix=f"{prefix}{key}.", required=inner.get("required", ()))
+
+
+def _with_properties(schema: Schema) -> Schema:
+    """Return the option of an `anyOf` that is a map with keys of its own, if there is one."""
+    options = [resolve(option) for option in schema.get("anyOf", ()) if not _target(option)]
+    return next((option for option in options if "properties" in option), schema)
 
 
 def _target(part: Schema) -> str:
@@ -127,15 +163,14 @@ def _value(part: Schema) -> str:
     if target:
         return f"[{target}](#{_anchor(target)})"
     schema = resolve(part)
-    if "const" in schema:
-        return f"`{schema['const']}`"
-    if "enum" in schema:
-        return ", ".join(f"`{choice}`" for choice in schema["enum"])
+    if "anyOf" in schema:
+        return " or ".join(dict.fromkeys(_value(option) for option in schema["anyOf"]))
+    choices = [schema["const"]] if "const" in schema else schema.get("enum", ())
+    if choices:
+        return ", ".join(f"`{_written(choice)}`" for choice in choices)
     if schema.get("format") == "duration":
         return "duration"
-    if part.get("$ref") == "#/$defs/expression":
-        return "CEL"
-    return _kind(schema)
+    return "CEL" if part.get("$ref") == "#/$defs/expression" else _kind(schema)
 
 
 def _kind(schema: Schema) -> str:

@@ -6,7 +6,8 @@
 * `x-later`: keys or values of the language that this version does not implement;
 * `x-later-with`: keys that are not implemented beside another key;
 * `x-checked-by`: the part that checks what is inside, because it says more than a schema can;
-* `x-says`: what a `pattern` means, to complete "must be …".
+* `x-says`: what a `pattern` means, to complete "must be …";
+* `x-missing`: why a required key is, to add to "is missing".
 """
 
 import json
@@ -32,7 +33,15 @@ def resolve(schema: Schema) -> Schema:
     What stands beside a `$ref` is more specific and wins.
     """
     while "$ref" in schema:
-        name = schema["$ref"].removeprefix("#/$defs/")
+        target = _find(schema["$ref"])
         beside = {key: value for key, value in schema.items() if key != "$ref"}
-        schema = {**language_schema()["$defs"][name], **beside}
+        schema = {**target, **beside}
     return schema
+
+
+@cache
+def _find(reference: str) -> Schema:
+    found: Schema = language_schema()
+    for part in reference.removeprefix("#/").split("/"):
+        found = found[part]
+    return found

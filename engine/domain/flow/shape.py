@@ -47,11 +47,11 @@ class _Checker:
         """Report what is wrong with a value; stops when enough has been found."""
         if self.reporter.is_full:
             return
-        schema = resolve(schema)
+        schema = _choose(value, resolve(schema))
         types = schema.get("type", ())
         types = (types,) if isinstance(types, str) else types
-        if types and _type_of(value) not in types:
-            self._wrong_type(value, types, path=path, schema=schema)
+        if types and not _is_one_of(value, types):
+            self._wrong_type(value, types, path=path)
         elif not self._check_choice(value, schema, path=path) or "x-checked-by" in schema:
             return
         elif isinstance(value, dict):
@@ -63,15 +63,7 @@ class _Checker:
         else:
             self._check_number(value, schema, path=path)
 
-    def _wrong_type(
-        self, value: Json, types: tuple[str, ...], *, path: str, schema: Schema
-    ) -> None:
-        later = isinstance(value, dict) and [
-            key for key in value if key in schema.get("x-later", ())
-        ]
-        if later:
-            self._later(later[0], path)
-            return
+    def _wrong_type(self, value: Json, types: tuple[str, ...], *, path: str) -> None:
         wanted = " or ".join(_KINDS[name] for name in types if name != "null")
         message = f"{_subject(path)} must be {wanted}, and this is {kind_of(value)}."
         if types == ("string",) and isinstance(value, bool | int | float):
@@ -83,12 +75,12 @@ class _Checker:
         choices = [schema["const"]] if "const" in schema else schema.get("enum")
         if choices is None or value in choices:
             return True
-        word = str(value)
+        word, words = _written(value), [_written(choice) for choice in choices]
         if word in schema.get("x-later", ()):
             self._later(word, path)
         else:
-            hint = did_you_mean(word, choices)
-            message = f"{_subject(path)} must be {listed(choices)}, not {quoted(word)}.{hint}"
+            hint = did_you_mean(word, words)
+            message = f"{_subject(path)} must be {listed(words)}, not {quoted(word)}.{hint}"
             self.reporter.error(Code.WRONG_VALUE, path, message)
         return False
 
@@ -120,8 +112,6 @@ class _Checker:
             if key in schema.get("x-later", ()):
                 is_later = True
                 self._later(key, place, at_key=True)
-            elif _is_later_with(key, value, schema):
-                self._later(key, place, at_key=True)
             elif "propertyNames" in schema:
                 self._check_name(key, resolve(schema["propertyNames"]), path=place)
             elif key not in known and schema.get("additionalProperties") is False:
@@ -139,26 +129,40 @@ class _Checker:
     def _check_presence(self, value: dict[str, Json], schema: Schema, *, path: str) -> None:
         for key in schema.get("required", ()):
             if key not in value:
-                message = f"The key `{key}` is missing {_place(path)}."
+                why = schema.get("x-missing", {}).get(key, "")
+                message = f"The key `{key}` is missing {_place(path)}{why and f', {why}'}."
                 self.reporter.error(Code.MISSING_KEY, path, message, at_key=True)
         if not self._check_verb(value, schema, path=path):
             return
         for key, needed in schema.get("dependentRequired", {}).items():
             missing = [name for name in needed if name not in value]
-            if key in value and missing and not _is_later_with(key, value, schema):
-                message = f"`{key}` goes only with `{missing[0]}`."
-                place = pointer([key], base=path)
-                self.reporter.error(Code.MISPLACED_KEY, place, message, at_key=True)
+            if key in value and missing:
+                self._misplaced(key, f"goes only with `{missing[0]}`", path=path)
+        for key, rule in schema.get("dependentSchemas", {}).items():
+            fault = _dependency_fault(value, rule, schema) if key in value else ""
+            if fault:
+                self._misplaced(key, fault, path=path)
         self._check_size(len(value), schema, path=path, what="Properties", unit="key")
 
+    def _misplaced(self, key: str, fault: str, *, path: str) -> None:
+        place = pointer([key], base=path)
+        self.reporter.error(Code.MISPLACED_KEY, place, f"`{key}` {fault}.", at_key=True)
+
     def _check_verb(self, value: dict[str, Json], schema: Schema, *, path: str) -> bool:
-        """Check `oneOf`, which the language uses for keys of which exactly one is there."""
-        choices = [option["required"][0] for option in schema.get("oneOf", ())]
+        """Check `oneOf`, which the language uses for keys of which exactly one is there.
+
+        With an option that requires none of them, there may also be none.
+        """
+        options = schema.get("oneOf", ())
+        choices = [option["required"][0] for option in options if "required" in option]
         found = [key for key in choices if key in value]
-        if not choices or len(found) == 1:
+        may_have_none = len(choices) < len(options)
+        if not options or len(found) == 1 or (may_have_none and not found):
             return True
-        what = "says nothing to do" if not found else "does one thing only"
-        message = f"{_subject(path)} {what}: it needs either {listed(choices)}."
+        if found:
+            message = f"{_subject(path)} has {listed(found, last='and')}, and only one can be."
+        else:
+            message = f"{_subject(path)} needs one of {listed(choices)}."
         self.reporter.error(Code.ONE_VERB, path, message, at_key=True)
         return False
 
@@ -208,9 +212,34 @@ class _Checker:
         self.reporter.error(Code.NOT_IMPLEMENTED, path, message, at_key=at_key)
 
 
-def _is_later_with(key: str, value: dict[str, Json], schema: Schema) -> bool:
-    rules: Mapping[str, list[str]] = schema.get("x-later-with", {})
-    return any(other in value and key in keys for other, keys in rules.items())
+def _choose(value: Json, schema: Schema) -> Schema:
+    """Return the option of an `anyOf` that is for a value's type.
+
+    The options of the language are for different types. Without one the types of all are wanted.
+    """
+    options = [resolve(option) for option in schema.get("anyOf", ())]
+    if not options:
+        return schema
+    for option in options:
+        if _is_one_of(value, (option["type"],)):
+            return option
+    return {"type": tuple(option["type"] for option in options)}
+
+
+def _dependency_fault(value: dict[str, Json], rule: Schema, schema: Schema) -> str:
+    """Return what a key's `dependentSchemas` say against the others, to complete "`key` …"."""
+    if "not" in rule:
+        (other,) = rule["not"]["required"]
+        return f"does not go with `{other}`" if other in value else ""
+    wanted = [option["required"][0] for option in rule.get("anyOf", ())]
+    if wanted and not any(other in value for other in wanted):
+        return f"goes only with {listed(wanted)}"
+    for other, part in rule.get("properties", {}).items():
+        # A value that is none at all is a fault of its own.
+        choices = resolve(schema["properties"][other])["enum"]
+        if other in value and value[other] in choices and value[other] != part["const"]:
+            return f"goes only with `{other}: {part['const']}`"
+    return ""
 
 
 def _text_fault(text: str, schema: Schema) -> str:
@@ -246,6 +275,15 @@ def _doubles(value: list[Json]) -> Iterator[tuple[int, Json]]:
 def _type_of(value: Json) -> str:
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array"}
     return "null" if value is None else kinds.get(type(value), "object")
+
+
+def _written(value: Json) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _is_one_of(value: Json, types: tuple[str, ...]) -> bool:
+    kind = _type_of(value)
+    return kind in types or (kind == "integer" and "number" in types)
 
 
 def _subject(path: str) -> str:

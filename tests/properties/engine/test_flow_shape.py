@@ -99,7 +99,9 @@ def _without(schema):
 
 
 STANDARD = Draft202012Validator(_without(language_schema()))
-APPROVAL = Draft202012Validator({**language_schema(), **language_schema()["$defs"]["approval"]})
+APPROVAL = Draft202012Validator(
+    {"$defs": language_schema()["$defs"], **language_schema()["$defs"]["approval"]}
+)
 
 
 @settings(max_examples=250)

@@ -36,68 +36,7 @@ def example(name):
     return (DATA / f"{name}.yaml").read_text()
 
 
-# --- the reference documents -----------------------------------------------------------------
-
-
-def test_the_release_example_is_refused_naming_just_the_keys_of_a_later_version():
-    compilation = compile_text(example("release"), verb=ApprovalVerb())
-
-    block = "/steps/approve/approval"
-    assert compilation.plan is None
-    assert compilation.name == "release"
-    assert [(item.path, item.line, item.column) for item in compilation.problems] == [
-        ("/triggers/1/webhook", 15, 5),
-        ("/concurrency", 16, 1),
-        ("/steps/test/strategy", 20, 5),
-        (f"{block}/stages/1/quorum/of-each", 48, 30),
-        (f"{block}/delegation", 57, 7),
-        (f"{block}/remind", 59, 7),
-        (f"{block}/escalate", 60, 7),
-        (f"{block}/on-change", 63, 7),
-    ]
-    for item in compilation.problems:
-        assert f"{item.path.rpartition('/')[2]}" in item.message
-        assert "not available in this version" in item.message
-
-
-@pytest.mark.parametrize(
-    ("name", "keys"),
-    [
-        ("contract", {"/kind", "/initial", "/states"}),
-        (
-            "incident",
-            {
-                "/title",
-                "/triggers/0/event",
-                "/steps/enrich/with/alert",
-                "/steps/ack/race",
-                "/steps/page_manager/uses",
-                "/steps/page_manager/with/subject",
-                "/steps/diagnose/map",
-                "/steps/approve_fix/approval/title",
-                "/steps/approve_fix/approval/escalate",
-                "/steps/approve_fix/approval/break-glass",
-                "/steps/remediate/loop",
-                "/steps/remediate/call",
-                "/steps/close/emit",
-            },
-        ),
-    ],
-)
-def test_what_a_later_version_brings_is_refused_and_nothing_else_is(name, keys):
-    problems = compile_text(example(name), verb=ApprovalVerb(), functions=None).problems
-
-    assert {item.path for item in problems} == keys
-    assert all("not available in this version" in item.message for item in problems)
-
-
-def test_a_whole_example_compiles():
-    plan = plan_of(example("remediate"), functions=None)
-
-    assert list(plan.steps) == ["act", "probe"]
-    assert plan.steps["act"].retry == Retry(retries_max=2, initial_seconds=2, errors=("transient",))
-    assert plan.outputs == {"healthy": "steps.probe.outputs.healthy"}
-    assert plan.triggers == ("manual",)
+# --- a reference document --------------------------------------------------------------------
 
 
 def test_the_reduced_release_example_compiles():
@@ -359,7 +298,7 @@ def test_a_plan_survives_being_stored():
 
 
 def test_the_source_may_be_bytes_or_no_text_at_all():
-    source = example("remediate")
+    source = example("originals/remediate")
 
     assert compile_text(source.encode(), functions=None) == compile_text(source, functions=None)
     assert compile_text(b"\xff").problems[0].code == "flow.not_text"
