@@ -333,7 +333,7 @@ class Slot(models.Model):
     project = models.ForeignKey(
         "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
     )
-    name = models.CharField(max_length=limits.GATE_NAME_CHARS_MAX)
+    name = models.CharField(max_length=limits.NAME_CHARS_MAX)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+")
     key = models.CharField(max_length=limits.STEP_KEY_CHARS_MAX)
     priority = models.SmallIntegerField(default=0)
@@ -373,7 +373,7 @@ class Rate(models.Model):
     project = models.ForeignKey(
         "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
     )
-    name = models.CharField(max_length=limits.GATE_NAME_CHARS_MAX)
+    name = models.CharField(max_length=limits.NAME_CHARS_MAX)
     instants = ArrayField(models.DateTimeField())
     idle_at = models.DateTimeField()
 
@@ -395,7 +395,7 @@ class Circuit(models.Model):
     project = models.ForeignKey(
         "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
     )
-    name = models.CharField(max_length=limits.GATE_NAME_CHARS_MAX)
+    name = models.CharField(max_length=limits.NAME_CHARS_MAX)
     state = models.JSONField()
     idle_at = models.DateTimeField()
 
@@ -411,6 +411,7 @@ class Cache(models.Model):
     """A result that may be used again until `expires_at`; written by `engine.gates.cache`.
 
     `key_digest` is the SHA-256 of the key's text; `run` and `step` say whose result it was.
+    `result` is canonical JSON, because the database's own form keeps no NUL and no exponents.
     """
 
     pk = models.CompositePrimaryKey("project_id", "key_digest")
@@ -418,7 +419,7 @@ class Cache(models.Model):
         "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
     )
     key_digest = models.BinaryField()
-    result = models.JSONField(null=True)
+    result = models.BinaryField()
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", db_index=False)
     step = models.CharField(max_length=limits.STEP_KEY_CHARS_MAX)
     kept_at = models.DateTimeField()
@@ -444,8 +445,8 @@ class TaskStatus(models.TextChoices):
 class Task(models.Model):
     """An attempt that workers of another queue execute; written by `engine.remote`.
 
-    `ended` is how it ended: `{"result"}` or `{"error", "message"}`. `due_at` of an open one is when
-    workers are hinted again.
+    `arguments` and `ended` are canonical JSON; `ended` is `{"result"}` or `{"error", "message"}`.
+    `due_at` of an open one is when workers are hinted again.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
@@ -454,14 +455,14 @@ class Task(models.Model):
     attempt = models.IntegerField()
     queue = models.CharField(max_length=limits.QUEUE_CHARS_MAX)
     action = models.CharField(max_length=200)
-    arguments = models.JSONField()
+    arguments = models.BinaryField()
     timeout_seconds = models.FloatField()
     heartbeat_seconds = models.FloatField(null=True)
     status = models.CharField(
         max_length=7, choices=TaskStatus.choices, default=TaskStatus.OPEN, db_default="open"
     )
     worker = models.UUIDField(null=True)
-    ended = models.JSONField(null=True)
+    ended = models.BinaryField(null=True)
     due_at = models.DateTimeField()
 
     class Meta:

@@ -58,7 +58,6 @@ EVENT_TYPE_CHARS_MAX = 200  # a dotted name
 EVENT_BYTES_MAX = 256 * 1024  # the data of one event, canonical JSON; like the inputs of a run
 EVENT_INLINE_COUNT_MAX = 10  # runs that the sender of an event moves itself; a worker does the rest
 CALL_DEPTH_MAX = 10  # runs that call each other, one in the other; deeper calls itself for ever
-GATE_NAME_CHARS_MAX = 200  # a mutex's, rate's or circuit's name, and an index row
 RATE_INSTANT_COUNT_MAX = 1_000  # instants kept of one rate limit, 8 kB; higher limits are divided
 CIRCUIT_FAILURE_COUNT_MAX = 1_000  # failures a circuit counts; each is an instant in its row
 CACHE_RESULT_BYTES_MAX = 256 * 1024  # a result kept for others, canonical JSON

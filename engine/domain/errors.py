@@ -144,3 +144,24 @@ class ProjectMissingError(MissingError):
 
     code = "engine.project_missing"
     title = "There is no such project."
+
+
+class EventInvalidError(InvalidError):
+    """The event cannot be kept: its type or its data break a bound."""
+
+    code = "engine.event_invalid"
+    title = "The event is not valid."
+
+
+class EventReusedError(InvalidError):
+    """The id of an event came back with another event."""
+
+    code = "engine.event_reused"
+    title = "This event id was used for a different event."
+
+
+class CallUnresolvedError(ConflictError):
+    """A workflow that the definition calls has no published version in the range it asks for."""
+
+    code = "engine.call_unresolved"
+    title = "A called workflow has no published version that fits."
