@@ -122,8 +122,6 @@ class StateLinter:
             return ""
         if not verb:
             return f"The state does nothing, so `{kind}` never answers."
-        if kind == On.SUCCESS and verb == "approval":
-            return "An approval ends with a decision; write `on-outcome: approved`."
         ends = self._ends_of(state)
         if kind == On.OUTCOME and ends is not None and transition.name not in ends:
             return f"`{verb}` never ends {transition.name}, so nothing takes this way."
