@@ -16,6 +16,9 @@ from pathlib import Path
 from typing import Self
 
 import httpx
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL, Identifier
 
 from core.settings.env import BASE_DIR
 from core.toolkit.embedded.servers import EmbeddedServers, start_servers
@@ -55,6 +58,17 @@ class System:
     def web_url(self) -> str:
         """Return where the web process listens."""
         return f"http://127.0.0.1:{self._web_port}"
+
+    @property
+    def database_address(self) -> tuple[str, str]:
+        """Return the folder of PostgreSQL's socket and its port."""
+        parts = conninfo_to_dict(self._servers.database_url)
+        return str(parts["host"]), str(parts["port"])
+
+    def make_database(self, name: str) -> None:
+        """Make an empty database beside ours, for somebody else's tables."""
+        with psycopg.connect(self._servers.database_url, autocommit=True) as link:
+            link.execute(SQL("CREATE DATABASE {}").format(Identifier(name)))
 
     def set_up(self) -> None:
         """Load Django in this process and make the tables."""

@@ -76,7 +76,7 @@ class Bench:
         """Make the people and publish the workflows."""
         from benchmarks.organisation import make_organisation  # noqa: PLC0415 - needs Django
 
-        starter, decider, token = make_organisation([_MARK, GATED, _chain(_STEPS)])
+        starter, decider, token = make_organisation([_MARK, GATED, chain_source(_STEPS)])
         return cls(starter=starter, decider=decider, token=token)
 
     def start(self, slug: str) -> UUID:
@@ -204,7 +204,8 @@ class Bench:
         approve(principal=self.decider, request_id=request_id)
 
 
-def _chain(length: int) -> str:
+def chain_source(length: int) -> str:
+    """Return a definition of steps that do nothing, one after another."""
     steps = ["  s0: {uses: python/call@1, with: {function: bench.nothing}}"]
     steps += [
         f"  s{i}: {{needs: [s{i - 1}], uses: python/call@1, with: {{function: bench.nothing}}}}"
@@ -239,14 +240,19 @@ def wait_until_closed(run_id: UUID) -> None:
     wait_until(lambda: status(run_id) == "CLOSED")
 
 
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Ask again and again, briefly, until a condition holds. Raises: TimeoutError."""
-    deadline = time.monotonic() + _WAIT_SECONDS
+def wait_until(
+    condition: Callable[[], bool],
+    *,
+    poll_seconds: float = _POLL_SECONDS,
+    seconds: float = _WAIT_SECONDS,
+) -> None:
+    """Ask again and again until a condition holds. Raises: TimeoutError."""
+    deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             msg = "the benchmark does not move on"
             raise TimeoutError(msg)
-        time.sleep(_POLL_SECONDS)
+        time.sleep(poll_seconds)
 
 
 def _receive(live: Any, kind: str) -> None:

@@ -1,8 +1,10 @@
 """Rows of results: printed as a table, written as JSON. Read `Results`."""
 
 import json
+import math
 import os
 import platform
+import statistics
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -31,6 +33,15 @@ def percentile(samples: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
+def exponent(points: Sequence[tuple[float, float]]) -> float:
+    """Return the `e` of `time = c * size**e` that fits (size, time) best: 1 is linear growth.
+
+    Least squares on the logarithms; needs two different sizes, and everything above 0.
+    """
+    logs = [(math.log(size), math.log(seconds)) for size, seconds in points]
+    return statistics.linear_regression(*zip(*logs, strict=True)).slope
+
+
 def spread(bench: str, metric: str, samples: Sequence[float], *, note: str = "") -> list[Row]:
     """Return the median and the 95th percentile of samples in milliseconds."""
     return [
@@ -56,10 +67,18 @@ def write(rows: Sequence[Row]) -> None:
     LATEST.parent.mkdir(exist_ok=True)
     LATEST.write_text(json.dumps([*kept, *fresh], indent=1) + "\n", encoding="utf-8")
     print(f"\n{describe_machine()}\n")
-    width = max(len(f"{row.bench}.{row.metric}") for row in rows)
-    for row in rows:
-        name = f"{row.bench}.{row.metric}".ljust(width)
-        print(f"  {name}  {row.value:>12,.2f} {row.unit:<10} n={row.n:<6} {row.note or ''}")
+    print(table(rows))
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Return rows as text for people, a line each; a peer's name follows the metric."""
+    names = [f"{row.bench}.{row.metric}" + (f" [{row.peer}]" if row.peer else "") for row in rows]
+    width = max(map(len, names), default=0)
+    lines = [
+        f"  {name.ljust(width)}  {row.value:>12,.2f} {row.unit:<10} n={row.n:<6} {row.note or ''}"
+        for name, row in zip(names, rows, strict=True)
+    ]
+    return "\n".join(line.rstrip() for line in lines)
 
 
 def describe_machine() -> str:

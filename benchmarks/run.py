@@ -1,14 +1,19 @@
 """`make bench`: measure, print a table, write `benchmarks/results/latest.json`.
 
-python -m benchmarks.run [--only main|portal|ledger]
+python -m benchmarks.run [--only main|portal|ledger|engine]
 """
 
 import argparse
 
-from benchmarks import ledger, main_job, portal, results
+from benchmarks import engine, ledger, main_job, portal, results
 from benchmarks.harness import System
 
-BENCHES = {"main": main_job.measure, "portal": portal.measure, "ledger": ledger.measure}
+BENCHES = {
+    "main": main_job.measure,
+    "portal": portal.measure,
+    "ledger": ledger.measure,
+    "engine": engine.measure,
+}
 
 
 def main() -> None:
