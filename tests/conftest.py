@@ -1,5 +1,7 @@
 """What holds for every test."""
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -8,6 +10,28 @@ settings.register_profile(
     "countersign", deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("countersign")
+
+
+# Long first: what takes long and comes last keeps one worker busy while the others are done.
+_ORDER = ("tests/e2e/browser", "tests/e2e", "tests/integration/core", "tests/simulation")
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Keep together what shares something, for the `--dist loadgroup` of `make test`."""
+    from tests.sharing import SharingScheduler  # noqa: PLC0415 - only with xdist
+
+    return SharingScheduler(config, log) if config.option.dist == "loadgroup" else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long."""
+    items.sort(key=_rank)
+
+
+def _rank(item: pytest.Item) -> int:
+    places = (n for n, start in enumerate(_ORDER) if item.nodeid.startswith(start))
+    return next(places, len(_ORDER))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -7,13 +7,6 @@ from examples.demo.cast import PASSWORD
 from tests.processes import RunningSystem, running_system
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep what shares the system on one worker of pytest-xdist."""
-    for item in items:
-        if "system" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("system"))
-
-
 @pytest.fixture(scope="session")
 def system(tmp_path_factory):
     """Return everything `make run` starts, in a folder with spaces."""

@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.conftest import sign_in
 from tests.processes import ROOT, eventually
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
 
 # The tests' own servers; a command run by hand finds those of the running system.
 HIDDEN = frozenset({"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "VAR"})
@@ -93,15 +93,15 @@ def test_a_worker_killed_mid_step_loses_nothing(system, mara):
 
     os.kill(pid, signal.SIGKILL)
 
-    run = mara.wait_run(run_id, timeout_seconds=90)
+    run = mara.wait_run(run_id, timeout_seconds=180)
     assert run["outcome"] == "succeeded"
     assert "attempt.lost" in kinds(mara, run_id)
     lines = witness(system, "killed")
     assert [line.split()[1] for line in lines] == ["1", "2", "1"]
     keys = [line.split()[2] for line in lines]
     assert keys[0] == keys[1] != keys[2]
-    # lease 15 s, sweep 1 s, the step again 6 s, and a busy machine
-    assert time.monotonic() - killed_at < 60
+    # lease 15 s, sweep 1 s, the step again 6 s, and a very busy machine
+    assert time.monotonic() - killed_at < 150
     assert_the_ledger_verifies(system)
 
 
@@ -112,7 +112,7 @@ def test_every_worker_process_killed_at_once_loses_nothing(system, mara):
     for pid in system.pids("celery", "engine@"):
         os.kill(pid, signal.SIGKILL)
 
-    assert mara.wait_run(run_id, timeout_seconds=120)["outcome"] == "succeeded"
+    assert mara.wait_run(run_id, timeout_seconds=180)["outcome"] == "succeeded"
     assert_the_ledger_verifies(system)
 
 
@@ -124,15 +124,15 @@ def test_a_run_outlives_redis(system, mara):
         os.kill(pid, signal.SIGKILL)  # the supervisor starts it again
     during = start(mara, "during", seconds=0)  # accepted although nobody can be hinted
 
-    assert mara.wait_run(run_id, timeout_seconds=90)["outcome"] == "succeeded"
-    assert mara.wait_run(during, timeout_seconds=90)["outcome"] == "succeeded"
+    assert mara.wait_run(run_id, timeout_seconds=180)["outcome"] == "succeeded"
+    assert mara.wait_run(during, timeout_seconds=180)["outcome"] == "succeeded"
     assert kinds(mara, run_id).count("step.completed") == 2
 
 
 def test_an_attempt_that_hangs_ends_by_its_timeout(system, mara):
     run_id = mara.start_run("demo", "hang", inputs={})["id"]
 
-    run = mara.wait_run(run_id, timeout_seconds=90)
+    run = mara.wait_run(run_id, timeout_seconds=180)
 
     assert run["outcome"] == "failed"
     stuck = next(step for step in run["steps"] if step["step"] == "stuck")

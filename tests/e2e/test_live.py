@@ -10,7 +10,7 @@ from countersign import Client
 from examples.demo.cast import PASSWORD
 from tests.e2e.conftest import sign_in
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
 
 GATED = """
 schema: flow/v1
@@ -47,12 +47,12 @@ def open_socket(system, token):
 
 def drain(live):
     while True:
-        live.recv(timeout=20)
+        live.recv(timeout=90)
 
 
 def receive(live, kind):
     while True:
-        frame = json.loads(live.recv(timeout=20))
+        frame = json.loads(live.recv(timeout=90))
         if frame["type"] == kind:
             return frame
 

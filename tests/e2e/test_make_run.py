@@ -25,9 +25,9 @@ from core.settings.env import BASE_DIR
 from core.toolkit.embedded import process
 from examples.demo.cast import PASSWORD
 
-pytestmark = [pytest.mark.processes, pytest.mark.timeout(480)]
+pytestmark = [pytest.mark.processes, pytest.mark.timeout(1_200)]
 
-_SECONDS = 150
+_SECONDS = 300  # of patience, for any single thing; a busy machine needs some
 
 
 class System:
@@ -69,7 +69,9 @@ class System:
 
     def status_of(self, path):
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(
+                f"http://127.0.0.1:{self.port}{path}", timeout=15
+            ) as answer:
                 return answer.status
         except urllib.error.HTTPError as error:
             error.close()
@@ -98,7 +100,7 @@ class System:
 
     def stop(self, number=signal.SIGINT):
         self.supervisor.send_signal(number)
-        return self.supervisor.wait(timeout=60)
+        return self.supervisor.wait(timeout=_SECONDS)
 
 
 def _free_port():
@@ -171,7 +173,7 @@ def _make_token(system):
         data=body,
         headers={"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)["token"]
 
 
@@ -181,17 +183,17 @@ def test_a_real_socket_opens_for_a_token_and_for_nobody_else(system):
 
     with connect(address, additional_headers=headers) as socket_with_token:
         socket_with_token.send('{"subscribe": "inbox"}')
-        assert json.loads(socket_with_token.recv(timeout=10))["type"] == "subscribed"
+        assert json.loads(socket_with_token.recv(timeout=60))["type"] == "subscribed"
         socket_with_token.send("x" * 5_000)
-        assert json.loads(socket_with_token.recv(timeout=10))["type"] == "error"
+        assert json.loads(socket_with_token.recv(timeout=60))["type"] == "error"
         socket_with_token.send("x" * 100_000)
         with pytest.raises(ConnectionClosed) as too_big:
-            socket_with_token.recv(timeout=10)
+            socket_with_token.recv(timeout=60)
     with (
         connect(address, additional_headers={"Authorization": "Token cs_0"}) as stranger,
         pytest.raises(ConnectionClosed) as unknown,
     ):
-        stranger.recv(timeout=10)
+        stranger.recv(timeout=60)
     with pytest.raises(InvalidStatus, match="403"):
         connect(address, origin=Origin("https://evil.example"), additional_headers=headers)
 
@@ -209,7 +211,7 @@ def test_what_it_keeps_secret_only_its_account_can_read(system):
 def test_a_second_one_on_the_same_folder_says_what_to_do(system, folder):
     second = System(system.var, folder / "second log")
 
-    assert second.supervisor.wait(timeout=30) == 1
+    assert second.supervisor.wait(timeout=_SECONDS) == 1
     assert "Another process already runs servers in" in second.printed()
     assert (system.var / "embedded.json").exists()
     assert system.status_of("/readyz") == 200
@@ -223,7 +225,7 @@ def test_a_port_in_use_is_named_with_a_free_one(system, folder):
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=_SECONDS,
     )
 
     assert done.returncode == 1
@@ -283,7 +285,7 @@ def test_data_survives_every_way_to_stop_and_no_process_does(tmp_path):
         family = _family_of(second.supervisor.pid)
         second.stop(signal.SIGKILL)
     for pid in family:
-        assert process.wait_until_gone(pid, seconds=40), process.command_of(pid)
+        assert process.wait_until_gone(pid, seconds=120), process.command_of(pid)
 
     with _running(var, tmp_path / "third") as third:
         with third.connect() as connection:

@@ -20,6 +20,7 @@ FLAGS = [
     "--disable-sync",
 ]
 MISSING = "no chromium: apt-get install chromium"
+PATIENCE_MS = 45_000  # for what is waited for; a busy machine is no finding
 DESKTOP, PHONE = (1440, 900), (390, 844)
 _VENDOR = Path(__file__).parent / "vendor"
 # A policy that is broken is an error of the console; Chromium says so itself, but not for all.
@@ -66,7 +67,7 @@ class Browsing:
         self.context.on("request", lambda request: self._judge(request.url))
         self.page = self.context.new_page()
         self.page.on("websocket", lambda socket: self._judge(socket.url))
-        self.page.set_default_timeout(15_000)
+        self.page.set_default_timeout(PATIENCE_MS)
 
     def open(self, path: str) -> Page:
         """Open an address of the portal, and wait until it is live if it is to be."""

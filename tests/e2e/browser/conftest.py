@@ -6,27 +6,35 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, ViewportSize, expect, sync_playwright
 
 from examples.demo.cast import PASSWORD
-from tests.e2e.browser.chromium import DESKTOP, MISSING, Browsing, find_chromium, launch
+from tests.e2e.browser.chromium import (
+    DESKTOP,
+    MISSING,
+    PATIENCE_MS,
+    Browsing,
+    find_chromium,
+    launch,
+)
 from tests.e2e.browser.scene import Scene, prepare_scene
 from tests.processes import RunningSystem, running_system
+
+expect.set_options(timeout=PATIENCE_MS)
 
 _CSRF = re.compile(r'name="csrfmiddlewaretoken" value="([^"]+)"')
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave it to one worker of pytest-xdist to start the system, and give slow machines time.
+    """Say that these tests start processes, and give slow machines time.
 
     Without Chromium these tests are skipped, and fail where CI runs them.
     """
     is_skipped = find_chromium() is None and not os.environ.get("CI")
     for item in items:
         if "/browser/" in item.path.as_posix():
-            item.add_marker(pytest.mark.xdist_group("browser"))
             item.add_marker(pytest.mark.processes)
-            item.add_marker(pytest.mark.timeout(300))
+            item.add_marker(pytest.mark.timeout(600))
             item.add_marker(pytest.mark.skipif(is_skipped, reason=MISSING))
 
 

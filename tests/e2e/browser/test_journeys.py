@@ -8,7 +8,7 @@ from tests.e2e.browser.chromium import DESKTOP, PHONE, Browsing
 from tests.e2e.browser.conftest import Seat
 from tests.e2e.browser.scene import Scene
 
-SLOW_MS = 60_000  # tests, a scan and a build run before anybody is asked
+SLOW_MS = 180_000  # tests, a scan and a build run before anybody is asked
 
 
 def start_release(browsing: Browsing, *, version: str) -> Page:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.e2e.browser.chromium import list_axe_violations, list_sideways
+from tests.e2e.browser.chromium import PATIENCE_MS, list_axe_violations, list_sideways
 from tests.e2e.browser.conftest import Seat
 
 WRONGS = {
@@ -20,7 +20,10 @@ def test_what_goes_wrong_in_a_page_is_noticed(seat: Seat, kind: str):
     browsing.check()
 
     page.evaluate(f"() => {{ {WRONGS[kind]} }}")
-    page.wait_for_timeout(200)
+    for _ in range(PATIENCE_MS // 100):
+        page.wait_for_timeout(100)  # lets Playwright hear what the page says
+        if browsing.problems:
+            break
 
     with pytest.raises(AssertionError):
         browsing.check()

@@ -1,11 +1,9 @@
 """An organisation that is spoken to over HTTP, one client for each account."""
 
-import copy
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from django.db import transaction
 from rest_framework.test import APIClient
 
 from approvals.models import Request
@@ -17,6 +15,7 @@ from engine.domain.expressions import RUN_NAMES
 from engine.domain.plan import Plan, Step, Wait
 from engine.domain.verbs import CheckScope
 from engine.driver import DriveEnd
+from tests.founding import founded, lend
 from tests.world import Hand, World
 
 BOARD = {"id": "board", "approvers": {"groups": ["board"]}}
@@ -131,20 +130,16 @@ class Town(World):
 
 @pytest.fixture(scope="module")
 def _founded(django_db_setup, django_db_blocker):
-    """Found a town once for a module, in a transaction around those of its tests."""
-    with django_db_blocker.unblock(), transaction.atomic():
-        yield Town()
-        transaction.set_rollback(True)
+    """Found a town once for a module."""
+    with founded(Town, blocker=django_db_blocker) as town:
+        yield town
 
 
 @pytest.fixture
 def town(_founded, db):
     """Return a town; what a test does to it is rolled back."""
-    mine = copy.copy(_founded)
-    mine.users, mine.groups, mine.callers = dict(mine.users), dict(mine.groups), {}
-    for user in mine.users.values():
-        user.refresh_from_db()
-    mine.hand.beat()  # its lease is shorter than a module takes
+    mine = lend(_founded)
+    mine.callers = {}
     return mine
 
 

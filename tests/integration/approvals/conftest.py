@@ -22,6 +22,7 @@ from engine.domain.expressions import RUN_NAMES
 from engine.domain.plan import Plan, Step, Wait
 from engine.domain.verbs import CheckScope
 from engine.driver import DriveEnd
+from tests.founding import founded, lend
 from tests.world import Hand, World
 
 PEER = {"id": "peer", "approvers": {"groups": ["board"]}}
@@ -138,9 +139,16 @@ def new_office() -> Office:
     return Office()
 
 
+@pytest.fixture(scope="module")
+def founded_office(django_db_setup, django_db_blocker):
+    """Found an office once for a module."""
+    with founded(new_office, blocker=django_db_blocker) as office:
+        yield office
+
+
 @pytest.fixture
-def office(db):
-    return new_office()
+def office(founded_office, db):
+    return lend(founded_office)
 
 
 def stage(key, *, groups=None, users=None, permission=None, count=1, reject=1, when=None):

@@ -4,6 +4,7 @@ import pytest
 
 from countersign import TransientError, current_attempt, function
 from engine import loading
+from tests.founding import founded, lend
 from tests.world import Hand, World
 
 CALLS: list[tuple[str, str, int]] = []
@@ -40,12 +41,24 @@ def calls():
     return CALLS
 
 
-@pytest.fixture
-def world(db):
+def new_world():
+    """Make a project, and somebody who does everything in it."""
     loading.forget_all()
     world = World()
     world.user("mara", "requester", "editor", "publisher", "operator")
     return world
+
+
+@pytest.fixture(scope="module")
+def founded_world(django_db_setup, django_db_blocker):
+    """Found a world once for a module."""
+    with founded(new_world, blocker=django_db_blocker) as world:
+        yield world
+
+
+@pytest.fixture
+def world(founded_world, db):
+    return lend(founded_world)
 
 
 @pytest.fixture

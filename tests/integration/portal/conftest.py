@@ -6,13 +6,21 @@ import re
 import pytest
 from django.test import Client
 
+from tests.founding import founded, lend
 from tests.integration.approvals.conftest import new_office
 from tests.world import PASSWORD
 
 
+@pytest.fixture(scope="module")
+def founded_office(django_db_setup, django_db_blocker):
+    """Found an office once for a module."""
+    with founded(new_office, blocker=django_db_blocker) as office:
+        yield office
+
+
 @pytest.fixture
-def office(db):
-    return new_office()
+def office(founded_office, db):
+    return lend(founded_office)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from engine.domain.plan import Plan, Retry, Step, Uses, Wait
 from engine.domain.verbs import CheckScope
 from engine.driver import DriveEnd
 from engine.services.definitions import publish_version, save_version
+from tests.founding import founded, lend
 from tests.world import Hand, World
 
 DEFINITION = """\
@@ -137,9 +138,16 @@ class Yard(World):
         return browser
 
 
+@pytest.fixture(scope="module")
+def founded_yard(django_db_setup, django_db_blocker):
+    """Found a yard once for a module."""
+    with founded(Yard, blocker=django_db_blocker) as yard:
+        yield yard
+
+
 @pytest.fixture
-def yard(db):
-    return Yard()
+def yard(founded_yard, db):
+    return lend(founded_yard)
 
 
 def text(answer):
