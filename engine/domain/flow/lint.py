@@ -135,9 +135,7 @@ class Linter:
                 continue
             message = f"There is no step {quoted(need)}.{did_you_mean(need, beside)}"
             if need in draft.ids:
-                message = (
-                    f"`{need}` is not beside `{step.id}`; a step needs steps of its own level."
-                )
+                message = f"`{need}` is not on the level of `{step.id}`, so it cannot be needed."
             self.tools.reporter.error(Code.UNKNOWN_NEED, path, message)
 
 

@@ -162,7 +162,7 @@ class ModifierLinter:
                 "Use `map` for long lists."
             )
             reporter.error(Code.BAD_MATRIX, f"{path}/matrix", message)
-        elif len(known) == len(axes) and axes:
+        elif len(known) == len(axes) and count:
             left = sum(1 for _ in _cells(axes, list_at(value, "exclude")))
             if left == 0:
                 message = "`exclude` leaves out every combination."

@@ -312,7 +312,7 @@ def _read_state(state: str, value: JsonMap, *, path: str, step: StepDraft | None
         ),
         stuck_seconds=seconds_at(stuck, "after"),
         stuck_to=text_at(stuck, "to"),
-        is_final=value.get("final") is True,
+        is_final="final" in value,
         result=text_at(value, "result") or "succeeded",
     )
 

@@ -26,6 +26,9 @@ RICH = {
     "compensate-on-failure": True,
 }
 BASE["steps"]["deploy"].update(RICH)
+BASES = [BASE] + [
+    load((DATA / f"{name}.yaml").read_bytes()).value for name in ("every_step", "every_state")
+]
 KEYS = [
     *("uses", "approval", "with", "retry", "timeout", "needs", "join", "outputs", "compensate"),
     *("compensate-on-failure", "on-error", "effect", "if", "strategy", "call", "kind", "title"),
@@ -42,10 +45,27 @@ KEYS = [
         "stages",
         "expires",
     ),
+    *("wait", "emit", "race", "set", "steps", "map", "loop", "timer", "event", "correlate", "id"),
+    *("items", "as", "matrix", "until", "while", "count", "percent", "attempt", "total", "to"),
+    *("transitions", "events", "on-outcome", "on-success", "after", "final", "result", "stuck"),
+    *("detached", "mutex", "rate", "key", "priority", "initial", "steps", "delivery", "lazy"),
 ]
 LEAVES = [
     *(None, True, 0, 5, -1, 101, 1.5, "", " ", "x", "A", "PT5M", "P1Y", "dag", "states", "all"),
     *("all-settled", "any", "python/call@1", "python", "fixed", "ask", "fail", "run.id", "in"),
+    *(
+        "a.b",
+        "child@1",
+        "every_step@^1",
+        "review",
+        "nobody",
+        "approved",
+        "item",
+        "host",
+        "result.x",
+    ),
+    *("result.x", "matrix.db", "event.data", "at-most-once", "1", "steps.ack.outputs"),
+    "steps.draft.outcome",
     *("${{ inputs.ref }}", "${{", "secrets.a", "scan", "deploy", "x" * 65, "x" * 4001),
 ]
 leaves = st.sampled_from(LEAVES)
@@ -104,8 +124,17 @@ APPROVAL = Draft202012Validator(
 )
 
 
-@settings(max_examples=250)
-@given(document=mutated(BASE))
+def test_the_documents_that_are_changed_are_right_and_have_every_key():
+    for document in BASES:
+        assert compile_text(json.dumps(document), verb=ApprovalVerb()).plan is not None
+    text = json.dumps(BASES)
+    for part in ("step", "state", "transition", "stateEvent", "map", "strategy", "loop"):
+        for key in language_schema()["$defs"][part]["properties"]:
+            assert f'"{key}": ' in text, key
+
+
+@settings(max_examples=400)
+@given(document=st.sampled_from(BASES).flatmap(mutated))
 def test_a_definition_has_the_right_shape_just_when_the_standard_says_so(document):
     reporter = Reporter(places=Places())
 
@@ -114,8 +143,8 @@ def test_a_definition_has_the_right_shape_just_when_the_standard_says_so(documen
     assert reporter.has_errors == (not STANDARD.is_valid(document)), reporter.problems()
 
 
-@settings(max_examples=120)
-@given(document=mutated(BASE))
+@settings(max_examples=200)
+@given(document=st.sampled_from(BASES).flatmap(mutated))
 def test_any_definition_compiles_or_says_where_it_does_not(document):
     text = json.dumps(document, ensure_ascii=False, indent=1)
 

@@ -12,27 +12,11 @@ from core.kernel.errors import Problem
 from engine.domain.flow.positions import Places
 from engine.domain.flow.problems import Code, Reporter, did_you_mean, listed, quoted
 from tests.fakes.flow import compile_text
+from tests.fakes.marked import assert_problem
 
 HEAD = "schema: flow/v1\nkind: dag\nname: x\n"
 SCAN = "  scan: {uses: python/call@1, with: {function: release.scan}}\n"
 GET = "uses: http/request@1, with: {method: GET, url: u}"
-
-
-def unmarked(source):
-    before = source.split("»")[0]
-    lines = before.split("\n")
-    return source.replace("»", ""), len(lines), len(lines[-1]) + 1
-
-
-def assert_problem(source, *, code, path, words, severity="error"):
-    text, line, column = unmarked(source)
-
-    problems = compile_text(text).problems
-
-    found = [(item.code, item.path, item.line, item.column, item.severity) for item in problems]
-    wanted = (code if "." in code else f"flow.{code}", path, line, column, severity)
-    assert found == [wanted], problems
-    assert words in problems[0].message
 
 
 # fmt: off
