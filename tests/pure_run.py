@@ -275,13 +275,15 @@ class PureRun:
 
     def _execute(self, key: str) -> Event:
         step = self.state.steps[key]
-        assert isinstance(step.arguments, dict)
-        self.executed.append((key, step.attempt, step.arguments))
-        data: dict[str, str | int] = {"key": key, "attempt": step.attempt}
+        attempt = self.state.running[key]
+        # Its step may have ended without waiting for it.
+        arguments = step.arguments if isinstance(step.arguments, dict) else {}
+        self.executed.append((key, attempt, arguments))
+        data: dict[str, str | int] = {"key": key, "attempt": attempt}
         name = f"compensate/{step_of(key)}" if is_undo(key) else step_of(key)
         action = self.actions.get(name, lambda _: {"ok": True})
         try:
-            result = action(step.arguments)
+            result = action(arguments)
         except FailsError as error:
             return Event(
                 kind=EventKind.ATTEMPT_FAILED,

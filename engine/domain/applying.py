@@ -48,7 +48,9 @@ def apply_event(definition: Definition, state: RunState, event: Event) -> RunSta
     applier = _APPLIERS.get(event.kind)
     if applier is None:
         raise UnexpectedEventError(kind=event.kind, reason="this version does not know it")
-    after = applier(definition, evolve(state, at=event.at), event)
+    # What happens at the same instant happened because of the first of it.
+    rush_count = state.rush_count if event.at == state.at else 0
+    after = applier(definition, evolve(state, at=event.at, rush_count=rush_count), event)
     return evolve(after, seq=event.seq or state.seq, entry_count=state.entry_count + 1)
 
 

@@ -159,7 +159,8 @@ def _question_resolved(definition: Definition, state: RunState, event: Event) ->
         if step.wake_at is not None and step.wake_at > event.at:
             return back_off(state, key, step.wake_at)
         return start(definition, state, key)
-    return evolve(state, restarting=(*state.restarting, key))
+    waiting = evolve(step, status=StepStatus.PENDING, arguments=None)
+    return evolve(state, steps=state.steps.set(key, waiting), restarting=(*state.restarting, key))
 
 
 def restart(definition: Definition, state: RunState, key: str) -> RunState:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from core.kernel.values import evolve
 from engine.domain.definition import Definition
-from engine.domain.keys import child_key
+from engine.domain.keys import child_key, parent_of
 from engine.domain.plan import Group, Race, inner_steps
 from engine.domain.settling import settle
 from engine.domain.state import Outcome, RunState, StepStatus
@@ -62,7 +62,14 @@ def cancel_inside(definition: Definition, state: RunState, key: str, *, why: str
     over = evolve(state.steps[key], inside=evolve(inside, over=True, open=0))
     name = timer_name(Purpose.DELAY, key)
     timers = state.timers.delete(name) if name in state.timers else state.timers
-    return evolve(state, steps=state.steps.set(key, over), timers=timers)
+    # Of those that ended just now it will hear yet.
+    unheard_count = sum(parent_of(item) == key for item in state.echo)
+    return evolve(
+        state,
+        steps=state.steps.set(key, over),
+        timers=timers,
+        straggler_count=state.straggler_count + unheard_count,
+    )
 
 
 def cancel_open(definition: Definition, state: RunState) -> RunState:

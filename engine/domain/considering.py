@@ -66,6 +66,8 @@ def consider(definition: Definition, state: RunState, key: str) -> RunState:
 
 def start(definition: Definition, state: RunState, key: str, *, gate_note: str = "") -> RunState:
     """Return the state in which an instance has begun, or waits for its mutex to begin."""
+    if state.cancelling:
+        return cancel(definition, state, key, why="cancel")
     step = definition.step(key)
     try:
         seen = definition.variables(state, key)

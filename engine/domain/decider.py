@@ -207,6 +207,10 @@ class Decider:
     def _close(self, state: RunState) -> Closing:
         if state.worst is not Outcome.SUCCEEDED:
             return Closing(outcome=state.worst, outputs={}, why=state.broken)
+        if state.carried is not None:
+            if state.cancelling:
+                return Closing(outcome=Outcome.CANCELLED, outputs={})
+            return Closing(outcome=Outcome.CONTINUED, outputs={}, carried=state.carried)
         variables = self.definition.variables_at_end(state, self._reads_at_end)
         evaluate = self.definition.evaluator.evaluate
         try:
@@ -233,4 +237,5 @@ class Decider:
                 raise NondeterministicError(
                     seq=event.seq, expected=str(item), found=str(begun.as_json())
                 )
-        return state
+        # Who wrote the entry has done this with it.
+        return evolve(state, releasing=(), alarms=())

@@ -8,6 +8,7 @@ Source: FLOW, "Shape".
 from collections.abc import Mapping
 from datetime import timedelta
 
+from core.kernel import limits
 from core.kernel.types import Json
 from core.kernel.values import evolve
 from engine.domain.cancelling import cancel
@@ -18,7 +19,7 @@ from engine.domain.expressions import ExpressionError
 from engine.domain.keys import child_key, number_of, parent_of, path_of, step_key
 from engine.domain.plan import AwaitEvent, On, StateNode, Transition
 from engine.domain.settling import GOOD, means
-from engine.domain.state import Closing, Outcome, RunState, StepState, StepStatus, worse
+from engine.domain.state import Outcome, RunState, StepState, StepStatus, worse
 from engine.domain.timers import Purpose, timer_name
 
 ENTERED = "entered"  # in the record of what followed: the run came into a state
@@ -29,12 +30,18 @@ _LISTENER = "event"
 def enter(definition: Definition, state: RunState, name: str, *, why: str) -> RunState:
     """Return the state in which the run has come into a state of its machine."""
     node = definition.plan.states[name]
+    if state.rush_count >= limits.STATE_RUSH_COUNT_MAX:
+        return _give_up(state, f"it went through {state.rush_count} states without a pause")
+    if state.visit_count >= limits.STATE_VISIT_COUNT_MAX and not node.final:
+        return _give_up(state, f"it went through {state.visit_count} states: continue as new")
     number = state.visits.get(name, 0) + 1
     key = step_key(name, number)
     state = evolve(
         state,
         current=key,
         visits=state.visits.set(name, number),
+        visit_count=state.visit_count + 1,
+        rush_count=state.rush_count + 1,
         news=(*state.news, Settled(key=key, outcome=ENTERED, why=why)),
     )
     if node.final:
@@ -118,21 +125,30 @@ def leave(definition: Definition, state: RunState) -> RunState:
     key = state.current
     if key in state.steps:
         state = cancel(definition, state, key, why="left", silent=True)
-    unheard = tuple(item for item in state.listening if parent_of(item) == key)
-    opening = tuple(item for item in state.opening if item not in unheard)
-    registered = tuple(sorted(item for item in unheard if item not in state.opening))
-    timers, listening = state.timers, state.listening
+    timers = state.timers
     for name in [name for name in state.timers if _belongs(name, key)]:
         timers = timers.delete(name)
-    for item in unheard:
-        listening = listening.delete(item)
+    for item in sorted(item for item in state.listening if parent_of(item) == key):
+        state = _stop_listening(state, item)
+    return evolve(state, current="", timers=timers)
+
+
+def _stop_listening(state: RunState, key: str) -> RunState:
+    listener = state.steps[key]
+    ended = evolve(
+        listener,
+        status=StepStatus.ENDED,
+        outcome=Outcome.CANCELLED,
+        why="left",
+        arguments=None,
+    )
+    state = evolve(state, steps=state.steps.set(key, ended), listening=state.listening.delete(key))
+    if listener.status is StepStatus.OPENING:
+        return evolve(state, opening=tuple(item for item in state.opening if item != key))
     return evolve(
         state,
-        current="",
-        opening=opening,
-        timers=timers,
-        listening=listening,
-        withdrawing=(*state.withdrawing, *registered),
+        withdrawing=(*state.withdrawing, key),
+        waiting_count=state.waiting_count - 1,
     )
 
 
@@ -174,8 +190,7 @@ def _take(
     state = evolve(leave(definition, state), variables=variables)
     if transition.continue_as_new:
         carried: dict[str, Json] = {"state": transition.to, "vars": variables}
-        closing = Closing(outcome=Outcome.CONTINUED, outputs={}, carried=carried)
-        return evolve(state, open_count=0, closing=closing)
+        return evolve(state, open_count=0, carried=carried)
     return enter(definition, state, transition.to, why=why)
 
 
@@ -186,7 +201,11 @@ def _variables(definition: Definition, state: RunState) -> dict[str, Json]:
 
 def _break(state: RunState, error: ExpressionError) -> RunState:
     """End a machine that an expression has stopped: it cannot know where to go."""
-    return evolve(finish(state, Outcome.FAILED), broken=str(error))
+    return _give_up(state, str(error))
+
+
+def _give_up(state: RunState, why: str) -> RunState:
+    return evolve(finish(state, Outcome.FAILED), broken=why[: limits.ERROR_CHARS_MAX])
 
 
 # --- what a state waits for ----------------------------------------------------------------------

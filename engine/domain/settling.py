@@ -97,15 +97,23 @@ def _forget(state: RunState, key: str) -> RunState:
         state = evolve(state, held=tuple(item for item in state.held if item != key))
     if key in state.opening:
         state = evolve(state, opening=tuple(item for item in state.opening if item != key))
+    if key in state.restarting:
+        left = tuple(item for item in state.restarting if item != key)
+        state = evolve(state, restarting=left)
     if key in state.backoff:
         state = evolve(state, backoff=state.backoff.delete(key))
-    if state.timers:
-        timers = state.timers
-        for purpose in _OWN_TIMERS:
-            name = timer_name(purpose, key)
-            timers = timers.delete(name) if name in timers else timers
-        state = evolve(state, timers=timers)
-    return state
+    return drop_timers(state, key)
+
+
+def drop_timers(state: RunState, key: str) -> RunState:
+    """Return the state in which time does nothing to an instance any more."""
+    if not state.timers:
+        return state
+    timers = state.timers
+    for purpose in _OWN_TIMERS:
+        name = timer_name(purpose, key)
+        timers = timers.delete(name) if name in timers else timers
+    return evolve(state, timers=timers)
 
 
 def _undo_settled(state: RunState, outcome: Outcome) -> RunState:

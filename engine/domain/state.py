@@ -181,8 +181,11 @@ class RunState:
     restarting: tuple[str, ...] = ()  # keys to begin anew once nothing executes inside
     current: str = ""  # key of the visit to a state, in a state machine
     visits: Map[str, int] = field(default_factory=Map)  # state → visits begun
+    visit_count: int = 0  # of all states
+    rush_count: int = 0  # visits since the last event
     listening: Map[str, str] = field(default_factory=Map)  # key of a state's event → its type
     alarms: tuple[str, ...] = ()  # keys of visits whom somebody is to be told about
+    carried: Mapping[str, Json] | None = None  # what a successor begins with, see `Closing`
     broken: str = ""  # why a machine's expression ended the run
     news: tuple[Settled, ...] = ()  # ends no event tells by itself; `advance` hands them out
     closing: Closing | None = None

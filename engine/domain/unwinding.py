@@ -18,7 +18,7 @@ from engine.domain.definition import Definition, expression_error
 from engine.domain.expressions import ExpressionError
 from engine.domain.keys import is_undo, parent_of, path_of, prefix_of, undo_key, undone_by
 from engine.domain.plan import AfterError, OnError
-from engine.domain.settling import settle
+from engine.domain.settling import drop_timers, settle
 from engine.domain.state import (
     Outcome,
     RunState,
@@ -26,7 +26,6 @@ from engine.domain.state import (
     StepState,
     StepStatus,
 )
-from engine.domain.timers import Purpose, timer_name
 
 QUESTION = "question"  # the verb of a question to a person
 CHOICES = ("retry", "skip", "fail")
@@ -39,7 +38,7 @@ def fail(definition: Definition, state: RunState, key: str, error: StepError) ->
     it; if it compensates, the step ends only when that is done, so that what depends on it never
     runs beside the undoing.
     """
-    state = cancel_inside(definition, state, key, why="failed")
+    state = drop_timers(cancel_inside(definition, state, key, why="failed"), key)
     failed = evolve(state.steps[key], error=error, started_at=None)
     state = evolve(state, steps=state.steps.set(key, failed))
     if is_undo(key):
@@ -68,14 +67,7 @@ def ask(state: RunState, key: str) -> RunState:
     }
     asking = evolve(step, status=StepStatus.OPENING, arguments=question)
     state = _unready(state, key)
-    deadline = timer_name(Purpose.DEADLINE, key)
-    return evolve(
-        state,
-        steps=state.steps.set(key, asking),
-        opening=(*state.opening, key),
-        # A person takes the time they take; trying again begins a new one.
-        timers=state.timers.delete(deadline) if deadline in state.timers else state.timers,
-    )
+    return evolve(state, steps=state.steps.set(key, asking), opening=(*state.opening, key))
 
 
 def give_in(definition: Definition, state: RunState, key: str) -> RunState:

@@ -60,7 +60,7 @@ def _random_uses(
     undoable = [name for name, step in steps.items() if step.compensate]
     on_error = OnError(
         compensate=tuple(dice.sample(undoable, k=min(len(undoable), dice.randint(0, 2)))),
-        then=dice.choice(list(AfterError)),
+        then=dice.choice([AfterError.FAIL, AfterError.CONTINUE]),
     )
     undo = Compensation(uses=_uses(step_id, undo=True), retry=_retry(dice, most=2))
     return Step(

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from engine.domain.events import Event, EventKind
+from engine.domain.keys import is_undo, step_of
 from engine.domain.plan import (
     AfterError,
     Compensation,
@@ -19,7 +20,6 @@ from engine.domain.plan import (
     Wait,
 )
 from engine.domain.state import RunStatus, StepStatus
-from engine.domain.keys import is_undo, step_of
 from tests.pure_run import FailsError, PureRun
 
 QUICK_SEEDS = range(200)

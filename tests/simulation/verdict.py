@@ -16,9 +16,9 @@ from audit import store as ledger
 from audit.store import StoredEntry
 from engine.domain.errors import NondeterministicError
 from engine.domain.events import EventKind, find_decided
+from engine.domain.keys import is_undo, step_of
 from engine.domain.plan import Plan
 from engine.domain.state import Outcome, RunState, StepStatus
-from engine.domain.keys import is_undo, step_of
 from engine.models import Dedupe, Run
 from tests.simulation.casting import GATE
 from tests.simulation.roles import Call, Roles
