@@ -17,7 +17,7 @@ from audit.domain.entry import BuiltEntry, StreamHead
 from core.kernel import limits
 
 _RUN_COLUMNS = """id, number, workflow_id, version_id, status, outcome, epoch, fault_count, worker,
-    seq, head, wake_at, initiator_id, created_at"""
+    seq, head, wake_at, initiator_id, parent_id, created_at"""
 
 _READ = f"SELECT {_RUN_COLUMNS}, clock_timestamp() FROM engine_run WHERE id = %s"  # noqa: S608 - constants only
 
@@ -30,10 +30,12 @@ _LOCK = f"""
 
 _START = """
     INSERT INTO engine_run (id, number, workflow_id, version_id, initiator_id, on_behalf_of_id,
-        agent_owner_id, title, status, outcome, epoch, seq, head, wake_at, priority,
-        concurrency_key, idempotency_key, request_digest, snapshot_seq, created_at)
-    VALUES (%s::uuid, %s::bigint, %s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::text,
-        'READY', '', 0, %s::bigint, %s::bytea, %s::timestamptz, 0, '', %s::text, %s::bytea, 0,
+        rerunner_id, agent_owner_id, title, status, outcome, epoch, seq, head, wake_at, priority,
+        concurrency_key, idempotency_key, request_digest, snapshot_seq, created_at, parent_id,
+        parent_key, parent_reported, predecessor_id, events_since)
+    VALUES (%s::uuid, %s::bigint, %s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::uuid, %s::uuid,
+        %s::text, 'READY', '', 0, %s::bigint, %s::bytea, %s::timestamptz, %s::smallint, '',
+        %s::text, %s::bytea, 0, %s::timestamptz, %s::uuid, %s::text, %s::boolean, %s::uuid,
         %s::timestamptz)
     ON CONFLICT (workflow_id, idempotency_key) WHERE NOT (idempotency_key = '') DO NOTHING
     RETURNING id"""
@@ -155,6 +157,7 @@ class RunRow:
     head: bytes
     wake_at: datetime | None
     initiator_id: UUID
+    parent_id: UUID | None
     created_at: datetime
     now: datetime
 
@@ -177,7 +180,11 @@ class Projection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewRun:
-    """A run to be inserted."""
+    """A run to be inserted.
+
+    A child has its parent's id and the calling step's key there; `parent_reported` says that nobody
+    waits for its end. A successor has a `predecessor_id`, and may have events from `events_since`.
+    """
 
     id: UUID
     number: int
@@ -190,6 +197,13 @@ class NewRun:
     idempotency_key: str
     request_digest: bytes
     created_at: datetime
+    rerunner_id: UUID | None = None
+    priority: int = 0
+    parent_id: UUID | None = None
+    parent_key: str = ""
+    parent_reported: bool = False
+    predecessor_id: UUID | None = None
+    events_since: datetime | None = None
 
 
 # --- reading ---------------------------------------------------------------------------------
@@ -218,14 +232,21 @@ def start(*, run: NewRun, entries: Sequence[BuiltEntry], head: StreamHead) -> bo
         run.version_id,
         run.initiator_id,
         run.on_behalf_of_id,
+        run.rerunner_id,
         run.agent_owner_id,
         run.title,
         head.seq,
         head.head,
         run.created_at,
+        run.priority,
         run.idempotency_key,
         run.request_digest,
         run.created_at,
+        run.parent_id,
+        run.parent_key,
+        run.parent_reported,
+        run.predecessor_id,
+        run.events_since,
     )
     return ledger.append_guarded(guard=_START, guard_params=params, entries=entries) > 0
 

@@ -1,11 +1,10 @@
 """Events and the waits they are for, over a real database: whichever comes first."""
 
 import json
-import threading
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import pytest
-from django.db import connection, connections, transaction
+from django.db import connection, transaction
 
 from audit import store as ledger
 from core.kernel import ids
@@ -16,6 +15,7 @@ from engine.inbox import Awaited
 from engine.models import Delivery, Inbox, Run, Wait
 from engine.services import events, outside
 from engine.services.events import Emitted
+from tests.integration.engine.threads import at_once
 from tests.world import World
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -75,20 +75,6 @@ def received(run_id):
 
 def is_clean():
     return not Delivery.objects.exists()
-
-
-def at_once(*jobs):
-    barrier = threading.Barrier(len(jobs))
-
-    def run(job):
-        try:
-            barrier.wait(10)
-            return job()
-        finally:
-            connections.close_all()
-
-    with ThreadPoolExecutor(len(jobs)) as pool:
-        return [future.result() for future in [pool.submit(run, job) for job in jobs]]
 
 
 def test_an_event_wakes_the_run_that_waits_for_it(world):
@@ -333,11 +319,12 @@ def test_no_event_is_lost_or_doubled_when_waits_and_events_meet_at_once(world):
     run_ids = [waiting_run(world) for _ in range(12)]
 
     for number, run_id in enumerate(run_ids):
+        same = {"n": run_id.hex}
         at_once(
-            lambda run_id=run_id: wait_for(world, run_id, key="a#1", correlate={"n": run_id.hex}),
-            lambda run_id=run_id: wait_for(world, run_id, key="b#1", correlate={"n": run_id.hex}),
-            lambda run_id=run_id: send(world, {"n": run_id.hex, "i": 1}),
-            lambda run_id=run_id: send(world, {"n": run_id.hex, "i": 2}),
+            partial(wait_for, world, run_id, key="a#1", correlate=same),
+            partial(wait_for, world, run_id, key="b#1", correlate=same),
+            partial(send, world, {**same, "i": 1}),
+            partial(send, world, {**same, "i": 2}),
         )
         got = received(run_id)
         assert sorted(key for key, _ in got) == ["a#1", "b#1"], number

@@ -1,0 +1,83 @@
+"""Cancelling a run whose row is locked, and what it waits for. Read `cancel_locked`."""
+
+from functools import partial
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from core.kernel.record import ENGINE_ORIGIN, Origin
+from engine import inbox, registry, store
+from engine.domain.events import Event, EventKind
+from engine.domain.state import Outcome, RunStatus
+from engine.domain.verbs import WaitOutcome
+from engine.gates import mutex
+from engine.services import outside, reporting
+
+# Children in the order of their ids, so that two who cancel meet nobody crosswise.
+_AWAITED = """
+    SELECT id FROM engine_run
+    WHERE parent_id = %s AND NOT parent_reported AND (%s::text IS NULL OR parent_key = %s)
+    ORDER BY id"""
+
+_LET_GO_REASON = "The calling run goes on without it."
+_LET_GO = "UPDATE engine_run SET parent_reported = true WHERE id = %s AND NOT parent_reported"
+
+
+def cancel_locked(*, row: store.RunRow, reason: str, origin: Origin) -> None:
+    """Cancel a run that this transaction has locked and that is not closed. Idempotent.
+
+    Its open requests are voided here; its other waits, children, slots and tasks are taken back by
+    whoever drives it next. A halted run is driven by nobody: all of that happens here, and it
+    closes.
+    Transaction: the caller's; locks its requests, and of a halted run its children.
+    """
+    is_halted = row.status == RunStatus.HALTED
+    # Who cancelled a run before it halted waits for a driver that will never come.
+    if not store.deduplicate(run_id=row.id, key="cancel") and not is_halted:
+        return
+    if is_halted:
+        cancel_children(parent_id=row.id, key=None)
+    events = [Event(kind=EventKind.RUN_CANCEL_REQUESTED, at=row.now, payloads={"reason": reason})]
+    for opener in registry.openers().values():
+        voided = opener.void_all(run_id=row.id, reason="run_cancelled", origin=origin, at=row.now)
+        events += [
+            Event(
+                kind=EventKind.APPROVAL_RESOLVED,
+                at=row.now,
+                data={"key": key, "outcome": WaitOutcome.VOIDED.value},
+                payloads={"outputs": {"outcome": WaitOutcome.VOIDED.value}},
+            )
+            for key in voided
+        ]
+    if is_halted:  # no driver will ever close it
+        data = {"outcome": Outcome.CANCELLED.value}
+        events.append(Event(kind=EventKind.RUN_CLOSED, at=row.now, data=data))
+    outside.append(row=row, events=events, origin=origin)
+    if is_halted:
+        inbox.withdraw(run_id=row.id, keys=None)
+        mutex.release(run_id=row.id, keys=None)
+        transaction.on_commit(partial(reporting.report_child, child_id=row.id), robust=True)
+
+
+def cancel_children(*, parent_id: UUID, key: str | None) -> int:
+    """Cancel the children that a run awaits, of one step or (`None`) of all. Idempotent.
+
+    Their ends are not reported any more. Detached children go on.
+    Transaction: the one that has locked the parent; locks the children in the order of their ids.
+
+    Returns:
+        The number of children that were let go.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_AWAITED, (parent_id, key, key))
+        child_ids = [row[0] for row in cursor.fetchall()]
+    for child_id in child_ids:
+        row = store.lock_run(run_id=child_id)
+        assert row is not None, "runs are never deleted"
+        with connection.cursor() as cursor:
+            cursor.execute(_LET_GO, (child_id,))
+        if row.status != RunStatus.CLOSED:
+            cancel_locked(
+                row=row, reason="The calling run went on without it.", origin=ENGINE_ORIGIN
+            )
+    return len(child_ids)
