@@ -10,11 +10,11 @@ from audit import store as ledger
 from core.kernel import ids
 from engine import inbox, loading, store
 from engine.domain.errors import EventInvalidError, EventReusedError, UnexpectedEventError
-from engine.domain.plan import Plan, Step, Uses
 from engine.inbox import Awaited
 from engine.models import Delivery, Inbox, Run, Wait
 from engine.services import events, outside
 from engine.services.events import Emitted
+from tests.integration.engine.plans import plan_of_one_step
 from tests.integration.engine.threads import at_once
 from tests.world import World
 
@@ -26,16 +26,7 @@ def world():
     loading.forget_all()
     world = World()
     world.user("mara", "requester", "editor", "publisher", "operator")
-    verb = Uses(action="python/call@1", arguments={"function": "t.ok"})
-    plan = Plan(
-        name="job",
-        title="t",
-        inputs_schema={"type": "object"},
-        variables={},
-        steps={"a": Step(id="a", verb=verb)},
-        outputs={},
-    )
-    world.publish(plan, author="mara")
+    world.publish(plan_of_one_step(), author="mara")
     return world
 
 
