@@ -15,6 +15,7 @@ from engine.domain.flow.problems import Reporter
 from engine.domain.flow.reading import read_draft
 from engine.domain.flow.scopes import read_scopes
 from engine.domain.flow.shape import check_shape
+from engine.domain.flow.tools import make_tools
 from engine.domain.plan import Plan
 from engine.domain.verbs import WaitVerb
 
@@ -68,10 +69,10 @@ def compile_flow(
     installed = Installed(
         verbs=verbs, actions={action.name: action for action in actions}, functions=functions
     )
-    linter = make_linter(
+    tools = make_tools(
         draft, scopes=scopes, installed=installed, checker=checker, reporter=reporter
     )
-    bodies = linter.lint()
+    bodies = make_linter(tools).lint()
     plan = None
     if not reporter.has_errors:
         plan = build_plan(draft, scopes=scopes, bodies=bodies, evaluator=evaluator)

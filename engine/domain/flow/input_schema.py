@@ -1,14 +1,19 @@
 """The JSON Schemas authors write: checked before use, applied within bounds.
 
-Read `check_schema` and `bounded_validator` first. A schema is JSON Schema 2020-12 without what
+Read `check_schema` and `BoundedValidator` first. A schema is JSON Schema 2020-12 without what
 reaches outside it or makes its cost hard to bound: no remote, dynamic or circular references, and
 patterns of RE2's language, which are matched in linear time. (Python's `re` takes years for
 `^(a+)+$` and thirty letters; whoever applies a schema to values of other people's uses
-`bounded_validator`.)
+`BoundedValidator`.)
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from math import prod
 from typing import Any
 from urllib.parse import unquote
 
@@ -35,6 +40,13 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 _WALK_DEPTH_MAX = 60  # schemas inside schemas and references to references, together
 _MATCHES = "text.matches(pattern)"
+_COSTS = {"pattern": 10, "format": 5}  # of one keyword, where most cost 1
+_LOOP_SHARE = 5  # so many items of a keyword's own list cost 1
+_TOO_MUCH = "checking all of this against its schema would take too long"
+_BAD_PATTERN_COUNT_MAX = 5  # a pattern that is too large costs 50 ms to refuse
+_CLASS = re.compile(r"\\[pP]")
+_REPEAT = re.compile(r"\{(?:\d*,)?(\d{1,4})\}")
+_CLASS_COUNT_MAX = 200  # classes of Unicode in a pattern, each as often as it is repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,37 +75,105 @@ def check_schema(schema: Json, *, path: str, evaluator: Evaluator) -> tuple[Faul
     return tuple(checker.faults)
 
 
-def bounded_validator(
-    schema: Mapping[str, Any], *, evaluator: Evaluator, asserts_format: bool = False
-) -> Validator:
-    """Return a validator of a checked schema whose cost no pattern and no list can blow up.
+class BoundedValidator:
+    """Applies a checked schema to values; no pattern, list or reference makes it take long.
 
-    It fetches nothing. `asserts_format` says whether `format` is checked or only a remark.
+    It fetches nothing. `asserts_format` says whether `format` is checked or only a remark. Safe to
+    share between threads.
     """
 
-    def match(
-        _: Validator, pattern: str, instance: Any, __: Mapping[str, Any]
-    ) -> Iterator[ValidationError]:
+    def __init__(
+        self, schema: Mapping[str, Any], *, evaluator: Evaluator, asserts_format: bool = False
+    ) -> None:
+        self.schema: Mapping[str, Any] = dict(schema)
+        checker = Draft202012Validator.FORMAT_CHECKER if asserts_format else None
+        key: Any = evaluator
+        made = _make_class(key)
+        self._made: Validator = made(self.schema, registry=Registry(), format_checker=checker)
+
+    def iter_errors(self, value: Json) -> Iterator[ValidationError]:
+        """Yield what is wrong with a value, at most `limits.PROBLEM_COUNT_MAX` errors.
+
+        The last one says so if checking all of it would take longer than it may.
+        """
+        return iter(self.list_errors(value, meter=Meter(limits.SCHEMA_CHECK_COUNT_MAX)))
+
+    def is_valid(self, value: Json) -> bool:
+        """Say whether nothing is wrong with a value."""
+        return not list(self.iter_errors(value))
+
+    def list_errors(
+        self, value: Json, *, meter: "Meter", schema: Mapping[str, Any] | None = None
+    ) -> list[ValidationError]:
+        """Return the same, of the schema or of one inside it, as far as a meter lets it go."""
+        errors: list[ValidationError] = []
+        validator = self._made if schema is None else self._made.evolve(schema=schema)
+        token = _METER.set(meter)
+        try:
+            errors += islice(validator.iter_errors(value), limits.PROBLEM_COUNT_MAX)
+        except _TooMuchError:
+            errors.append(ValidationError(_TOO_MUCH, validator="size"))
+        finally:
+            _METER.reset(token)
+        return errors
+
+
+class _TooMuchError(Exception):
+    """A meter has run out. Never leaves here."""
+
+
+class Meter:
+    """Counts keywords applied to values, each item of a list of choices by itself."""
+
+    def __init__(self, count: int) -> None:
+        self._left = count
+
+    @property
+    def is_empty(self) -> bool:
+        """Say whether it has run out."""
+        return self._left < 0
+
+    def count(self, many: int) -> None:
+        """Take away some."""
+        self._left -= many
+        if self._left < 0:
+            raise _TooMuchError
+
+
+_METER: ContextVar[Meter] = ContextVar("meter")
+_Rule = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
+
+
+@lru_cache(maxsize=4)
+def _make_class(evaluator: Any) -> Any:
+    """Return the class of the standard's validators, with every keyword counted."""
+
+    def match(_: Any, pattern: Any, instance: Any, __: Any) -> Iterator[ValidationError]:
         if isinstance(instance, str) and not _is_match(instance, pattern, evaluator):
             yield ValidationError(f"{instance[:200]!r} does not match {pattern!r}")
 
-    def unique(
-        _: Validator,
-        wanted: bool,  # noqa: FBT001 - the library's signature
-        instance: Any,
-        __: Mapping[str, Any],
-    ) -> Iterator[ValidationError]:
+    def unique(_: Any, wanted: Any, instance: Any, __: Any) -> Iterator[ValidationError]:
         if wanted and isinstance(instance, list) and _has_doubles(instance):
             yield ValidationError("the list has equal items")
 
-    rules = {"pattern": match, "uniqueItems": unique}
-    extended = validators.extend(Draft202012Validator, rules)  # type: ignore[no-untyped-call]  # stubs are incomplete
-    made: Validator = extended(
-        dict(schema),
-        registry=Registry(),
-        format_checker=Draft202012Validator.FORMAT_CHECKER if asserts_format else None,
-    )
-    return made
+    rules: dict[str, _Rule] = {
+        **Draft202012Validator.VALIDATORS,
+        "pattern": match,
+        "uniqueItems": unique,
+    }
+    counted = {keyword: _counted(keyword, rule) for keyword, rule in rules.items()}
+    return validators.extend(Draft202012Validator, counted)  # type: ignore[no-untyped-call]  # stubs are incomplete
+
+
+def _counted(keyword: str, rule: _Rule) -> _Rule:
+    base = _COSTS.get(keyword, 1)
+
+    def apply(validator: Any, value: Any, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        many = len(value) // _LOOP_SHARE if isinstance(value, list | dict) else 0
+        _METER.get().count(base + many)
+        yield from rule(validator, value, instance, schema) or ()
+
+    return apply
 
 
 def _is_match(text: str, pattern: str, evaluator: Evaluator) -> bool:
@@ -101,6 +181,13 @@ def _is_match(text: str, pattern: str, evaluator: Evaluator) -> bool:
         return evaluator.condition(_MATCHES, {"text": text, "pattern": pattern})
     except ExpressionError:
         return False  # too long to be matched, or not to be read: it did not match
+
+
+def _count_classes(pattern: str) -> int:
+    """Return about how many classes of Unicode characters a pattern has, written out."""
+    bounds = [int(bound) for bound in _REPEAT.findall(pattern)]
+    times = prod(bounds) if "){" in pattern else max(bounds, default=1)
+    return len(_CLASS.findall(pattern)) * times
 
 
 def _has_doubles(items: list[Any]) -> bool:
@@ -120,6 +207,8 @@ class _Checker:
     _defaults: dict[str, tuple[Mapping[str, Any], Json]] = field(default_factory=dict)
     _open: set[str] = field(default_factory=set)  # what `_size` is in the middle of
     _sizes: dict[str, int] = field(default_factory=dict)
+    _pattern_count: int = 0
+    _bad_pattern_count: int = 0
 
     def fault(self, where: str, message: str, *, at_key: bool = False) -> None:
         self.faults.append(Fault(path=self.base + where, message=message, at_key=at_key))
@@ -152,11 +241,14 @@ class _Checker:
     def check_defaults(self) -> None:
         """Check that every default is a value its own schema accepts."""
         assert isinstance(self.root, dict), "checked before"
-        validator = bounded_validator(self.root, evaluator=self.evaluator)
+        validator = BoundedValidator(self.root, evaluator=self.evaluator)
+        meter = Meter(limits.DEFAULT_CHECK_COUNT_MAX)  # for all of them together
         for where, (schema, value) in self._defaults.items():
-            for error in validator.evolve(schema=schema).iter_errors(value):
-                self.fault(where, f"The default does not fit: {error.message[:300]}.")
-                break
+            errors = validator.list_errors(value, meter=meter, schema=schema)
+            if errors:
+                self.fault(where, f"The default does not fit: {errors[0].message[:300]}.")
+            if len(self.faults) >= limits.PROBLEM_COUNT_MAX or meter.is_empty:
+                return
 
     # --- keywords ----------------------------------------------------------------------------
 
@@ -223,10 +315,26 @@ class _Checker:
         elif key == "type" and value not in TYPES:
             self.fault(place, f"There is no type {quoted(value)}.{did_you_mean(value, TYPES)}")
         elif key == "pattern":
+            self._check_pattern(value, place)
+
+    def _check_pattern(self, pattern: str, place: str) -> None:
+        self._pattern_count += 1
+        if self._pattern_count > limits.INPUT_PATTERN_COUNT_MAX:
+            if self._pattern_count == limits.INPUT_PATTERN_COUNT_MAX + 1:
+                most = limits.INPUT_PATTERN_COUNT_MAX
+                self.fault(place, f"This schema has over {most} patterns.")
+            return
+        reason = ""
+        if _count_classes(pattern) > _CLASS_COUNT_MAX:
+            reason = "it repeats classes of Unicode characters too often"
+        elif self._bad_pattern_count < _BAD_PATTERN_COUNT_MAX:
             try:
-                self.evaluator.condition(_MATCHES, {"text": "", "pattern": value})
+                self.evaluator.condition(_MATCHES, {"text": "", "pattern": pattern})
             except ExpressionError as error:
-                self.fault(place, f"The pattern cannot be used: {error.reason}.")
+                self._bad_pattern_count += 1
+                reason = error.reason
+        if reason:
+            self.fault(place, f"The pattern cannot be used: {reason}.")
 
     # --- references --------------------------------------------------------------------------
 

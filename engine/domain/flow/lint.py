@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from core.kernel import limits
 from core.kernel.types import Json
 from engine.domain.expressions import RUN_NAMES
-from engine.domain.flow.draft import Draft, Level, StepDraft
+from engine.domain.flow.draft import Level, StepDraft
 from engine.domain.flow.graph import Order
 from engine.domain.flow.input_schema import check_schema
-from engine.domain.flow.installed import Installed
 from engine.domain.flow.lint_actions import ActionLinter
 from engine.domain.flow.lint_modifiers import ModifierLinter
 from engine.domain.flow.lint_states import StateLinter
 from engine.domain.flow.lint_verbs import VerbLinter
-from engine.domain.flow.meaning import ExpressionChecker
 from engine.domain.flow.positions import pointer
-from engine.domain.flow.problems import Code, Reporter, did_you_mean, quoted
-from engine.domain.flow.scopes import Scopes, Where
-from engine.domain.flow.tools import Tools, find_gated
+from engine.domain.flow.problems import Code, did_you_mean, quoted
+from engine.domain.flow.scopes import Where
+from engine.domain.flow.tools import Tools
 
 CONSTANT_NAMES = ("inputs", "run")  # what `vars` may use
 START_NAMES = ("inputs", "vars", "run")  # what is known when a run starts
@@ -139,23 +137,8 @@ class Linter:
             self.tools.reporter.error(Code.UNKNOWN_NEED, path, message)
 
 
-def make_linter(
-    draft: Draft,
-    *,
-    scopes: Scopes,
-    installed: Installed,
-    checker: ExpressionChecker,
-    reporter: Reporter,
-) -> Linter:
+def make_linter(tools: Tools) -> Linter:
     """Return the linter of a definition."""
-    tools = Tools(
-        draft=draft,
-        scopes=scopes,
-        installed=installed,
-        checker=checker,
-        reporter=reporter,
-        gated=find_gated(draft),
-    )
     return Linter(
         tools=tools,
         actions=ActionLinter(tools=tools),

@@ -137,7 +137,7 @@ class ActionLinter:
             reporter.error(Code.UNKNOWN_STEP, path, message)
             return
         levels = {step.level, *(owner.level for owner in draft.owners_of(step))}
-        is_inside = step in draft.owners_of(named)
+        is_inside = any(owner is step for owner in draft.owners_of(named))
         if named.level not in levels and not is_inside:
             owner = draft.owner_of(named)
             around = f" inside `{owner.id}`" if owner is not None else ""

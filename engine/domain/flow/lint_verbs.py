@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.kernel import limits
 from core.kernel.types import Json, parse_duration
-from engine.domain.flow.draft import LevelKind, StepDraft
+from engine.domain.flow.draft import StepDraft
 from engine.domain.flow.meaning import BlockEvaluator
 from engine.domain.flow.positions import pointer
 from engine.domain.flow.problems import Code, quoted
@@ -108,7 +108,7 @@ class VerbLinter:
         if workflow != self.tools.draft.name or self.tools.reporter.has_error_at(step.path):
             return
         path = f"{step.path}/call"
-        if self._is_certain(step):
+        if step.path in self.tools.certain:
             message = (
                 "The workflow would call itself without end; give the step an `if` that is false "
                 "at some time."
@@ -121,20 +121,6 @@ class VerbLinter:
             )
             self.tools.reporter.warning(Code.RECURSION, path, message)
 
-    def _is_certain(self, step: StepDraft) -> bool:
-        """Say whether nothing can keep a step from starting but a failure."""
-        draft = self.tools.draft
-        for item in (step, *draft.owners_of(step)):
-            if draft.levels[item.level].kind is not LevelKind.STEPS:
-                return False
-            loop = map_at(item.value, "loop")
-            if item.condition is not None or item.is_map or "while" in loop:
-                return False
-            for before in self.tools.scopes.list_before(item):
-                if before.condition is not None or before.path in self.tools.gated:
-                    return False
-        return True
-
     def _check_set(self, step: StepDraft) -> None:
         for name in texts_at(step.value, "set") or {}:
             self.tools.check_variable(name, path=pointer(["set", name], base=step.path))
@@ -146,10 +132,12 @@ class VerbLinter:
         """Return the effects of the steps after one, as many as an approver's line can show."""
         effects: list[str] = []
         size = 0
-        for later in self._steps_after(step):
-            if later.effect and size <= limits.REQUEST_LINE_CHARS_MAX:
+        for later in self._steps_after(step) if self.tools.has_effects else ():
+            if later.effect:
                 effects.append(later.effect)
                 size += len(later.effect)
+            if size > limits.REQUEST_LINE_CHARS_MAX:
+                break
         return tuple(effects)
 
     def _steps_after(self, step: StepDraft) -> Iterator[StepDraft]:

@@ -83,15 +83,6 @@ class Scopes:
                     yield from self.draft.inside(level.steps[later])
             current = self.draft.owner_of(current)
 
-    def list_before(self, step: StepDraft) -> Iterator[StepDraft]:
-        """Yield the steps of the same level that come before one."""
-        level = self.draft.levels[step.level]
-        order = self.orders[level.path]
-        if level.kind is LevelKind.STEPS and step.id in order:
-            for other in order.order:
-                if order.comes_before(other, step.id):
-                    yield level.steps[other]
-
     def _unseen(self, name: str) -> Seen:
         if name in self.draft.ids:
             return Seen(sight=Sight.HIDDEN, step=self.draft.ids[name])

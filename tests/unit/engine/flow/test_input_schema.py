@@ -7,7 +7,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from core.kernel import limits
-from engine.domain.flow.input_schema import DIALECT, bounded_validator, check_schema
+from engine.domain.flow.input_schema import DIALECT, BoundedValidator, check_schema
 from tests.fakes.flow import EVALUATOR
 
 RELEASE = {
@@ -150,7 +150,7 @@ def test_a_wide_schema_is_checked_quickly():
 
 
 def test_values_are_validated_as_by_the_standard():
-    validator = bounded_validator(RELEASE, evaluator=EVALUATOR)
+    validator = BoundedValidator(RELEASE, evaluator=EVALUATOR)
 
     found = sorted(
         error.message for error in validator.iter_errors({"ref": "12", "hosts": [1, "a", "a", 3]})
@@ -165,7 +165,7 @@ def test_values_are_validated_as_by_the_standard():
 
 
 def test_what_a_pattern_cannot_be_matched_with_does_not_match():
-    validator = bounded_validator({"pattern": "a"}, evaluator=EVALUATOR)
+    validator = BoundedValidator({"pattern": "a"}, evaluator=EVALUATOR)
 
     assert validator.is_valid("a")
     assert validator.is_valid(5)
@@ -174,7 +174,7 @@ def test_what_a_pattern_cannot_be_matched_with_does_not_match():
 
 
 def test_hostile_values_take_no_time():
-    validator = bounded_validator(
+    validator = BoundedValidator(
         {"properties": {"a": {"pattern": "^(a+)+$"}, "b": {"uniqueItems": True}}},
         evaluator=EVALUATOR,
     )
@@ -186,9 +186,9 @@ def test_hostile_values_take_no_time():
 
 
 def test_equal_items_are_those_with_equal_canonical_bytes():
-    validator = bounded_validator({"uniqueItems": True}, evaluator=EVALUATOR)
+    validator = BoundedValidator({"uniqueItems": True}, evaluator=EVALUATOR)
 
     assert validator.is_valid([1, True, "1", [1], None])
     assert validator.is_valid("aa")
     assert not validator.is_valid([{"a": 1, "b": 2}, {"b": 2, "a": 1.0}])
-    assert bounded_validator({"uniqueItems": False}, evaluator=EVALUATOR).is_valid([1, 1])
+    assert BoundedValidator({"uniqueItems": False}, evaluator=EVALUATOR).is_valid([1, 1])
