@@ -25,7 +25,8 @@ from engine.domain.errors import (
     VersionMissingError,
 )
 from engine.domain.flow.compiler import ActionInfo, Compilation, compile_flow
-from engine.domain.plan import Plan, Wait
+from engine.domain.flow.waits import list_waits
+from engine.domain.plan import Plan
 from engine.domain.plan_json import plan_digest, plan_from_json, plan_to_json
 from engine.models import Version, VersionStatus, Workflow
 from engine.selectors.targets import (
@@ -144,11 +145,10 @@ def _with_warnings(version_id: UUID) -> VersionView:
     plan = plan_from_json(version.plan)
     warnings = [
         warning
-        for step in plan.steps.values()
-        if isinstance(step.verb, Wait)
-        for warning in registry.opener(step.verb.verb).list_obstacles(
-            body=step.verb.body,
-            path=f"/steps/{step.id}/{step.verb.verb}",
+        for path, wait in list_waits(plan)
+        for warning in registry.opener(wait.verb).list_obstacles(
+            body=wait.body,
+            path=path,
             scope_id=version.workflow.scope_id,
         )
     ]
@@ -261,7 +261,12 @@ def _require_edit(
 
 def _compile(source: str | bytes) -> Compilation:
     actions = [
-        ActionInfo(name=spec.reference, input_schema=spec.input_schema, idempotent=spec.idempotent)
+        ActionInfo(
+            name=spec.reference,
+            input_schema=spec.input_schema,
+            idempotent=spec.idempotent,
+            pure=spec.pure,
+        )
         for spec in registry.actions().values()
     ]
     return compile_flow(
