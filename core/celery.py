@@ -3,7 +3,8 @@
 import os
 
 from celery import Celery
-from celery.signals import setup_logging
+from celery.signals import setup_logging, task_prerun
+from django.db import close_old_connections
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "core.settings.local")
 
@@ -15,3 +16,13 @@ app.autodiscover_tasks()
 @setup_logging.connect
 def _keep_our_logging(**kwargs: object) -> None:
     """Leave logging to the settings; with no receiver Celery would install its own."""
+
+
+@task_prerun.connect
+def _check_connections(**_: object) -> None:
+    """Let a task begin on the connection of the one before, if that still answers.
+
+    Celery would close it after every task (`CELERY_DB_REUSE_MAX`): a new one costs 8 ms, and every
+    statement is planned anew.
+    """
+    close_old_connections()

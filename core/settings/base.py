@@ -237,6 +237,8 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
 CELERY_WORKER_SEND_TASK_EVENTS = False
 CELERY_TIMEZONE = "UTC"
+# Tasks before Celery closes the database connection: never. `core.celery` checks it before each.
+CELERY_DB_REUSE_MAX = 2**62
 
 # --- API -----------------------------------------------------------------------------------------
 # Rates per caller: core.toolkit.api.conf has the defaults, a profile may change them.
