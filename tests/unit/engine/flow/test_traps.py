@@ -1,6 +1,7 @@
 """The traps of the expression library, each where a definition would fall into it. Source: FLOW."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -85,8 +86,9 @@ def test_money_is_whole_minor_units_and_adds_exactly():
     run = run_of("  s: {set: {total: inputs.cents * 3 + 1}}\n", cents=333_333_333_333_333)
 
     assert run.state.variables == {"total": 1_000_000_000_000_000}
+    tenth: Any = Decimal("0.10")
     with pytest.raises(ExpressionError, match="Decimal, which is not JSON"):
-        EVALUATOR.evaluate("[inputs.cents]", {"inputs": {"cents": Decimal("0.10")}})
+        EVALUATOR.evaluate("[inputs.cents]", {"inputs": {"cents": tenth}})
 
 
 def test_a_condition_that_can_never_be_true_or_false_is_refused_when_it_is_saved():
