@@ -2,15 +2,23 @@
 
 Everything here happens in the transaction of the append, after the run's own row was written, so
 either the entry that tells of it and the thing itself exist, or neither. Locks are taken in the
-order of ENGINE §3: the run, its children, requests, slots.
+order of ENGINE §3: the run, its children, requests, events, slots.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
 
+from core.kernel.record import ENGINE_ORIGIN
 from engine import registry
 from engine.domain.moving import Effect, EffectKind
+from engine.domain.plan import AwaitEvent, Call
+from engine.gates import mutex
+from engine.inbox import Awaited
 from engine.ports import OpeningWait
 from engine.selectors.facts import get_run_facts
+from engine.services import children, events
+from engine.services.events import Emitted
 from engine.writing import Place, Written
 
 Executor = Callable[[Place, Sequence[Effect], Written], None]
@@ -21,9 +29,43 @@ def execute(place: Place, effects: Sequence[Effect], written: Written) -> None:
     by_kind: dict[EffectKind, list[Effect]] = {}
     for effect in effects:
         by_kind.setdefault(effect.kind, []).append(effect)
-    for kind, executor in _EXECUTORS.items():
-        if kind in by_kind:
-            executor(place, by_kind[kind], written)
+    for kinds, executor in _EXECUTORS.items():
+        found = [effect for kind in kinds for effect in by_kind.get(kind, ())]
+        if found:
+            executor(place, found, written)
+
+
+def _call(place: Place, effects: Sequence[Effect], written: Written) -> None:
+    del written
+    for effect in effects:
+        body: Mapping[str, Any] = effect.body
+        children.start_child(
+            parent_id=place.run.id,
+            key=effect.key,
+            child_id=UUID(body["run"]),
+            version_id=UUID(body["version"]["version"]),
+            arguments=body["inputs"],
+            detached=body["detached"],
+        )
+
+
+def _withdraw(place: Place, effects: Sequence[Effect], written: Written) -> None:
+    by_verb: dict[str, list[Effect]] = {}
+    for effect in effects:
+        by_verb.setdefault(effect.verb, []).append(effect)
+    for effect in by_verb.pop(Call.verb, ()):
+        children.withdraw_child(run_id=place.run.id, key=effect.key)
+    awaited = by_verb.pop(AwaitEvent.verb, ())
+    for verb, taken_back in sorted(by_verb.items()):
+        registry.opener(verb).withdraw(  # type: ignore[attr-defined]
+            run_id=place.run.id,
+            keys=[effect.key for effect in taken_back],
+            reason="not_needed",
+            origin=ENGINE_ORIGIN,
+            at=written.entries[taken_back[0].event].at,
+        )
+    if awaited:
+        events.withdraw_waits(run_id=place.run.id, keys=[effect.key for effect in awaited])
 
 
 def _open(place: Place, effects: Sequence[Effect], written: Written) -> None:
@@ -43,4 +85,48 @@ def _open(place: Place, effects: Sequence[Effect], written: Written) -> None:
         )
 
 
-_EXECUTORS: Mapping[EffectKind, Executor] = {EffectKind.OPEN: _open}
+def _exchange(place: Place, effects: Sequence[Effect], written: Written) -> None:
+    del written
+    bodies: Sequence[tuple[Effect, Mapping[str, Any]]] = [(item, item.body) for item in effects]
+    events.exchange(
+        run_id=place.run.id,
+        project_id=place.project_id,
+        awaited=[
+            Awaited(key=item.key, type=body["type"], correlate=body["correlate"])
+            for item, body in bodies
+            if item.kind is EffectKind.AWAIT
+        ],
+        emitted=[
+            Emitted(id=UUID(body["event"]), key=item.key, type=body["type"], data=body["data"])
+            for item, body in bodies
+            if item.kind is EffectKind.EMIT
+        ],
+    )
+
+
+def _continue(place: Place, effects: Sequence[Effect], written: Written) -> None:
+    del written
+    for effect in effects:
+        body: Mapping[str, Any] = effect.body
+        children.continue_run(
+            run_id=place.run.id,
+            successor_id=UUID(body["run"]),
+            state=body["state"],
+            variables=body["vars"],
+        )
+
+
+def _release(place: Place, effects: Sequence[Effect], written: Written) -> None:
+    del written
+    mutex.release(run_id=place.run.id, keys=[effect.key for effect in effects])
+
+
+# In the order in which their locks are taken.
+_EXECUTORS: Mapping[tuple[EffectKind, ...], Executor] = {
+    (EffectKind.CALL,): _call,
+    (EffectKind.WITHDRAW,): _withdraw,
+    (EffectKind.OPEN, EffectKind.ASK): _open,
+    (EffectKind.AWAIT, EffectKind.EMIT): _exchange,
+    (EffectKind.CONTINUE,): _continue,
+    (EffectKind.RELEASE,): _release,
+}

@@ -59,12 +59,19 @@ class BoundedCache(Generic[Key, Value]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
-    """What a version says: its decider, its digest in hex, the scope of its workflow."""
+class Stamp:
+    """What entries say of a version: its digest in hex, its workflow's scope and project."""
 
-    decider: Decider
     version_digest: str
     scope_id: UUID
+    project_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules(Stamp):
+    """What a version says: its stamp, and its decider."""
+
+    decider: Decider
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +94,7 @@ def get_rules(*, version_id: UUID) -> Rules:
         return kept
     version = (
         Version.objects.select_related("workflow")
-        .only("plan", "digest", "workflow__scope_id")
+        .only("plan", "digest", "workflow__scope_id", "workflow__project_id")
         .get(pk=version_id)
     )
     decider = Decider(
@@ -97,19 +104,23 @@ def get_rules(*, version_id: UUID) -> Rules:
         decider=decider,
         version_digest=bytes(version.digest).hex(),
         scope_id=version.workflow.scope_id,
+        project_id=version.workflow.project_id,
     )
     _rules.keep(version_id, made)
     return made
 
 
-def get_stamp(*, version_id: UUID) -> tuple[str, UUID]:
-    """Return what entries say of a version: its digest in hex, and the scope of its workflow.
-
-    Also of one whose rules cannot be read. One query.
-    """
-    version = Version.objects.select_related("workflow").only("digest", "workflow__scope_id")
+def get_stamp(*, version_id: UUID) -> Stamp:
+    """Return what entries say of a version, also of one whose rules cannot be read. One query."""
+    version = Version.objects.select_related("workflow").only(
+        "digest", "workflow__scope_id", "workflow__project_id"
+    )
     found = version.get(pk=version_id)
-    return bytes(found.digest).hex(), found.workflow.scope_id
+    return Stamp(
+        version_digest=bytes(found.digest).hex(),
+        scope_id=found.workflow.scope_id,
+        project_id=found.workflow.project_id,
+    )
 
 
 def load_state(*, decider: Decider, run_id: UUID, seq: int) -> tuple[RunState, StreamHead]:

@@ -23,6 +23,7 @@ class Place:
     worker: UUID
     version_digest: str
     scope_id: UUID
+    project_id: UUID
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,6 +18,10 @@ LOOP_TURN_COUNT_MAX = 10_000  # `max-iterations` of one loop; all stay in the ru
 CORRELATE_COUNT_MAX = 10  # fields by which an event is told apart; each is hashed and indexed
 RATE_COUNT_MAX = 1_000_000  # attempts one `rate` may let through in its time
 INPUT_SCHEMA_COUNT_MAX = 2_000  # schemas inside one JSON Schema, references followed
+PATTERN_SIZE_MAX = 20_000  # steps of one pattern, repetitions written out; 10 ms to read it
+INPUT_PATTERN_SIZE_MAX = 200_000  # of all patterns of one JSON Schema together
+SCHEMA_CHECK_COUNT_MAX = 200_000  # keywords applied to values of one JSON document: half a second
+DEFAULT_CHECK_COUNT_MAX = 30_000  # the same for all defaults of a schema when it is checked
 EXPRESSION_CHARS_MAX = 4_000  # one CEL expression
 EXPRESSION_CACHE_COUNT_MAX = 2_000  # compiled expressions a process keeps, about 7 kB each
 PROBLEM_COUNT_MAX = 50  # problems reported at once; people fix the first ten
@@ -41,6 +45,7 @@ RUN_ENTRY_COUNT_MAX = 200_000  # entries in one run's stream, so that folding it
 RETRY_ENTRY_COUNT_MAX = 100_000  # in a run of so many no step is tried again: the rest must fit
 OUTSIDE_ENTRY_COUNT_MAX = 11_000  # of a run's entries for decisions, one a step, and for operators
 PAGE_EVENT_COUNT_MAX = 5_000  # entries the page of one run reads: half a second
+LAZY_EVENT_COUNT_MAX = 200  # events of lazy steps in one append; what gets lost is done again
 PARALLEL_STEP_COUNT_MAX = 8  # steps one driver executes at the same time
 ERROR_CHARS_MAX = 2_000  # an error message kept on record
 IDEMPOTENCY_KEY_CHARS_MAX = 200  # fits two UUIDs and a name, and an index row
@@ -50,6 +55,8 @@ EXPRESSION_TEXT_CHARS_MAX = 100_000  # one text an expression sees
 
 NAME_CHARS_MAX = 200  # a mutex, rate, circuit or cache key, rendered; it is part of an index
 CONTAINER_OPEN_COUNT_MAX = 1_000  # instances of one map or matrix that are open at once
+STATE_VISIT_COUNT_MAX = 5_000  # visits to states of one run; longer lives continue as new
+STATE_RUSH_COUNT_MAX = 100  # visits in a row that nothing had to happen for: a machine in a circle
 MAP_ITEM_COUNT_MAX = 10_000  # items of one map; more are a job for the action
 MATRIX_CELL_COUNT_MAX = 256  # combinations of one matrix; people wrote them down
 

@@ -108,8 +108,16 @@ def _event_received(definition: Definition, state: RunState, event: Event) -> Ru
 
 
 def _step_refused(definition: Definition, state: RunState, event: Event) -> RunState:
-    key, step = _opening(state, event)
-    state = _opened(state, key, step)
+    key = str(event.data["key"])
+    if state.steps[key].status in {StepStatus.HELD, StepStatus.BACKOFF}:
+        state = evolve(
+            state,
+            held=tuple(item for item in state.held if item != key),
+            backoff=state.backoff.delete(key) if key in state.backoff else state.backoff,
+        )
+    else:
+        key, step = _opening(state, event)
+        state = _opened(state, key, step)
     message = str(event.payloads.get("message", ""))
     error = StepError(kind=str(event.data["error"]), message=message)
     return unwinding.fail(definition, state, key, error)

@@ -142,6 +142,14 @@ class Decider:
         step = self.definition.step(key)
         return timedelta(seconds=undo.timeout_seconds if undo else step.timeout_seconds)
 
+    def heartbeat_of(self, key: str) -> float | None:
+        """Return how long an attempt of a key may be silent, seconds; `None`: for ever."""
+        return None if is_undo(key) else self.definition.step(key).heartbeat_seconds
+
+    def is_lazy(self, key: str) -> bool:
+        """Say whether attempts of a key may be recorded later than they end."""
+        return not is_undo(key) and self.definition.step(key).lazy
+
     def beginnable(self, state: RunState, *, at: datetime) -> tuple[str, ...]:
         """Return the keys that may begin an attempt, in the order in which they should."""
         due = [

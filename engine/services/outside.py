@@ -52,6 +52,7 @@ def append(*, row: store.RunRow, events: Sequence[Event], origin: Origin) -> Non
 def _stamp(row: store.RunRow) -> tuple[str, UUID]:
     """Return the version's digest in hex and the workflow's scope."""
     if row.status == RunStatus.HALTED:  # perhaps because these rules cannot be read
-        return loading.get_stamp(version_id=row.version_id)
+        stamp = loading.get_stamp(version_id=row.version_id)
+        return stamp.version_digest, stamp.scope_id
     rules = loading.get_rules(version_id=row.version_id)
     return rules.version_digest, rules.scope_id
