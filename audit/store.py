@@ -33,6 +33,7 @@ from audit.domain.errors import LedgerCorruptError, StreamNameError
 from core.kernel import ids
 from core.kernel.record import Draft
 from core.kernel.types import Json
+from core.toolkit.db import fetch_rows
 from core.toolkit.ledger import RecordedEntry
 
 _ENTRY_VALUES = "%s::bigint,%s::text,%s::timestamptz,%s::text,%s::text,%s::uuid,%s::bytea,%s::bytea"
@@ -158,9 +159,7 @@ def append_guarded(
     Transaction: needs none; takes part in the one that is open. One round trip.
     """
     statement = append_statement(guard=guard, guard_params=guard_params, entries=entries)
-    with connection.cursor() as cursor:
-        cursor.execute(statement.sql, statement.params)
-        count = len(cursor.fetchall())
+    count = len(fetch_rows(statement.sql, statement.params))
     assert count in {0, len(entries)}, "the guard gave more than one row"
     return count
 
@@ -275,12 +274,10 @@ def _lock_stream(name: str) -> StreamHead:
 def _read(
     *, stream: UUID, after_seq: int, limit: int, payload_names: Collection[str] | None = None
 ) -> list[_Row]:
-    with connection.cursor() as cursor:
-        if payload_names is None:
-            cursor.execute(_READ, (stream, after_seq, limit))
-        else:
-            cursor.execute(_READ_NAMED, (stream, after_seq, limit, list(payload_names)))
-        rows = cursor.fetchall()
+    if payload_names is None:
+        rows = fetch_rows(_READ, (stream, after_seq, limit))
+    else:
+        rows = fetch_rows(_READ_NAMED, (stream, after_seq, limit, list(payload_names)))
     found = []
     for _, group in groupby(rows, key=lambda row: row[0]):
         members = list(group)

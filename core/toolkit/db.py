@@ -1,8 +1,10 @@
 """What services ask of the database connection itself."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
 
 
 def require_transaction() -> None:
@@ -24,3 +26,27 @@ def read_database_clock() -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
     return now
+
+
+def fetch_rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Execute a hot statement that returns rows, and return them all.
+
+    As `cursor.execute` and `cursor.fetchall`, with the same checks and errors, in half the time of
+    Django's cursor, whose layers cost as much as a short statement takes. While somebody counts or
+    wraps statements, it is Django's cursor. Transaction: joins one.
+    """
+    link = connections[DEFAULT_DB_ALIAS]
+    if link.execute_wrappers or link.queries_logged:
+        with link.cursor() as watched:
+            watched.execute(sql, params)
+            found: list[tuple[Any, ...]] = watched.fetchall()
+            return found
+    link.validate_thread_sharing()
+    link.close_if_health_check_failed()
+    link.ensure_connection()
+    link.validate_no_broken_transaction()
+    with link.wrap_database_errors:
+        cursor = link.connection.cursor()
+        cursor.execute(sql, params)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
