@@ -18,8 +18,8 @@ LOOP_TURN_COUNT_MAX = 10_000  # `max-iterations` of one loop; all stay in the ru
 CORRELATE_COUNT_MAX = 10  # fields by which an event is told apart; each is hashed and indexed
 RATE_COUNT_MAX = 1_000_000  # attempts one `rate` may let through in its time
 INPUT_SCHEMA_COUNT_MAX = 2_000  # schemas inside one JSON Schema, references followed
-PATTERN_SIZE_MAX = 20_000  # steps of one pattern, repetitions written out; 10 ms to read it
-INPUT_PATTERN_SIZE_MAX = 200_000  # of all patterns of one JSON Schema together
+PATTERN_SIZE_MAX = 20_000  # steps of one pattern, repetitions written out; 0.1 s to read it
+INPUT_PATTERN_SIZE_MAX = 1_000_000  # of all patterns of one JSON Schema together
 SCHEMA_CHECK_COUNT_MAX = 200_000  # keywords applied to values of one JSON document: half a second
 DEFAULT_CHECK_COUNT_MAX = 30_000  # the same for all defaults of a schema when it is checked
 EXPRESSION_CHARS_MAX = 4_000  # one CEL expression
@@ -70,7 +70,6 @@ CIRCUIT_FAILURE_COUNT_MAX = 1_000  # failures a circuit counts; each is an insta
 CACHE_RESULT_BYTES_MAX = 256 * 1024  # a result kept for others, canonical JSON
 CACHE_ROW_COUNT_MAX = 10_000  # results kept for one project; those that end first give way
 QUEUE_CHARS_MAX = 64  # the label of a worker queue
-TASK_CLAIM_COUNT_MAX = 4  # attempts of another queue that one process takes at a time
 
 # --- time ------------------------------------------------------------------------------------
 STEP_TIMEOUT_DEFAULT = timedelta(minutes=30)  # of one attempt; longer ones say so in the definition
