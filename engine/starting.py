@@ -9,7 +9,6 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.db import connection
-from jsonschema.protocols import Validator
 
 from audit.domain.entry import StreamHead, extend
 from core.kernel import ids, limits
@@ -20,7 +19,7 @@ from engine import loading, store, writing
 from engine.domain import semver
 from engine.domain.errors import CallUnresolvedError, InputsTooLargeError
 from engine.domain.events import Event, EventKind
-from engine.domain.flow.input_schema import bounded_validator
+from engine.domain.flow.input_schema import BoundedValidator
 from engine.domain.inputs import check_inputs
 from engine.domain.plan import Call, Plan, walk
 from engine.domain.state import RunStatus
@@ -218,5 +217,5 @@ def _render(
 
 
 @lru_cache(maxsize=256)
-def _validator(schema: bytes) -> Validator:
-    return bounded_validator(json.loads(schema), evaluator=loading.EVALUATOR)
+def _validator(schema: bytes) -> BoundedValidator:
+    return BoundedValidator(json.loads(schema), evaluator=loading.EVALUATOR)

@@ -16,7 +16,7 @@ from core.kernel.canonical import UncanonicalError, canonical_bytes
 from core.kernel.errors import Problem
 from core.kernel.types import Json
 from engine.domain.expressions import Evaluator
-from engine.domain.flow.input_schema import bounded_validator
+from engine.domain.flow.input_schema import BoundedValidator
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _INTEGER_MAX = 2**53 - 1
@@ -64,7 +64,7 @@ def check_values(
     unstorable = check_storable(dict(values), path="/form")
     if unstorable:
         return unstorable
-    validator = bounded_validator(schema, evaluator=evaluator, asserts_format=True)
+    validator = BoundedValidator(schema, evaluator=evaluator, asserts_format=True)
     try:
         errors = sorted(validator.iter_errors(dict(values)), key=_place)
     except (Unresolvable, RecursionError) as error:

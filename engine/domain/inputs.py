@@ -7,13 +7,13 @@ from math import isfinite
 from typing import Any
 
 from jsonschema.exceptions import ValidationError
-from jsonschema.protocols import Validator
 
 from core.kernel import limits
 from core.kernel.canonical import canonical_bytes
 from core.kernel.errors import Problem
 from core.kernel.types import Json
 from engine.domain.errors import InputsInvalidError, InputsTooLargeError
+from engine.domain.flow.input_schema import BoundedValidator
 
 _INTEGER_MAX = 2**53 - 1
 _EXPONENT_FROM = 1e21  # from here on, canonical JSON writes an exponent, which stays a float
@@ -38,7 +38,7 @@ def keep_inputs(inputs: Json) -> Json:
     return kept
 
 
-def check_inputs(validator: Validator, inputs: Json) -> dict[str, Json]:
+def check_inputs(validator: BoundedValidator, inputs: Json) -> dict[str, Json]:
     """Return inputs that `keep_inputs` let through, with the schema's defaults filled in.
 
     Raises:

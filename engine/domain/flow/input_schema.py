@@ -7,13 +7,11 @@ patterns of RE2's language, which are matched in linear time. (Python's `re` tak
 `BoundedValidator`.)
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
-from math import prod
 from typing import Any
 from urllib.parse import unquote
 
@@ -33,6 +31,7 @@ from engine.domain.flow.keywords import (
     TYPES,
     VALUES,
 )
+from engine.domain.flow.patterns import liken_pattern, size_of_pattern
 from engine.domain.flow.positions import pointer
 from engine.domain.flow.problems import did_you_mean, quoted
 
@@ -43,10 +42,6 @@ _MATCHES = "text.matches(pattern)"
 _COSTS = {"pattern": 10, "format": 5}  # of one keyword, where most cost 1
 _LOOP_SHARE = 5  # so many items of a keyword's own list cost 1
 _TOO_MUCH = "checking all of this against its schema would take too long"
-_BAD_PATTERN_COUNT_MAX = 5  # a pattern that is too large costs 50 ms to refuse
-_CLASS = re.compile(r"\\[pP]")
-_REPEAT = re.compile(r"\{(?:\d*,)?(\d{1,4})\}")
-_CLASS_COUNT_MAX = 200  # classes of Unicode in a pattern, each as often as it is repeated
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,18 +171,21 @@ def _counted(keyword: str, rule: _Rule) -> _Rule:
     return apply
 
 
+@lru_cache(maxsize=1_000)
+def _fault_of(pattern: str, evaluator: Any) -> str:
+    """Return why a pattern cannot be used, "" if it can."""
+    try:
+        evaluator.condition(_MATCHES, {"text": "", "pattern": pattern})
+    except ExpressionError as error:
+        return error.reason
+    return ""
+
+
 def _is_match(text: str, pattern: str, evaluator: Evaluator) -> bool:
     try:
         return evaluator.condition(_MATCHES, {"text": text, "pattern": pattern})
     except ExpressionError:
         return False  # too long to be matched, or not to be read: it did not match
-
-
-def _count_classes(pattern: str) -> int:
-    """Return about how many classes of Unicode characters a pattern has, written out."""
-    bounds = [int(bound) for bound in _REPEAT.findall(pattern)]
-    times = prod(bounds) if "){" in pattern else max(bounds, default=1)
-    return len(_CLASS.findall(pattern)) * times
 
 
 def _has_doubles(items: list[Any]) -> bool:
@@ -207,8 +205,7 @@ class _Checker:
     _defaults: dict[str, tuple[Mapping[str, Any], Json]] = field(default_factory=dict)
     _open: set[str] = field(default_factory=set)  # what `_size` is in the middle of
     _sizes: dict[str, int] = field(default_factory=dict)
-    _pattern_count: int = 0
-    _bad_pattern_count: int = 0
+    _pattern_size: int = 0
 
     def fault(self, where: str, message: str, *, at_key: bool = False) -> None:
         self.faults.append(Fault(path=self.base + where, message=message, at_key=at_key))
@@ -318,21 +315,18 @@ class _Checker:
             self._check_pattern(value, place)
 
     def _check_pattern(self, pattern: str, place: str) -> None:
-        self._pattern_count += 1
-        if self._pattern_count > limits.INPUT_PATTERN_COUNT_MAX:
-            if self._pattern_count == limits.INPUT_PATTERN_COUNT_MAX + 1:
-                most = limits.INPUT_PATTERN_COUNT_MAX
-                self.fault(place, f"This schema has over {most} patterns.")
-            return
+        size = size_of_pattern(pattern)
+        self._pattern_size += size
         reason = ""
-        if _count_classes(pattern) > _CLASS_COUNT_MAX:
-            reason = "it repeats classes of Unicode characters too often"
-        elif self._bad_pattern_count < _BAD_PATTERN_COUNT_MAX:
-            try:
-                self.evaluator.condition(_MATCHES, {"text": "", "pattern": pattern})
-            except ExpressionError as error:
-                self._bad_pattern_count += 1
-                reason = error.reason
+        if size > limits.PATTERN_SIZE_MAX:
+            reason = "it is too large with its repetitions written out"
+        elif self._pattern_size > limits.INPUT_PATTERN_SIZE_MAX:
+            reason = "together, the patterns of this schema are too large"
+        else:
+            likeness, classes = liken_pattern(pattern)
+            key: Any = self.evaluator
+            faults = (_fault_of(part, key) for part in (*sorted(classes), likeness))
+            reason = next(filter(None, faults), "")
         if reason:
             self.fault(place, f"The pattern cannot be used: {reason}.")
 

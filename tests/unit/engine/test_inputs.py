@@ -8,7 +8,7 @@ import pytest
 from core.kernel import limits
 from core.kernel.canonical import UncanonicalError, canonical_bytes
 from engine.domain.errors import InputsInvalidError, InputsTooLargeError
-from engine.domain.flow.input_schema import bounded_validator
+from engine.domain.flow.input_schema import BoundedValidator
 from engine.domain.inputs import check_inputs, keep_inputs
 from tests.fakes.flow import EVALUATOR
 
@@ -26,7 +26,7 @@ SCHEMA = {
 
 
 def checked(inputs, schema=SCHEMA):
-    return check_inputs(bounded_validator(schema, evaluator=EVALUATOR), keep_inputs(inputs))
+    return check_inputs(BoundedValidator(schema, evaluator=EVALUATOR), keep_inputs(inputs))
 
 
 def test_defaults_are_filled_in_at_every_depth():
