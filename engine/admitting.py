@@ -7,6 +7,7 @@ yes stays: the run asks again and is let through at once.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import Any
 
 from core.kernel.types import Json
@@ -150,5 +151,5 @@ def _rule(rule: Circuit) -> CircuitRule:
 def _event(key: str, gate: str, *, now: datetime, delay: float = 0.0) -> Event:
     data: dict[str, Any] = {"key": key, "gate": gate}
     if delay > 0:
-        data["delay"] = round(delay, 3)
+        data["delay_ms"] = ceil(delay * 1_000)
     return Event(kind=EventKind.STEP_ADMITTED, at=now, data=data)

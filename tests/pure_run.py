@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from core.kernel.types import Json
@@ -81,7 +81,7 @@ class PureRun:
     actions: dict[str, Action] = field(default_factory=dict)
     state: RunState = field(default_factory=RunState)
     events: list[Any] = field(default_factory=list)
-    executed: list[tuple[str, int, Json]] = field(default_factory=list)
+    executed: list[tuple[str, int, Any]] = field(default_factory=list)
     now: datetime = START
     epoch: int = 0
     status: RunStatus = RunStatus.READY
@@ -138,7 +138,7 @@ class PureRun:
         self.status = move.status
         return move
 
-    def drive(self) -> "PureRun":
+    def drive(self) -> Self:
         """Drive until the run waits for somebody or closes, jumping over whatever time ends."""
         begun = list(self.claim().begun)
         while True:
@@ -172,15 +172,15 @@ class PureRun:
         return Event(
             kind=EventKind.STEP_ADMITTED,
             at=self.now,
-            data=data | {"delay": delay} if delay else data,
+            data=data | {"delay_ms": int(delay * 1_000)} if delay else data,
         )
 
-    def wait(self, seconds: float) -> "PureRun":
+    def wait(self, seconds: float) -> Self:
         """Let time pass, then drive on."""
         self.now += timedelta(seconds=seconds)
         return self.drive()
 
-    def receive(self, key: str, type_: str, data: dict[str, Json] | None = None) -> "PureRun":
+    def receive(self, key: str, type_: str, data: dict[str, Json] | None = None) -> Self:
         """Let an event arrive that a wait is registered for, then drive on."""
         self.now += timedelta(seconds=1)
         self.outside(
@@ -193,9 +193,7 @@ class PureRun:
         )
         return self.drive()
 
-    def end_child(
-        self, key: str, outcome: str, outputs: dict[str, Json] | None = None
-    ) -> "PureRun":
+    def end_child(self, key: str, outcome: str, outputs: dict[str, Json] | None = None) -> Self:
         """Let a child run end, then drive on."""
         self.now += timedelta(seconds=1)
         child = self.state.steps[key].child
@@ -209,7 +207,7 @@ class PureRun:
         )
         return self.drive()
 
-    def choose(self, key: str, choice: str) -> "PureRun":
+    def choose(self, key: str, choice: str) -> Self:
         """Answer a question, then drive on."""
         self.now += timedelta(seconds=1)
         self.outside(
@@ -221,7 +219,7 @@ class PureRun:
         )
         return self.drive()
 
-    def lose(self, key: str) -> "PureRun":
+    def lose(self, key: str) -> Self:
         """Let the worker die that executes an attempt, then drive on."""
         self.move(lose(self.decider, self.state, key, at=self.now))
         return self.drive()
@@ -230,7 +228,7 @@ class PureRun:
         """Return the verb and key of every wait that was taken back."""
         return [(item.verb, item.key) for item in self.effects if item.kind is EffectKind.WITHDRAW]
 
-    def resolve(self, step: str, outcome: str, outputs: dict[str, Json] | None = None) -> "PureRun":
+    def resolve(self, step: str, outcome: str, outputs: dict[str, Json] | None = None) -> Self:
         """End an approval from outside, then drive on."""
         self.now += timedelta(seconds=1)
         self.outside(

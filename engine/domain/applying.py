@@ -213,9 +213,9 @@ def _step_admitted(definition: Definition, state: RunState, event: Event) -> Run
     state = evolve(state, steps=state.steps.set(key, admitted))
     if gate == MUTEX:
         return start(definition, state, key)
-    delay = float(str(event.data.get("delay", 0)))
-    if delay > 0:
-        return back_off(state, key, event.at + timedelta(seconds=delay))
+    delay_ms = int(str(event.data.get("delay_ms", 0)))
+    if delay_ms > 0:
+        return back_off(state, key, event.at + timedelta(milliseconds=delay_ms))
     return unwinding.enable(state, key, arguments=step.arguments, status=StepStatus.READY)
 
 
