@@ -1,6 +1,7 @@
 """Addresses of the engine under /api/v1/."""
 
 from core.toolkit.api.routing import route
+from engine.api.language import LanguageViewSet
 from engine.api.runs import RunViewSet
 from engine.api.workflows import LintViewSet, VersionViewSet, WorkflowViewSet
 
@@ -8,6 +9,7 @@ _WORKFLOW = "workflows/<slug:project>/<slug:slug>/"
 _VERSION = f"{_WORKFLOW}versions/<int:rev>/"
 
 urlpatterns = [
+    *route("schemas/flow/v1/", LanguageViewSet, {"get": "retrieve"}, name="api-flow-schema"),
     *route("lint/", LintViewSet, {"post": "create"}, name="api-lint"),
     *route("workflows/", WorkflowViewSet, {"get": "list"}, name="api-workflows"),
     *route(

@@ -27,6 +27,7 @@ _DIGEST = "ab" * 32
 _PUBLIC = {
     "api-schema": "open where a setting says so; see test_schema",
     "api-auth-token": "it takes the credentials; off unless a setting allows it",
+    "api-flow-schema": "the language is no secret, and an editor has no session",
     "api-unknown": "there is nothing behind it",
 }
 

@@ -122,7 +122,7 @@ def test_public_addresses_are_the_ones_listed():
     names = {pattern.name for pattern in get_resolver().url_patterns if hasattr(pattern, "name")}
 
     assert not names & set(EXPECTED)
-    assert set(_PUBLIC) == {"api-schema", "api-auth-token", "api-unknown"}
+    assert set(_PUBLIC) == {"api-schema", "api-auth-token", "api-flow-schema", "api-unknown"}
 
 
 def test_the_document_is_valid(document):
