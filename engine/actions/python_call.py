@@ -7,6 +7,8 @@ definition is data, and data must not choose code that nobody meant to offer.
 import difflib
 import inspect
 import logging
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from core.kernel.types import Json
@@ -29,6 +31,8 @@ from engine.actions.contract import (
 )
 
 _LOGGER = logging.getLogger(__name__)
+_NAME_CHARS_MAX = 200
+_SIGNATURE_COUNT_MAX = 512  # kept; a registry of more functions reads some again
 
 
 def call_function(call: ActionCall) -> Json:
@@ -42,9 +46,12 @@ def call_function(call: ActionCall) -> Json:
             when it raised `countersign.TransientError`, `permanent` for any other exception and
             for a result that is not JSON.
     """
-    check_arguments(SPEC.input_validator, call.arguments)
     arguments = dict(call.arguments)
-    registered = _find(str(arguments.pop("function")))
+    name = arguments.pop("function", None)
+    # The validator takes longer than all the rest, to find what almost every call is.
+    if not isinstance(name, str) or not 0 < len(name) <= _NAME_CHARS_MAX:
+        check_arguments(SPEC.input_validator, call.arguments)
+    registered = _find(str(name))
     _check_signature(registered, arguments)
     with attempt_context(call.attempt):
         result = _call(registered, arguments)
@@ -65,9 +72,14 @@ def _find(name: str) -> RegisteredFunction:
 def _check_signature(registered: RegisteredFunction, arguments: dict[str, Json]) -> None:
     # Bound beforehand, so that a TypeError from inside the function is not mistaken for ours.
     try:
-        inspect.signature(registered.body).bind(**arguments)
+        _signature(registered.body).bind(**arguments)
     except TypeError as error:
         raise ActionError(INVALID, f"{registered.name}: {error}") from error
+
+
+@lru_cache(maxsize=_SIGNATURE_COUNT_MAX)
+def _signature(body: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(body)
 
 
 def _call(registered: RegisteredFunction, arguments: dict[str, Json]) -> Any:
@@ -89,7 +101,9 @@ SPEC = ActionSpec(
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
         "required": ["function"],
-        "properties": {"function": {"type": "string", "minLength": 1, "maxLength": 200}},
+        "properties": {
+            "function": {"type": "string", "minLength": 1, "maxLength": _NAME_CHARS_MAX}
+        },
     },
     output_schema={"$schema": "https://json-schema.org/draft/2020-12/schema"},
     idempotent=False,
