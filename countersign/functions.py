@@ -1,16 +1,26 @@
 """Functions a step may call, and what they may know of the step. Read `function` first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 FunctionBody = Callable[..., Any]
+HeartbeatListener = Callable[[Mapping[str, Any] | None], None]
 
 
 class TransientError(Exception):
     """Raise it from a function when trying again may help; `retry.errors: [transient]` matches."""
+
+
+def _ignore(_: Mapping[str, Any] | None) -> None:
+    """Listen to no heartbeat, where nothing watches."""
+
+
+def _never() -> bool:
+    """Say that nothing is cancelled, where nothing could be."""
+    return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,7 +28,8 @@ class Attempt:
     """The attempt a function is called for.
 
     `idempotency_key` is the same for every attempt of one step of one run: hand it to the systems
-    you change, so that a repeated attempt changes them once.
+    you change, so that a repeated attempt changes them once. The last two fields are where the
+    worker listens; call the methods.
     """
 
     run_id: str
@@ -26,6 +37,29 @@ class Attempt:
     number: int
     idempotency_key: str
     timeout_seconds: float
+    on_heartbeat: HeartbeatListener = field(default=_ignore, repr=False, compare=False)
+    asks_cancelled: Callable[[], bool] = field(default=_never, repr=False, compare=False)
+
+    def heartbeat(self, progress: Mapping[str, Any] | None = None) -> None:
+        """Say that the function is alive.
+
+        A step with `heartbeat: PT30S` must say so at least that often, or its worker ends the
+        attempt with the error kind `heartbeat`. Without that it may, and need not.
+
+        Args:
+            progress: how far it has come, a small map of JSON values, such as `{"done": 3}`; the
+                newest one is put beside the error if the attempt hangs.
+        """
+        self.on_heartbeat(progress)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Say whether nobody needs the result any more; a long function stops early then.
+
+        Cheap to ask; the answer may be a few seconds old. What the function then returns or raises
+        is recorded as usual and changes nothing.
+        """
+        return self.asks_cancelled()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

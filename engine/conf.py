@@ -19,3 +19,12 @@ def function_modules() -> tuple[str, ...]:
     Setting `FUNCTION_MODULES`: dotted names, imported when a process of the platform starts.
     """
     return tuple(getattr(settings, "FUNCTION_MODULES", ()))
+
+
+def worker_queues() -> tuple[str, ...]:
+    """Return the labels whose steps this process executes; none by default.
+
+    Setting `WORKER_QUEUES`: what steps write as `queue:`. Steps without it are executed by whoever
+    drives their run. A process that serves `gpu` also takes Celery's queue `engine.gpu`.
+    """
+    return tuple(getattr(settings, "WORKER_QUEUES", ()))

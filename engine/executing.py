@@ -1,6 +1,6 @@
 """Executing one attempt of one step, outside any transaction. Read `execute` first."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -11,6 +11,7 @@ from core.kernel.canonical import UncanonicalError, canonical_bytes
 from core.kernel.types import Json
 from countersign.functions import Attempt
 from engine.actions.contract import ActionCall, ActionError, ActionSpec, one_line
+from engine.attempts import Beat
 from engine.domain.events import Event, EventKind
 
 log = structlog.get_logger(__name__)
@@ -18,7 +19,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepCall:
-    """One attempt, ready to execute. `deadline` is in the seconds of the driver's clock."""
+    """One attempt, ready to execute. `deadline` is in the seconds of the driver's clock.
+
+    An attempt with `heartbeat_seconds` counts as hung when it says nothing for longer.
+    """
 
     run_id: UUID
     key: str
@@ -29,6 +33,7 @@ class StepCall:
     arguments: dict[str, Json]
     timeout: timedelta
     deadline: float
+    heartbeat_seconds: float | None = None
 
     @property
     def idempotency_key(self) -> str:
@@ -58,10 +63,10 @@ class Ended:
         )
 
 
-def execute(call: StepCall, *, now: float) -> Ended:
+def execute(call: StepCall, *, now: float, beat: Beat | None = None) -> Ended:
     """Execute an attempt and return how it ended. Never raises for what an action does.
 
-    `now` is in the seconds of the driver's clock.
+    `now` is in the seconds of the driver's clock; the attempt reports to `beat`, if there is one.
     """
     if call.spec is None:
         return _failed(call, "permanent", f"no action {call.action} is installed here")
@@ -72,6 +77,8 @@ def execute(call: StepCall, *, now: float) -> Ended:
         idempotency_key=call.idempotency_key,
         timeout_seconds=max(0.0, call.deadline - now),
     )
+    if beat is not None:
+        attempt = replace(attempt, on_heartbeat=beat.beat, asks_cancelled=beat.ask_cancelled)
     try:
         result = call.spec.execute(ActionCall(arguments=call.arguments, attempt=attempt))
         size = len(canonical_bytes(result))

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 
+from engine import conf
 from engine.worker import WorkerProcess
 
 _lock = threading.Lock()
@@ -16,7 +17,9 @@ def current_worker() -> WorkerProcess:
     with _lock:
         worker = _workers.get(pid)
         if worker is None:
-            worker = WorkerProcess(name=f"{socket.gethostname()}:{pid}")
+            worker = WorkerProcess(
+                name=f"{socket.gethostname()}:{pid}", queues=conf.worker_queues()
+            )
             worker.start()
             _workers[pid] = worker
         return worker

@@ -4,7 +4,8 @@ Every append is a compare-and-swap on the run's row: it holds the `seq` it read,
 guard, the entries and the projection all happen, or none does and 0 comes back. Source: ENGINE §3.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,7 @@ from django.db import connection
 from audit import store as ledger
 from audit.domain.entry import BuiltEntry, StreamHead
 from core.kernel import limits
+from core.kernel.types import Json
 
 _RUN_COLUMNS = """id, number, workflow_id, version_id, status, outcome, epoch, fault_count, worker,
     seq, head, wake_at, initiator_id, parent_id, created_at"""
@@ -100,11 +102,23 @@ _FAULT = """
     RETURNING fault_count"""
 
 _HEARTBEAT = """
-    INSERT INTO engine_worker (id, name, lease_until, versions, started_at)
-    VALUES (%s, %s, clock_timestamp() + make_interval(secs => %s), '{}', clock_timestamp())
+    INSERT INTO engine_worker (id, name, lease_until, versions, queues, started_at)
+    VALUES (%s, %s, clock_timestamp() + make_interval(secs => %s), '{}', %s::jsonb,
+        clock_timestamp())
     ON CONFLICT (id) DO UPDATE SET lease_until = EXCLUDED.lease_until"""
 
 _EXPIRE = "UPDATE engine_worker SET lease_until = clock_timestamp() WHERE id = %s"
+
+_NOTE_HUNG = """
+    UPDATE engine_worker SET hung = %s::jsonb, lease_until = clock_timestamp() WHERE id = %s"""
+
+_LIST_HUNG = """
+    SELECT h.key, h.attempt, h.kind, h.progress
+    FROM engine_worker w, jsonb_to_recordset(w.hung)
+        AS h (run uuid, key text, attempt int, kind text, progress text)
+    WHERE w.hung <> '[]' AND h.run = %s"""
+
+_CANCELLED = "SELECT run_id FROM engine_dedupe WHERE run_id = ANY(%s) AND key = 'cancel'"
 
 _DRIVEN = "SELECT id, epoch FROM engine_run WHERE worker = %s AND status = 'RUNNING'"
 
@@ -181,6 +195,19 @@ class Projection:
     wake_at: datetime | None = None
     outcome: str = ""
     closed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HungAttempt:
+    """An attempt for which a worker ended itself. `kind` is `timeout` or `heartbeat`.
+
+    `progress` is the JSON text of what the attempt last said of itself, or `None`.
+    """
+
+    key: str
+    attempt: int
+    kind: str
+    progress: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -356,14 +383,34 @@ def note_fault(*, run: RunRow, worker: UUID) -> int | None:
 # --- workers ---------------------------------------------------------------------------------
 
 
-def heartbeat(*, worker: UUID, name: str) -> None:
+def heartbeat(*, worker: UUID, name: str, queues: Sequence[str] = ()) -> None:
     """Extend a worker's lease by `limits.LEASE_SECONDS`; the first call registers it."""
-    _execute(_HEARTBEAT, (worker, name, limits.LEASE_SECONDS))
+    _execute(_HEARTBEAT, (worker, name, limits.LEASE_SECONDS, json.dumps(list(queues))))
 
 
 def expire_worker(*, worker: UUID) -> None:
     """End a worker's lease now, so that the sweep frees its runs at once."""
     _execute(_EXPIRE, (worker,))
+
+
+def note_hung(*, worker: UUID, hung: Sequence[Mapping[str, Json]]) -> None:
+    """End a worker's lease and leave word of why: see `engine.models.Worker.hung`."""
+    _execute(_NOTE_HUNG, (json.dumps(list(hung)), worker))
+
+
+def list_hung(*, run_id: UUID) -> list[HungAttempt]:
+    """Return the attempts of a run for which workers ended themselves, in the last hour or so."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LIST_HUNG, (run_id,))
+        return [
+            HungAttempt(key=row[0], attempt=row[1], kind=row[2], progress=row[3])
+            for row in cursor.fetchall()
+        ]
+
+
+def list_cancelled(*, run_ids: Sequence[UUID]) -> list[UUID]:
+    """Return those of the runs that somebody has cancelled."""
+    return _ids(_CANCELLED, (list(run_ids),))
 
 
 def list_driven(*, worker: UUID) -> list[tuple[UUID, int]]:

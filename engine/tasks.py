@@ -5,10 +5,27 @@ from uuid import UUID
 
 from celery import shared_task
 
+from core.kernel import limits
+from core.toolkit import queue
 from engine.process import current_worker
+from engine.services.events import deliver_event
 
 
 @shared_task(name="engine.drive")
 def drive(*, run_id: str, **_: Any) -> None:
     """Take a run, if it is free, and move it on until it blocks. Idempotent."""
     current_worker().drive(run_id=UUID(run_id))
+
+
+@shared_task(name="engine.execute")
+def execute(**_: Any) -> None:
+    """Execute attempts of the queues this worker serves, while there are. Idempotent."""
+    current_worker().execute_tasks()
+
+
+@shared_task(name="engine.receive")
+def receive(*, event_id: str, **_: Any) -> None:
+    """Deliver an event to runs that may have it; the rest follows in further tasks. Idempotent."""
+    limit = limits.SWEEP_ROW_COUNT_MAX
+    if deliver_event(event_id=UUID(event_id), limit=limit) == limit:
+        queue.hint("engine.receive", event_id=event_id)

@@ -2,26 +2,34 @@
 
 One row in `engine_worker` says until when the process is alive. A thread extends it, looks for runs
 that the rows say this process drives but that no driver of it has (an orphan: its connection died
-under it), and ends the process when an attempt executes past its timeout, because a thread that
-hangs cannot be stopped otherwise.
+under it), and ends the process when an attempt executes past its timeout or falls silent, because a
+thread that hangs cannot be stopped otherwise.
+
+Beside runs a process may execute attempts of other queues, one at a time: see `engine.remote`.
 """
 
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import structlog
 from django.db import Error, connection
 
 from core.kernel import ids, limits
+from core.kernel.canonical import UncanonicalError, canonical_bytes
 from core.kernel.clock import SYSTEM_CLOCK, Clock
+from core.kernel.types import Json
 from core.toolkit import queue
-from engine import announcing, store
-from engine.attempts import AttemptBook
+from engine import announcing, registry, remote, store
+from engine.attempts import AttemptBook, Hung
 from engine.crew import Crew
+from engine.domain.keys import step_of
 from engine.driver import DriveEnd, Driver
+from engine.executing import StepCall, execute
+from engine.remote import ClaimedTask
 
 log = structlog.get_logger(__name__)
 
@@ -44,14 +52,17 @@ class WorkerProcess:
         attempts: AttemptBook | None = None,
         clock: Clock = SYSTEM_CLOCK,
         crew: Crew | None = None,
+        queues: Sequence[str] = (),
     ) -> None:
         self.id = ids.uuid7()
         self._name = name
+        self._queues = tuple(queues)
         self._on_hang = on_hang
-        self._attempts = attempts or AttemptBook()
+        self._attempts = attempts or AttemptBook(clock=clock)
         self._clock = clock
         self._driver = Driver(worker=self.id, attempts=self._attempts, clock=clock, crew=crew)
         self._beat_at = clock.monotonic()
+        self._draining = threading.Event()
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._missing: set[tuple[UUID, int]] = set()
@@ -64,15 +75,63 @@ class WorkerProcess:
 
     def register(self) -> None:
         """Say that the worker is alive, for one lease. `start` does it."""
-        store.heartbeat(worker=self.id, name=self._name)
+        store.heartbeat(worker=self.id, name=self._name, queues=self._queues)
         self._beat_at = self._clock.monotonic() + limits.HEARTBEAT_SECONDS
 
     def drive(self, *, run_id: UUID) -> DriveEnd:
         """Take a run, if it is free, and move it on until it blocks."""
         return self._driver.drive(run_id=run_id)
 
+    def execute_tasks(self) -> int:
+        """Execute attempts of the queues this worker serves, one after the other, while there are.
+
+        Gives up its turn after `limits.DRIVE_SECONDS_MAX`; then workers are hinted again.
+
+        Returns:
+            How many it executed.
+        """
+        until = self._clock.monotonic() + limits.DRIVE_SECONDS_MAX
+        count = 0
+        while self._queues and not self._draining.is_set():
+            tasks = remote.claim(worker=self.id, labels=self._queues, count=1)
+            for task in tasks:
+                self._execute_task(task)
+                count += 1
+            if not tasks:
+                break
+            if self._clock.monotonic() >= until:
+                for label in self._queues:
+                    queue.hint_at(remote.queue_name(label), "engine.execute")
+                break
+        return count
+
+    def _execute_task(self, task: ClaimedTask) -> None:
+        call = StepCall(
+            run_id=task.run_id,
+            key=task.key,
+            step=step_of(task.key),
+            attempt=task.attempt,
+            spec=registry.actions().get(task.action),
+            action=task.action,
+            arguments=task.arguments,
+            timeout=task.timeout,
+            deadline=self._clock.monotonic() + task.timeout.total_seconds(),
+            heartbeat_seconds=task.heartbeat_seconds,
+        )
+        with self._attempts.attempt(
+            deadline=call.deadline,
+            run_id=call.run_id,
+            key=call.key,
+            number=call.attempt,
+            heartbeat_seconds=call.heartbeat_seconds,
+        ) as beat:
+            ended = execute(call, now=self._clock.monotonic(), beat=beat)
+        if not remote.finish(task_id=task.id, worker=self.id, ended=ended):
+            log.warning("engine.task_given_up", run=str(task.run_id), step=task.key)
+
     def drain(self) -> None:
         """Begin no further attempts; what executes is finished."""
+        self._draining.set()
         self._driver.drain()
 
     def stop(self) -> None:
@@ -108,9 +167,10 @@ class WorkerProcess:
             `False`: an attempt hangs, so this process is to end.
         """
         now = self._clock.monotonic()
-        if self._attempts.is_overdue(now=now):
-            log.error("engine.attempt_hangs", worker=str(self.id))
-            self._give_up()
+        hung = self._attempts.list_hung(now=now)
+        if hung:
+            log.error("engine.attempt_hangs", worker=str(self.id), steps=[i.key for i in hung])
+            self._give_up(hung)
             return False
         if now >= self._beat_at:
             self._beat()
@@ -119,8 +179,9 @@ class WorkerProcess:
 
     def _beat(self) -> None:
         try:
-            store.heartbeat(worker=self.id, name=self._name)
+            store.heartbeat(worker=self.id, name=self._name, queues=self._queues)
             self.reconcile()
+            self._tell_cancelled()
         except Error:
             # The lease runs out if this lasts; then others take over, which is what it is for.
             log.warning("engine.heartbeat_failed", worker=str(self.id))
@@ -146,11 +207,43 @@ class WorkerProcess:
                 freed.append(run_id)
         return freed
 
-    def _give_up(self) -> None:
-        """End the lease, so that others take the runs at once, and the process."""
+    def _tell_cancelled(self) -> None:
+        """Let attempts that have asked know whether their run was cancelled."""
+        curious = self._attempts.list_curious()
+        if curious:
+            for run_id in store.list_cancelled(run_ids=curious):
+                self._attempts.cancel(run_id=run_id)
+
+    def _give_up(self, hung: Sequence[Hung] = ()) -> None:
+        """End the lease, so that others take the runs at once, and the process.
+
+        The row says for which attempts, so that whoever takes the runs can say so too.
+        """
         try:
-            store.expire_worker(worker=self.id)
+            store.note_hung(worker=self.id, hung=[_describe(item) for item in hung])
         except Error:
             log.warning("engine.lease_not_expired", worker=str(self.id))
         finally:
             self._on_hang()
+
+
+def _describe(hung: Hung) -> dict[str, Json]:
+    """Return what a worker's row says of an attempt that hangs."""
+    return {
+        "run": str(hung.run_id),
+        "key": hung.key,
+        "attempt": hung.attempt,
+        "kind": hung.kind,
+        "progress": _progress_text(hung.progress),
+    }
+
+
+def _progress_text(progress: Mapping[str, Any] | None) -> str | None:
+    """Return what an attempt said of itself as a short JSON text, `None` if it is no such thing."""
+    if progress is None:
+        return None
+    try:
+        text = canonical_bytes(dict(progress)).decode()
+    except (UncanonicalError, ValueError, TypeError):
+        return None
+    return text if len(text) <= limits.ERROR_CHARS_MAX else None

@@ -27,10 +27,22 @@ def hint(task: str, **kwargs: str | int) -> None:
         task: the task's name, such as "engine.drive"; the settings route it to a queue.
         **kwargs: ids, never content: a task reads the state again.
     """
+    _send(None, task, kwargs)
+
+
+def hint_at(queue: str, task: str, **kwargs: str | int) -> None:
+    """Send a task as `hint` does, but to the workers of a named queue."""
+    _send(queue, task, kwargs)
+
+
+def _send(queue: str | None, task: str, kwargs: dict[str, str | int]) -> None:
     if not BREAKER.lets_through():
         return
     try:
-        app.send_task(task, kwargs=kwargs, retry=False, ignore_result=True)
+        if queue is None:
+            app.send_task(task, kwargs=kwargs, retry=False, ignore_result=True)
+        else:
+            app.send_task(task, kwargs=kwargs, queue=queue, retry=False, ignore_result=True)
     except (BrokerError, KombuError, RedisError, OSError) as error:
         if BREAKER.record_failure():
             _log.warning("hints_fail", task=task, reason=type(error).__name__)
@@ -45,3 +57,8 @@ def hint_on_commit(task: str, **kwargs: str | int) -> None:
     Transaction: joins one. Nothing is sent if it rolls back.
     """
     transaction.on_commit(partial(hint, task, **kwargs), robust=True)
+
+
+def hint_at_on_commit(queue: str, task: str, **kwargs: str | int) -> None:
+    """Send a hint to a named queue when the open transaction commits, at once if there is none."""
+    transaction.on_commit(partial(hint_at, queue, task, **kwargs), robust=True)

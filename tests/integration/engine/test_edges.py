@@ -51,7 +51,7 @@ PLAN = Plan(
 class BrokenBook(AttemptBook):
     """A book with a bug in what the heartbeat asks of it."""
 
-    def is_overdue(self, *, now):
+    def list_hung(self, *, now):
         raise KeyError(now)
 
 
