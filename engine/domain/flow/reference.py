@@ -100,7 +100,8 @@ def render_reference() -> str:
     lines = [
         "# The definition language `flow/v1`",
         "",
-        "Made from `engine/domain/flow/schema.json`; do not edit.",
+        "Made from `engine/domain/flow/schema.json`; do not edit. Editors get that schema at",
+        "`/api/v1/schemas/flow/v1/` of any installation, and check and complete what is typed.",
         "",
         schema["description"],
         "",

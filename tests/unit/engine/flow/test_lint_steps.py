@@ -83,8 +83,9 @@ MISTAKES = [
     (f"  s: {{steps: {{»s: {{{GET}}}}}}}\n", "duplicate_id", "/steps/s/steps/s", "There is a `s` in line 7 already"),
     (f"{A}  s: {{steps: {{»a: {{{GET}}}}}}}\n", "duplicate_id", "/steps/s/steps/a", "There is a `a` in line 7 already"),
     (f"  s: {{race: [{{id: y, {GET}}}, {{id: »y, wait: {{timer: PT1M}}}}]}}\n", "duplicate_id", "/steps/s/race/1/id", "an id is there once"),
-    (f"  »item: {{{GET}}}\n", "wrong_value", "/steps/item", "not `item`, `cell` or `turn`, which name repetitions"),
-    (f"  s: {{race: [{{id: y, {GET}}}, {{id: »turn, {GET}}}]}}\n", "wrong_value", "/steps/s/race/1/id", "not `item`, `cell` or `turn`"),
+    (f"  »item: {{{GET}}}\n", "wrong_value", "/steps/item", "not `item`, `cell`, `turn` or `event`, which runs use themselves"),
+    (f"  »event: {{{GET}}}\n", "wrong_value", "/steps/event", "which runs use themselves"),
+    (f"  s: {{race: [{{id: y, {GET}}}, {{id: »turn, {GET}}}]}}\n", "wrong_value", "/steps/s/race/1/id", "not `item`, `cell`, `turn` or `event`"),
     (f"  s: {{race: [{{id: y, {GET}}}, »{{{GET}}}]}}\n", "missing_key", "/steps/s/race/1", "`id` is missing"),
     (f"  s: {{race: »[{{id: y, {GET}}}]}}\n", "wrong_value", "/steps/s/race", "2 to 20 items"),
     # --- what is seen from where ---

@@ -13,6 +13,7 @@ from approvals.domain import block as approval_block
 from approvals.verbs import ApprovalVerb
 from core.kernel import limits
 from core.kernel.types import format_duration, parse_duration
+from engine.domain import machine
 from engine.domain.flow.problems import Code
 from engine.domain.flow.reference import render_reference
 from engine.domain.flow.samples import SAMPLES
@@ -141,8 +142,10 @@ def test_branches_and_states_take_over_what_steps_say():
         assert part["oneOf"][: len(step["oneOf"])] == step["oneOf"]
 
 
-def test_no_step_may_have_a_name_of_repetitions():
-    assert set(PARTS["stepId"]["not"]["enum"]) >= BODIES
+def test_no_step_may_have_a_name_that_keys_of_runs_use_themselves():
+    words = set(PARTS["fieldName"]["not"]["enum"])
+
+    assert set(PARTS["stepId"]["not"]["enum"]) == words | BODIES | {machine._LISTENER}
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.keys[0])
