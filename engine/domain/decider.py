@@ -7,8 +7,9 @@ writes the lot as one entry; whoever folds that entry again must come to the sam
 nondeterministic. The page docs/tutorials/the-decider.md walks through it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from core.kernel import limits
@@ -41,7 +42,8 @@ class Decider:
             plan=plan, tree=index_plan(plan), evaluator=evaluator, verbs=verbs
         )
         self._reads_at_end = mentioned(dict(plan.outputs), ids=self.definition.tree.ids)
-        self._has_priorities = self.definition.tree.has_priorities
+        self.has_priorities = self.definition.tree.has_priorities
+        self.has_queues = self.definition.tree.has_queues
 
     # --- the three verbs ---------------------------------------------------------------------
 
@@ -106,7 +108,7 @@ class Decider:
             steps=state.steps.set(key, began),
             running=state.running.set(key, attempt),
             remote=state.remote.set(key, queue) if queue else state.remote,
-            ready=tuple(item for item in state.ready if item != key) if state.ready else (),
+            ready=_without(state.ready, key),
             backoff=state.backoff.delete(key) if due else state.backoff,
         )
         arguments = digest(step.arguments).hex()
@@ -150,8 +152,8 @@ class Decider:
         """Say whether attempts of a key may be recorded later than they end."""
         return not is_undo(key) and self.definition.step(key).lazy
 
-    def beginnable(self, state: RunState, *, at: datetime) -> tuple[str, ...]:
-        """Return the keys that may begin an attempt, in the order in which they should."""
+    def beginnable(self, state: RunState, *, at: datetime) -> Iterator[str]:
+        """Yield the keys that may begin an attempt, in the order in which they should."""
         due = [
             key
             for _, key in sorted(
@@ -159,12 +161,11 @@ class Decider:
             )
             if not self._wants_admission(state, key)
         ]
-        keys = (*due, *state.ready)
+        keys: Iterable[str] = chain(due, state.ready)
+        if self.has_priorities:
+            keys = sorted(keys, key=lambda key: -self.definition.step(key).priority)
         # The last attempt of a step may still execute although the step has begun anew.
-        free = tuple(key for key in keys if key not in state.running)
-        if not self._has_priorities:
-            return free
-        return tuple(sorted(free, key=lambda key: -self.definition.step(key).priority))
+        return (key for key in keys if key not in state.running)
 
     def to_admit(self, state: RunState, *, at: datetime) -> tuple[str, ...]:
         """Return the keys of steps that begin only if a gate lets them through."""
@@ -247,3 +248,10 @@ class Decider:
                 )
         # Who wrote the entry has done this with it.
         return evolve(state, releasing=(), alarms=())
+
+
+def _without(keys: tuple[str, ...], key: str) -> tuple[str, ...]:
+    """Return the keys without one, which mostly is the first."""
+    if keys and keys[0] == key:
+        return keys[1:]
+    return tuple(item for item in keys if item != key)

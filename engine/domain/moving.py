@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any, Protocol, cast
 from uuid import UUID
 
@@ -210,7 +211,9 @@ def _begin(work: _Work) -> tuple[Begun, ...]:
         return ()
     free = work.hands.capacity - (len(state.running) - len(state.remote))
     begun: list[Begun] = []
-    for key in decider.beginnable(state, at=work.at):
+    # Others may execute more than this driver has hands for.
+    most = None if decider.has_queues else max(free, 0)
+    for key in list(islice(decider.beginnable(state, at=work.at), most)):
         queue = "" if is_undo(key) else decider.step_at(key).queue
         is_own = queue in work.hands.serves
         if is_own and free <= 0:
@@ -378,7 +381,7 @@ def _rest(decider: Decider, state: RunState, *, at: datetime) -> tuple[RunStatus
     # What is held back, the driver asks about before it parks the run.
     if len(state.running) > len(state.remote) or decider.to_admit(state, at=at):
         return RunStatus.RUNNING, None
-    if decider.beginnable(state, at=at):
+    if any(decider.beginnable(state, at=at)):
         return RunStatus.READY, None
     wake_at = decider.next_wake(state)
     is_waited_for = state.waiting_count or state.remote or wake_at is not None

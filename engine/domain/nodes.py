@@ -56,6 +56,11 @@ class Tree:
         """Say whether any step begins before others."""
         return any(node.step.priority for node in self.nodes.values())
 
+    @property
+    def has_queues(self) -> bool:
+        """Say whether workers of a label execute any step."""
+        return any(node.step.queue for node in self.nodes.values())
+
 
 def index_plan(plan: Plan) -> Tree:
     """Return the tree of a plan."""
