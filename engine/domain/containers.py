@@ -333,15 +333,28 @@ def _hear_many(definition: Definition, state: RunState, key: str, verb: Map | Ma
     if has_failed and isinstance(verb, Matrix) and verb.fail_fast:
         state = cancel_inside(definition, state, key, why="fail-fast")
         return _finish_many(definition, state, key)
-    if not has_failed or isinstance(verb, Matrix):  # a map that has failed begins nothing more
+    is_lost = _is_lost(verb, inside)
+    if not is_lost:
         state = _spawn(definition, state, key)
     inside = state.steps[key].inside
     assert inside is not None, f"{key} is a container"
     if inside.open:
         return state
-    if inside.begun < inside.total and not has_failed:  # the run is being cancelled
+    if inside.begun < inside.total and not (is_lost or has_failed):  # the run is being cancelled
         return cancel(definition, state, key, why="cancel")
     return _finish_many(definition, state, key)
+
+
+def _is_lost(verb: Map | Matrix, inside: Inside) -> bool:
+    """Say whether a map or matrix ends badly whatever comes, so that it begins nothing more.
+
+    Where some are enough, one failure is no reason, however few are open at once. A matrix without
+    `fail-fast` goes to its end.
+    """
+    if verb.enough.count:
+        hopeful_count = inside.total - inside.begun + inside.open
+        return inside.good + hopeful_count < verb.enough.count
+    return isinstance(verb, Map) and inside.failed > _tolerated(verb, inside.total)
 
 
 def _finish_early(definition: Definition, state: RunState, key: str, enough: Enough) -> RunState:
