@@ -189,4 +189,5 @@ def _task(session: Session, move: Move, begun: Begun) -> NewTask:
         arguments=arguments,
         timeout_seconds=decider.timeout_of(begun.key).total_seconds(),
         heartbeat_seconds=decider.heartbeat_of(begun.key),
+        round=move.state.steps[begun.key].round,
     )

@@ -16,20 +16,20 @@ from uuid import UUID
 from core.kernel import limits
 from core.kernel.clock import SYSTEM_CLOCK, Clock
 from core.toolkit import queue
-from engine import admitting, announcing, appending, loading, registry, remote, waking
+from engine import admitting, announcing, appending, loading, registry, remote, store, waking
 from engine.attempts import AttemptBook
 from engine.crew import Crew
 from engine.domain.events import Begun, Event, EventKind
 from engine.domain.keys import step_of
 from engine.domain.moving import Hands, Move, take_over, work_out
-from engine.domain.state import RunStatus, StepStatus
+from engine.domain.state import RunState, RunStatus, StepStatus
 from engine.executing import Ended, StepCall, execute
 from engine.halting import HOPELESS, Halter
 from engine.remote import Collected
 from engine.services import reporting
 from engine.session import Session, TakenOverError
 from engine.sources import EngineSources
-from engine.store import RunRow, read_run
+from engine.store import HungAttempt, RunRow, read_run
 
 _CLAIM_TRIES = 3
 _DRIVABLE = frozenset({RunStatus.READY, RunStatus.WAITING, RunStatus.RUNNING})
@@ -153,7 +153,13 @@ class Driver:
     def _try_claim(self, session: Session) -> Move | None:
         at = session.now()
         decider, state = session.rules.decider, session.state
-        events = take_over(decider, state, worker=str(self._worker), epoch=session.epoch, at=at)
+        hung: dict[str, str] = {}
+        if len(state.running) > len(state.remote):  # their driver has died, perhaps for a reason
+            found = store.list_hung(run_id=session.run.id)
+            hung = {item.key: item.kind for item in found if _is_of(state, item)}
+        events = take_over(
+            decider, state, worker=str(self._worker), epoch=session.epoch, at=at, hung=hung
+        )
         collected = remote.collect(run_id=session.run.id) if state.remote else []
         events = (*events, *appending.tell(session, collected, at=at))
         if state.idle_claim_count >= limits.IDLE_CLAIM_COUNT_MAX:
@@ -165,6 +171,7 @@ class Driver:
         # Known to the heartbeat before the row says so: a run it does not find here is orphaned.
         self._attempts.enter(run_id=session.run.id, epoch=session.epoch)
         if self._write(session, move, claiming=True, collected=collected):
+            self._tell_cancelled(session)
             return move
         self._attempts.leave(run_id=session.run.id)
         return None
@@ -291,11 +298,21 @@ class Driver:
         )
 
     def _tell_cancelled(self, session: Session) -> None:
-        """Let attempts know whose step has ended without them: they may stop early."""
+        """Let attempts know that nobody needs them any more: they may stop early, or never begin.
+
+        Their ends are awaited all the same, because they may have done something.
+        """
         state = session.state
-        for key in state.running:
-            if state.cancelling or state.steps[key].status is not StepStatus.RUNNING:
-                pass
+        unwanted = [
+            key
+            for key in state.running
+            if state.cancelling or state.steps[key].status is not StepStatus.RUNNING
+        ]
+        remote_keys = sorted(key for key in unwanted if key in state.remote)
+        if remote_keys:
+            remote.revoke(run_id=session.run.id, keys=remote_keys)
+        for key in unwanted:
+            self._attempts.cancel(run_id=session.run.id, key=key)
 
     def _refresh(self, session: Session) -> None:
         """Read what others appended. Raises: TakenOverError."""
@@ -329,11 +346,19 @@ class Driver:
             arguments=step.arguments,
             timeout=timeout,
             deadline=self._clock.monotonic() + timeout.total_seconds(),
+            heartbeat_seconds=decider.heartbeat_of(begun.key),
+            round=step.round,
         )
 
     def _guarded(self, call: StepCall) -> Ended:
-        with self._attempts.attempt(deadline=call.deadline):
-            return execute(call, now=self._clock.monotonic())
+        with self._attempts.attempt(
+            deadline=call.deadline,
+            run_id=call.run_id,
+            key=call.key,
+            number=call.attempt,
+            heartbeat_seconds=call.heartbeat_seconds,
+        ) as beat:
+            return execute(call, now=self._clock.monotonic(), beat=beat)
 
     def _hands(self, *, in_time: bool) -> Hands:
         capacity = limits.PARALLEL_STEP_COUNT_MAX if in_time else 0
@@ -348,3 +373,8 @@ def _is_due(run: RunRow) -> bool:
     if run.status != RunStatus.WAITING:
         return True
     return run.wake_at is not None and run.wake_at <= run.now
+
+
+def _is_of(state: RunState, hung: HungAttempt) -> bool:
+    """Say whether a worker ended itself for an attempt that the record says executes."""
+    return state.running.get(hung.key) == hung.attempt

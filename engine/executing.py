@@ -34,11 +34,15 @@ class StepCall:
     timeout: timedelta
     deadline: float
     heartbeat_seconds: float | None = None
+    round: int = 1
 
     @property
     def idempotency_key(self) -> str:
-        """Return what every attempt of this step of this run has in common."""
-        return f"{self.run_id}:{self.key}:1"
+        """Return what the attempts of this step have in common, until somebody says to try again.
+
+        A new round is a new wish: the systems that keep the key must not answer with the old end.
+        """
+        return f"{self.run_id}:{self.key}:{self.round}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -458,6 +458,7 @@ class Task(models.Model):
     arguments = models.BinaryField()
     timeout_seconds = models.FloatField()
     heartbeat_seconds = models.FloatField(null=True)
+    round = models.PositiveIntegerField(default=1, db_default=1)
     status = models.CharField(
         max_length=7, choices=TaskStatus.choices, default=TaskStatus.OPEN, db_default="open"
     )

@@ -23,8 +23,8 @@ from engine.executing import Ended
 
 _INSERT = """
     INSERT INTO engine_task (id, run_id, key, attempt, queue, action, arguments, timeout_seconds,
-        heartbeat_seconds, status, due_at)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', clock_timestamp())"""
+        heartbeat_seconds, round, status, due_at)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', clock_timestamp())"""
 
 _ALIVE = """EXISTS (SELECT 1 FROM engine_worker w
     WHERE w.id = {worker} AND w.lease_until > clock_timestamp())"""
@@ -35,7 +35,8 @@ _CLAIM = f"""
     WHERE {_ALIVE.format(worker="%s::uuid")}
       AND id IN (SELECT id FROM engine_task WHERE status = 'open' AND queue = ANY(%s)
                  ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-    RETURNING id, run_id, key, attempt, action, arguments, timeout_seconds, heartbeat_seconds"""  # noqa: S608 - constants only
+    RETURNING id, run_id, key, attempt, action, arguments, timeout_seconds, heartbeat_seconds,
+        round"""  # noqa: S608 - constants only
 
 _FINISH = """
     UPDATE engine_task SET status = 'done', ended = %s
@@ -49,7 +50,8 @@ _COLLECT = """
 _DISCARD = "DELETE FROM engine_task WHERE id = ANY(%s)"
 
 _REVOKE = """
-    DELETE FROM engine_task WHERE run_id = %s AND key = ANY(%s) AND status = 'open'
+    UPDATE engine_task SET status = 'lost'
+    WHERE run_id = %s AND key = ANY(%s) AND status = 'open'
     RETURNING key, attempt"""
 
 _LOSE = f"""
@@ -93,6 +95,7 @@ class NewTask:
     arguments: dict[str, Json]
     timeout_seconds: float
     heartbeat_seconds: float | None
+    round: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +110,7 @@ class ClaimedTask:
     arguments: dict[str, Json]
     timeout: timedelta
     heartbeat_seconds: float | None
+    round: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,6 +144,7 @@ def publish(*, run_id: UUID, tasks: Sequence[NewTask]) -> None:
             canonical_bytes(task.arguments),
             task.timeout_seconds,
             task.heartbeat_seconds,
+            task.round,
         )
         for task in tasks
     ]
@@ -179,10 +184,10 @@ def discard(*, task_ids: Sequence[UUID]) -> None:
 
 
 def revoke(*, run_id: UUID, keys: Sequence[str]) -> list[tuple[str, int]]:
-    """Take attempts back that nobody has begun; those that execute still end.
+    """Take attempts back that nobody has begun: they are collected as lost. The others still end.
 
     Returns:
-        The (key, attempt) of those that were taken back. Transaction: the append's.
+        The (key, attempt) of those that were taken back. Idempotent; one statement.
     """
     with connection.cursor() as cursor:
         cursor.execute(_REVOKE, (run_id, list(keys)))
@@ -211,6 +216,7 @@ def claim(*, worker: UUID, labels: Sequence[str], count: int) -> list[ClaimedTas
             arguments=json.loads(bytes(row[5])),
             timeout=timedelta(seconds=row[6]),
             heartbeat_seconds=row[7],
+            round=row[8],
         )
         for row in rows
     ]

@@ -60,7 +60,13 @@ class WorkerProcess:
         self._on_hang = on_hang
         self._attempts = attempts or AttemptBook(clock=clock)
         self._clock = clock
-        self._driver = Driver(worker=self.id, attempts=self._attempts, clock=clock, crew=crew)
+        self._driver = Driver(
+            worker=self.id,
+            attempts=self._attempts,
+            clock=clock,
+            crew=crew,
+            queues=("", *queues),
+        )
         self._beat_at = clock.monotonic()
         self._draining = threading.Event()
         self._stopping = threading.Event()
@@ -117,6 +123,7 @@ class WorkerProcess:
             timeout=task.timeout,
             deadline=self._clock.monotonic() + task.timeout.total_seconds(),
             heartbeat_seconds=task.heartbeat_seconds,
+            round=task.round,
         )
         with self._attempts.attempt(
             deadline=call.deadline,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from engine.domain.events import EventKind
-from engine.domain.plan import Plan
 from engine.domain.keys import step_key
+from engine.domain.plan import Plan
 from engine.portal.context.address import Query
 from engine.portal.context.drawing import Drawing, StepFacts, View, draw
 from engine.portal.context.event_tab import EventTab, make_event_tab

@@ -5,7 +5,7 @@ and that others find what they need to move the run on.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from textwrap import dedent
 
@@ -13,14 +13,16 @@ import pytest
 from django.db import connection
 from django.utils.timezone import now
 
+from core.kernel.types import Json
 from countersign import function
 from engine import loading
 from engine.domain.flow.compiler import ActionInfo, compile_flow
 from engine.driver import DriveEnd
 from engine.expressions import CelEvaluator
-from engine.models import Cache, Delivery, Inbox, Run, Slot, Wait
+from engine.models import Cache, Delivery, Inbox, Run, Slot, Task, Wait
 from engine.services import events, reporting
 from engine.services.runs import cancel_run
+from engine.worker import WorkerProcess
 from tests.world import Hand, World, fold
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -95,6 +97,21 @@ class Field:
         self.settle()
 
 
+def made_by(run: Run) -> Mapping[str, Json]:
+    closing = fold(run.pk).closing
+    assert closing is not None, "the run is over"
+    return closing.outputs
+
+
+def error_of(run: Run, key: str) -> str:
+    error = fold(run.pk).steps[key].error
+    return error.kind if error else ""
+
+
+def newest_run() -> Run:
+    return Run.objects.latest("pk")
+
+
 def outcome(run: Run) -> str:
     run.refresh_from_db()
     return run.outcome or run.status
@@ -130,7 +147,7 @@ def test_an_event_that_is_sent_ends_the_wait_of_another_run(field, calls):
     assert outcome(field.start("sends")) == "succeeded"
 
     assert outcome(waits) == "succeeded"
-    assert fold(waits.pk).closing.outputs == {"n": 42}
+    assert made_by(waits) == {"n": 42}
     assert not Wait.objects.exists()
     assert not Delivery.objects.exists()
 
@@ -180,7 +197,7 @@ def test_the_losers_of_a_race_are_taken_back(field, calls):
     field.send("cleared", run=str(run.pk), who="ada")
 
     assert outcome(run) == "succeeded"
-    assert fold(run.pk).closing.outputs == {"winner": "cleared", "who": "ada"}
+    assert made_by(run) == {"winner": "cleared", "who": "ada"}
     assert not Wait.objects.exists()
 
 
@@ -211,7 +228,7 @@ def test_a_run_calls_another_and_reads_what_it_made(field, calls):
     run = field.start("parent")
 
     assert outcome(run) == "succeeded"
-    assert fold(run.pk).closing.outputs == {"n": 3}
+    assert made_by(run) == {"n": 3}
     assert Run.objects.filter(parent_id=run.pk, parent_reported=True).count() == 2
 
 
@@ -238,7 +255,7 @@ def test_a_call_that_is_refused_fails_its_step(field, calls):
     run = field.start("parent")
 
     assert outcome(run) == "failed"
-    assert fold(run.pk).steps["ask#1"].error.kind == "invalid"
+    assert error_of(run, "ask#1") == "invalid"
     assert not Run.objects.filter(parent_id=run.pk).exists()
 
 
@@ -293,9 +310,9 @@ def test_a_workflow_that_calls_itself_stops_at_a_depth(field, calls):
     run = field.start("down", n=1)
 
     assert outcome(run) == "failed"
-    deepest = Run.objects.order_by("-id").first()
+    deepest = newest_run()
     assert Run.objects.count() == 10
-    assert fold(deepest.pk).steps["deeper#1"].error.kind == "too-deep"
+    assert error_of(deepest, "deeper#1") == "too-deep"
 
 
 MUTEX = """
@@ -355,7 +372,7 @@ def test_a_result_is_used_again(field, calls):
     )
     runs = [field.start("cached") for _ in range(2)]
 
-    assert [fold(run.pk).closing.outputs for run in runs] == [{"x": 1}, {"x": 1}]
+    assert [made_by(run) for run in runs] == [{"x": 1}, {"x": 1}]
     assert len(calls) == 1
     assert Cache.objects.count() == 1
 
@@ -424,7 +441,7 @@ def test_items_are_mapped_and_their_results_come_in_order(field, calls):
     run = field.start("mapped", hosts=hosts)
 
     assert outcome(run) == "succeeded"
-    assert fold(run.pk).closing.outputs == {"names": [{"name": host} for host in hosts]}
+    assert made_by(run) == {"names": [{"name": host} for host in hosts]}
     assert len(calls) == 20
 
 
@@ -461,7 +478,7 @@ def test_a_machine_goes_round_and_ends(field, calls):
         field.send("submitted", run=str(run.pk))
 
     assert outcome(run) == "succeeded"
-    assert fold(run.pk).closing.outputs == {"round": 3}
+    assert made_by(run) == {"round": 3}
     assert not Wait.objects.exists()
     assert Inbox.objects.count() == 3
 
@@ -490,10 +507,10 @@ def test_a_machine_continues_as_a_new_run(field, calls):
         field.send("tick", key="x")
 
     assert outcome(first) == "continued"
-    last = Run.objects.order_by("-id").first()
+    last = newest_run()
     assert Run.objects.count() == 3
     assert outcome(last) == "succeeded"
-    assert fold(last.pk).closing.outputs == {"count": 2}
+    assert made_by(last) == {"count": 2}
 
 
 def test_lazy_steps_are_written_together(field, calls):
@@ -566,3 +583,52 @@ def _meddle(**_):
     if MEDDLE:
         MEDDLE.pop()()
     return {}
+
+
+QUEUED = """
+    schema: flow/v1
+    kind: dag
+    name: queued
+    steps:
+      train: {uses: python/call@1, with: {function: t.ok, n: 5}, queue: gpu}
+      report: {needs: [train], uses: python/call@1, with: {function: t.ok}}
+    outputs: {n: "steps.train.outputs.result.n"}
+    """
+
+
+def test_a_worker_of_another_queue_executes_the_step(field, calls):
+    field.publish(QUEUED)
+    run = field.start("queued")
+    assert outcome(run) == "WAITING"
+    assert calls == []
+    worker = WorkerProcess(name="gpu", queues=("gpu",))
+    worker.register()
+
+    assert worker.execute_tasks() == 1
+    field.settle()
+
+    assert outcome(run) == "succeeded"
+    assert made_by(run) == {"n": 5}
+    assert [name for name, _, _ in calls] == ["ok", "ok"]
+
+
+def test_a_run_whose_attempt_nobody_has_taken_can_be_cancelled(field, calls):
+    field.publish(QUEUED)
+    run = field.start("queued")
+
+    cancel_run(principal=field.world.principal("mara"), run_id=run.pk, reason="no gpu")
+    field.settle()
+
+    assert outcome(run) == "cancelled"
+    assert calls == []
+    assert not Task.objects.exists()
+
+
+def test_a_worker_that_serves_the_queue_executes_it_itself(field, calls):
+    field.publish(QUEUED)
+    run_id = field.world.start("queued", by="mara").run_id
+    worker = WorkerProcess(name="gpu", queues=("gpu",))
+    worker.register()
+
+    assert worker.drive(run_id=run_id) is DriveEnd.CLOSED
+    assert not Task.objects.exists()
