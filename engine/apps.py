@@ -19,7 +19,7 @@ class EngineConfig(AppConfig):
         from core.identity.console.places import register_places
         from core.toolkit.portal.frame import NavItem, register_nav
         from core.toolkit.socket.topics import register_topic
-        from engine import conf, process, registry
+        from engine import conf, process, registry, upkeep
         from engine.actions import http_request, python_call
         from engine.realtime.topics import RUN_TOPIC
         from engine.selectors.workflows import list_workflow_scopes
@@ -48,6 +48,7 @@ class EngineConfig(AppConfig):
         register_places(lambda ids, limit: list_workflow_scopes(scope_ids=ids, limit=limit))
         for spec in (python_call.SPEC, http_request.SPEC):
             registry.register_action(spec)
+        registry.register_sweep("upkeep", upkeep.keep_up)
         for module in conf.function_modules():
             importlib.import_module(module)
         ledger_registry.register_stream_head("run", "SELECT id, seq, head FROM engine_run")

@@ -248,6 +248,7 @@ REST_FRAMEWORK = api_defaults.REST_FRAMEWORK
 SPECTACULAR_SETTINGS = api_defaults.SPECTACULAR_SETTINGS
 
 # --- what steps may do ---------------------------------------------------------------------------
+WORKER_QUEUES = list(ENVIRONMENT.worker_queues)
 FUNCTION_MODULES = list(ENVIRONMENT.function_modules)
 HTTP_PRIVATE_ALLOWED = list(ENVIRONMENT.http_private_allowed)
 

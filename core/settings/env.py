@@ -7,6 +7,7 @@ deployment fails when it starts and is fixed in one round.
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,6 +25,7 @@ SECRET_FILE_NAME = "secret_key"  # noqa: S105  # the name of a file, not a secre
 
 _SECRET_CHARS_MIN = 50  # what Django's deployment check asks for
 _PORT_MAX = 65_535
+_QUEUE_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")  # as the schema of definitions has it
 
 
 class SettingsError(ImproperlyConfigured):
@@ -120,6 +122,7 @@ class Environment:
     trusted_origins: tuple[str, ...]  # further origins whose pages may post and open sockets
     proxy_count: int  # trusted reverse proxies in front of the web process
     function_modules: tuple[str, ...]  # modules whose functions steps may call
+    worker_queues: tuple[str, ...]  # labels whose steps this process executes
     http_private_allowed: tuple[str, ...]  # host:port, address or network steps may ask over HTTP
     log_level: LogLevel
     log_format: LogFormat
@@ -134,6 +137,7 @@ class Launch:
     port: int
     target_port: int
     worker_count: int  # processes that drive runs
+    worker_queues: tuple[str, ...]  # labels whose steps they execute too
     database_url: str | None  # `None`: start one
     redis_url: str | None  # `None`: start one
     colors_wanted: bool  # https://no-color.org
@@ -179,6 +183,7 @@ def load_launch(*, variables: Mapping[str, str] | None = None) -> Launch:
         port=port,
         target_port=_read_target_port(reader, port=port),
         worker_count=reader.integer("WORKER_COUNT", default=2, least=1, most=64),
+        worker_queues=_read_worker_queues(reader),
         database_url=reader.database_url("DATABASE_URL"),
         redis_url=reader.redis_url("REDIS_URL"),
         colors_wanted=not reader.text("NO_COLOR", default=""),
@@ -220,6 +225,15 @@ def _data_folder(reader: Reader) -> Path:
 def _read_port(reader: Reader) -> int:
     """Return the port of the web process."""
     return reader.integer("PORT", default=8000, least=1, most=_PORT_MAX)
+
+
+def _read_worker_queues(reader: Reader) -> tuple[str, ...]:
+    """Return the labels whose steps a worker executes, beside steps without one."""
+    labels = reader.items("WORKER_QUEUES")
+    for label in labels:
+        if not _QUEUE_LABEL.fullmatch(label):
+            reader.fail("WORKER_QUEUES", f"has {label!r}, which no step can write as `queue`")
+    return labels
 
 
 def _read_target_port(reader: Reader, *, port: int) -> int:
@@ -287,6 +301,7 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
         ),
         proxy_count=reader.integer("PROXY_COUNT", default=0, least=0, most=10),
         function_modules=reader.items("FUNCTION_MODULES"),
+        worker_queues=_read_worker_queues(reader),
         http_private_allowed=reader.items("HTTP_PRIVATE_ALLOWED"),
         log_level=reader.choice("LOG_LEVEL", LogLevel, default=LogLevel.INFO),
         log_format=reader.choice(

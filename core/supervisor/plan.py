@@ -37,6 +37,7 @@ def list_children(launch: Launch) -> tuple[Child, ...]:
         *("-m", "celery", "--quiet", "--app", "core.celery", "worker", "--loglevel", "INFO"),
         *("--without-gossip", "--without-mingle"),
     )
+    queues = ",".join(["engine", *(f"engine.{label}" for label in launch.worker_queues)])
     # A worker that is told to stop lets go of long steps; their runs are taken over later.
     softly = (("REMAP_SIGTERM", "SIGQUIT"),)
     return (
@@ -67,7 +68,7 @@ def list_children(launch: Launch) -> tuple[Child, ...]:
             role=ProcessRole.WORKER,
             command=(
                 *celery,
-                *("--queues", "engine", "--concurrency", str(launch.worker_count)),
+                *("--queues", queues, "--concurrency", str(launch.worker_count)),
                 *("--hostname", "engine@%h"),
             ),
             stop_stage=2,

@@ -10,11 +10,12 @@ from django.db import DatabaseError, connection
 
 from core.kernel import ids, limits
 from engine import store
+from engine.gates import cache
 from engine.sweep import sweep_once
 
 log = structlog.get_logger(__name__)
 
-_FORGET_EVERY = 600  # rounds between two clean-ups of dead workers' rows
+_FORGET_EVERY = 600  # rounds between two clean-ups of dead workers and of too many results
 
 
 class Command(BaseCommand):
@@ -46,6 +47,7 @@ class Command(BaseCommand):
             swept = sweep_once()
             if number % _FORGET_EVERY == 0:
                 store.forget_workers()
+                cache.trim_cache()
         except DatabaseError as error:
             # The database restarts, or the network broke: the next round tries again.
             log.warning("engine.sweep_failed", reason=str(error).strip())

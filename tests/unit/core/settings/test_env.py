@@ -227,3 +227,11 @@ def test_the_two_ports_may_not_be_one():
 
 def test_a_relative_data_folder_counts_from_the_repository():
     assert load_launch(variables={"VAR": "var-2"}).var == BASE_DIR / "var-2"
+
+
+def test_a_worker_queue_is_a_label_that_a_step_can_name():
+    launch = load_launch(variables={"WORKER_QUEUES": "gpu,,eu-west"})
+    assert launch.worker_queues == ("gpu", "eu-west")
+
+    with pytest.raises(SettingsError, match="WORKER_QUEUES"):
+        load_launch(variables={"WORKER_QUEUES": "a b"})

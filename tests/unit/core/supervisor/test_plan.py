@@ -36,6 +36,15 @@ def test_runs_and_mail_have_workers_of_their_own(children):
     assert children["worker"].command[children["worker"].command.index("--concurrency") + 1] == "3"
 
 
+def test_workers_take_the_queues_whose_steps_they_execute():
+    launch = load_launch(variables={"WORKER_QUEUES": "gpu, eu-west"})
+    (worker,) = [child for child in list_children(launch) if child.name == "worker"]
+
+    queues = worker.command[worker.command.index("--queues") + 1]
+
+    assert queues == "engine,engine.gpu,engine.eu-west"
+
+
 def test_what_lets_work_in_stops_before_what_does_it_and_the_target_last(children):
     stages = {name: child.stop_stage for name, child in children.items()}
 

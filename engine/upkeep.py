@@ -1,0 +1,80 @@
+"""What the sweep does for everything around runs: events, children, gates, tasks. Read `keep_up`.
+
+An idle round is one statement of index probes.
+"""
+
+from collections.abc import Callable, Mapping
+
+import structlog
+from django.db import DatabaseError, connection
+
+from core.kernel import limits
+from core.kernel.errors import PlatformError
+from engine import remote
+from engine.gates import cache, circuit, mutex, rate
+from engine.services import events, reporting
+
+log = structlog.get_logger(__name__)
+
+# One column for each of `_SWEEPS`, in its order.
+_PROBE = """
+    SELECT
+        EXISTS (SELECT 1 FROM engine_delivery
+                WHERE due_at < clock_timestamp() - make_interval(secs => %s))
+        OR EXISTS (SELECT 1 FROM engine_inbox
+                   WHERE expires_at < clock_timestamp() - make_interval(secs => %s)),
+        EXISTS (SELECT 1 FROM engine_run
+                WHERE status = 'CLOSED' AND parent_id IS NOT NULL AND NOT parent_reported),
+        EXISTS (SELECT 1 FROM engine_slot s JOIN engine_run r ON r.id = s.run_id
+                WHERE s.granted_at IS NOT NULL
+                  AND (r.status = 'CLOSED' OR r.status = 'WAITING' AND s.taken_at IS NULL)),
+        EXISTS (SELECT 1 FROM engine_rate WHERE idle_at < clock_timestamp()),
+        EXISTS (SELECT 1 FROM engine_circuit WHERE idle_at < clock_timestamp()),
+        EXISTS (SELECT 1 FROM engine_cache WHERE expires_at < clock_timestamp()),
+        EXISTS (SELECT 1 FROM engine_task t
+                WHERE t.status = 'claimed' AND NOT EXISTS (
+                    SELECT 1 FROM engine_worker w
+                    WHERE w.id = t.worker AND w.lease_until > clock_timestamp()))
+        OR EXISTS (SELECT 1 FROM engine_task
+                   WHERE status = 'open'
+                     AND due_at < clock_timestamp() - make_interval(secs => %s))
+        OR EXISTS (SELECT 1 FROM engine_task t JOIN engine_run r ON r.id = t.run_id
+                   WHERE t.status IN ('done', 'lost') AND r.status IN ('WAITING', 'CLOSED')
+                      OR t.status = 'open' AND r.status = 'CLOSED')"""
+
+_SWEEPS: Mapping[str, Callable[[], int]] = {
+    "events": events.sweep_events,
+    "children": reporting.sweep_children,
+    "slots": mutex.sweep_slots,
+    "rates": rate.sweep_rates,
+    "circuits": circuit.sweep_circuits,
+    "cache": cache.sweep_cache,
+    "tasks": remote.sweep_tasks,
+}
+
+
+def keep_up() -> int:
+    """Do what is due around runs, once; return how many rows were moved.
+
+    What goes wrong with one kind keeps no other from its turn; the next round tries it again.
+    Transaction: each sweep its own.
+    """
+    params = (
+        limits.READY_OLD_SECONDS,
+        limits.INBOX_GRACE.total_seconds(),
+        limits.TASK_OLD_SECONDS,
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(_PROBE, params)
+        needed = cursor.fetchone()
+    names = [name for name, is_needed in zip(_SWEEPS, needed, strict=True) if is_needed]
+    return sum(_sweep(name) for name in names)
+
+
+def _sweep(name: str) -> int:
+    try:
+        return _SWEEPS[name]()
+    except (PlatformError, DatabaseError):
+        log.exception("engine.upkeep_failed", sweep=name)
+        connection.close_if_unusable_or_obsolete()
+        return 0
