@@ -62,6 +62,17 @@ _UNTAKEN = """
     SELECT run_id FROM engine_slot WHERE granted_at IS NOT NULL AND taken_at IS NULL
     ORDER BY granted_at LIMIT %s"""
 
+# Granted to a run that has stopped since: the next one has it, and this one asks again.
+_STALLED = """
+    SELECT s.project_id, s.name FROM engine_slot s JOIN engine_run r ON r.id = s.run_id
+    WHERE s.granted_at IS NOT NULL AND s.taken_at IS NULL AND r.status IN ('PAUSED', 'HALTED')
+    LIMIT %s"""
+
+_TAKE_BACK = """
+    UPDATE engine_slot s SET granted_at = NULL FROM engine_run r
+    WHERE s.project_id = %s AND s.name = %s AND r.id = s.run_id
+      AND s.granted_at IS NOT NULL AND s.taken_at IS NULL AND r.status IN ('PAUSED', 'HALTED')"""
+
 _LEFT_BEHIND = """
     SELECT DISTINCT s.run_id FROM engine_slot s JOIN engine_run r ON r.id = s.run_id
     WHERE s.granted_at IS NOT NULL AND r.status = 'CLOSED' LIMIT %s"""
@@ -114,16 +125,34 @@ def release(*, run_id: UUID, keys: Sequence[str] | None) -> None:
 
 
 def sweep_slots() -> int:
-    """Free what closed runs left behind and wake who was granted something; return how many."""
+    """Free what closed and stopped runs hold up and wake who was granted something.
+
+    Returns: how many it moved.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_LEFT_BEHIND, (limits.SWEEP_ROW_COUNT_MAX,))
         gone = [row[0] for row in cursor.fetchall()]
+        cursor.execute(_STALLED, (limits.SWEEP_ROW_COUNT_MAX,))
+        stalled = cursor.fetchall()
         cursor.execute(_UNTAKEN, (limits.SWEEP_ROW_COUNT_MAX,))
         granted = [row[0] for row in cursor.fetchall()]
     for run_id in gone:
         with transaction.atomic():
             release(run_id=run_id, keys=None)
-    return len(gone) + (_wake(granted) if granted else 0)
+    for place in stalled:
+        granted += _pass_on(*place)
+    return len(gone) + len(stalled) + (_wake(granted) if granted else 0)
+
+
+def _pass_on(project_id: UUID, name: str) -> list[UUID]:
+    """Grant a mutex to the next instead of a run that has stopped; return whom it was granted."""
+    place = (project_id, name)
+    with transaction.atomic():
+        lock_names(kind="mutex", project_id=project_id, names=(name,))
+        with connection.cursor() as cursor:
+            cursor.execute(_TAKE_BACK, place)
+            cursor.execute(_GRANT, (*place, *place, *place))
+            return [row[0] for row in cursor.fetchall()]
 
 
 def _wake(run_ids: Sequence[UUID]) -> int:

@@ -154,6 +154,22 @@ def test_the_sweep_frees_what_closed_runs_hold_and_wakes_who_was_not_told(
     assert status(b) == "WAITING"
 
 
+def test_what_was_granted_to_a_run_that_stopped_since_goes_to_the_next(acquire, run_ids):
+    a, b, c, _ = run_ids
+    for run_id in (a, b, c):
+        acquire(run_id)
+    release(a)
+    Run.objects.filter(pk=b).update(status="HALTED")
+
+    assert mutex.sweep_slots() == 2  # passed on, and woken
+
+    assert (holders(), status(c)) == ([c], "READY")
+    release(c)
+    assert holders() == []
+    Run.objects.filter(pk=b).update(status="WAITING")
+    assert acquire(b) is True
+
+
 def test_one_at_a_time_however_many_ask_and_release_at_once(acquire, run_ids):
     inside: list[object] = []
     most = []
