@@ -190,6 +190,12 @@ def _schemas() -> dict[str, str]:
             lambda n: f'    p{n}: {{pattern: "((a{{1,99}}){{1,9}}){n}"}}\n',
             before="  properties:\n",
         ),
+    }
+
+
+def _defaults() -> dict[str, str]:
+    """Return what is hostile to whatever checks values and references of a JSON Schema."""
+    return {
         "defaults of one schema": _inputs(
             lambda n: f"    p{n}: {{$ref: '#/$defs/d', default: [1, 2, 3]}}\n",
             before=f"  $defs: {{d: {{allOf: [{_many('{items: {minimum: 0}}', 300)}]}}}}\n"
@@ -229,6 +235,12 @@ def _schemas() -> dict[str, str]:
             before="  properties:\n    p:\n      items: {enum: [1, 2, 3, 4, 5]}\n      default: [",
             after="0]\n",
         ),
+    }
+
+
+def _references() -> dict[str, str]:
+    """Return what is hostile to whatever follows parts of a JSON Schema into others."""
+    return {
         "references that widen": _inputs(
             _widen, before="  properties: {p: {$ref: '#/$defs/d0', default: 1}}\n  $defs:\n"
         ),
@@ -337,7 +349,14 @@ def _expressions() -> dict[str, str]:
     }
 
 
-CASES: dict[str, str] = {**_texts(), **_graphs(), **_schemas(), **_expressions()}
+CASES: dict[str, str] = {
+    **_texts(),
+    **_graphs(),
+    **_schemas(),
+    **_defaults(),
+    **_references(),
+    **_expressions(),
+}
 
 
 def main() -> None:
