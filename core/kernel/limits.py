@@ -71,6 +71,11 @@ CACHE_RESULT_BYTES_MAX = 256 * 1024  # a result kept for others, canonical JSON
 CACHE_ROW_COUNT_MAX = 10_000  # results kept for one project; those that end first give way
 QUEUE_CHARS_MAX = 64  # the label of a worker queue
 
+# --- replaying -------------------------------------------------------------------------------
+REPLAY_NOTE_RUN_COUNT_MAX = 100  # open runs publishing tries with the new version, oldest first
+REPLAY_NOTE_SECONDS = 2.0  # and the time it takes for them: somebody waits for the answer
+DIVERGENCE_CHARS_MAX = 1_000  # of what a record says and what replaying it gives, each
+
 # --- time ------------------------------------------------------------------------------------
 STEP_TIMEOUT_DEFAULT = timedelta(minutes=30)  # of one attempt; longer ones say so in the definition
 STEP_TIMEOUT_MAX = timedelta(hours=24)  # an attempt holds a worker; longer waits belong into a wait

@@ -13,6 +13,7 @@ from core.toolkit.api.serializers import (
     TextField,
     WholeNumberField,
 )
+from engine.domain.replaying import Divergence, ReplayNote
 from engine.domain.state import Outcome, RunStatus
 from engine.selectors.runs import RunDetail
 from engine.selectors.workflows import VersionDetail
@@ -145,6 +146,28 @@ class VersionSerializer(OutputSerializer):
     published_by = serializers.CharField(allow_null=True)
 
 
+class DivergenceSerializer(serializers.Serializer[Divergence]):
+    """The first entry of a run's record that does not replay."""
+
+    seq = serializers.IntegerField(help_text="The number of the entry in its run's record.")
+    kind = serializers.CharField(help_text="What the entry records.")
+    expected = serializers.CharField(help_text="What followed from it.")
+    found = serializers.CharField(help_text="What would follow with this version.")
+
+
+class ReplayNoteSerializer(serializers.Serializer[ReplayNote]):
+    """How open runs of other versions would fare with this one. They keep theirs."""
+
+    open_count = serializers.IntegerField(
+        help_text="Open runs of other versions; at most one more than are looked at."
+    )
+    replayed_count = serializers.IntegerField(
+        help_text="How many of them were replayed with this version in the time there is."
+    )
+    diverging_count = serializers.IntegerField(help_text="How many of those would not replay.")
+    first = DivergenceSerializer(allow_null=True, help_text="The first divergence; null if none.")
+
+
 class PublishedVersionSerializer(VersionSerializer):
     """A version that was published, and what its author should know."""
 
@@ -152,6 +175,9 @@ class PublishedVersionSerializer(VersionSerializer):
         many=True,
         help_text="What would keep its runs waiting with today's people; `path` points into the "
         "definition. None of it keeps the version from being published.",
+    )
+    replay = ReplayNoteSerializer(
+        allow_null=True, help_text="Whether this version could take over runs that are open now."
     )
 
 

@@ -13,6 +13,7 @@ from core.identity.domain.principal import Principal
 from core.identity.selectors.access import list_scopes
 from core.kernel.errors import Problem
 from engine.domain.errors import VersionMissingError
+from engine.domain.replaying import ReplayNote
 from engine.domain.state import RunStatus
 from engine.models import Version, VersionStatus, Workflow
 from engine.selectors.targets import get_workflow_target
@@ -38,7 +39,8 @@ class WorkflowView:
 class VersionView:
     """A version. `digest_hex` is the plan's, `source_digest_hex` the text's SHA-256.
 
-    `warnings` is what publishing found that would keep its runs waiting today; empty elsewhere.
+    `warnings` is what publishing found that would keep its runs waiting today, and `replay` how
+    open runs of other versions would fare with it; both are empty elsewhere.
     """
 
     id: UUID
@@ -55,6 +57,7 @@ class VersionView:
     published_at: datetime | None
     published_by: str | None
     warnings: tuple[Problem, ...] = ()
+    replay: ReplayNote | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

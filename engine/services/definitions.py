@@ -36,6 +36,7 @@ from engine.selectors.targets import (
     get_workflow_target,
 )
 from engine.selectors.workflows import VersionView, version_view
+from engine.services.replaying import note_open_runs
 
 
 def check_source(*, source: str | bytes) -> tuple[Problem, ...]:
@@ -84,7 +85,8 @@ def publish_version(
 
     Returns:
         The version; its `warnings` say where too few people could decide today. They stand in
-        nobody's way: people come and go, and a run that waits for them says so.
+        nobody's way: people come and go, and a run that waits for them says so. Nor does its
+        `replay`, which says how open runs of other versions would fare with this one.
 
     Raises:
         WorkflowMissingError, VersionMissingError: there is no such version to be seen.
@@ -140,7 +142,7 @@ def _publish(*, principal: Principal, target: WorkflowTarget, rev: int) -> UUID:
 
 
 def _with_warnings(version_id: UUID) -> VersionView:
-    """Return a version with what would keep its runs waiting if they began today."""
+    """Return a version with what its publisher should know."""
     version = _versions().get(pk=version_id)
     plan = plan_from_json(version.plan)
     warnings = [
@@ -152,7 +154,11 @@ def _with_warnings(version_id: UUID) -> VersionView:
             scope_id=version.workflow.scope_id,
         )
     ]
-    return replace(version_view(version), warnings=tuple(warnings[: limits.PROBLEM_COUNT_MAX]))
+    return replace(
+        version_view(version),
+        warnings=tuple(warnings[: limits.PROBLEM_COUNT_MAX]),
+        replay=note_open_runs(version=version),
+    )
 
 
 # --- saving ----------------------------------------------------------------------------------

@@ -69,3 +69,15 @@ def test_a_version_that_is_only_read_has_no_warnings(town, publish):
     version = town.as_("vera").get("workflows/acme/release/versions/1/").json()
 
     assert "warnings" not in version
+
+
+def test_open_runs_of_other_versions_are_tried_and_counted(town, publish):
+    publish()
+    assert town.as_("mara").post("workflows/acme/release/runs/", {"inputs": {}}).status_code == 201
+    changed = FLOW.replace("count: 3", "count: 2")
+    assert town.as_("otto").post("workflows/acme/", {"source": changed}).status_code == 201
+
+    note = town.as_("otto").post("workflows/acme/release/versions/2/publish/").json()["replay"]
+
+    # Nothing was asked of anybody yet, so nothing on record would be different.
+    assert note == {"open_count": 1, "replayed_count": 1, "diverging_count": 0, "first": None}
