@@ -2,13 +2,14 @@
 
 import os
 
-from celery import Celery
 from celery.signals import setup_logging, task_prerun
 from django.db import close_old_connections
 
+from core.quick_celery import QuickCelery
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "core.settings.local")
 
-app = Celery("countersign")
+app = QuickCelery("countersign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
