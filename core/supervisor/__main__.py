@@ -116,15 +116,15 @@ class _Supervisor:
 
     def _watch(self) -> NoReturn:
         started = time.monotonic()
-        announced = False
+        announced = warned = False
         while True:
             self._revive_servers()
             self._family.revive()
             if not announced and _answers(f"http://{_HOST}:{self._launch.port}/healthz"):
                 announced = True
                 self._printer.say(self._welcome())
-            elif not announced and time.monotonic() - started > _READY_SECONDS:
-                announced = True
+            elif not (announced or warned) and time.monotonic() - started > _READY_SECONDS:
+                warned = True  # a slow machine is told of all the same, once it is ready
                 self._printer.say("the web process does not answer yet; its log lines say why")
             time.sleep(_POLL_SECONDS)
 
