@@ -111,7 +111,7 @@ def _graphs() -> dict[str, str]:
             lambda n: f"  s{n}: {{uses: python/call@1, with: {{function: release.skan{n}}}}}\n"
         ),
         "unknown keys": _dag(lambda n: f"  s{n}: {{usess: x, retri: 1, needz: []}}\n"),
-        "unknown actions": _dag(lambda n: f"  s{n}: {{uses: pithon/kall@{n}}}\n"),
+        "unknown actions": _dag(lambda n: f"  s{n}: {{uses: xython/xall@{n}}}\n"),
         "steps that read steps": _dag(
             lambda n: (
                 f"  s{n}: {{needs: {_before(n)}, {_CALL}, "
@@ -170,7 +170,7 @@ def _graphs() -> dict[str, str]:
 def _schemas() -> dict[str, str]:
     """Return what is hostile to whatever checks a JSON Schema and its defaults."""
     return {
-        "misspelt keywords": _inputs(lambda n: f"  tipe{n}: 1\n"),
+        "misspelt keywords": _inputs(lambda n: f"  xtype{n}: 1\n"),
         "long misspelt keywords": _inputs(lambda n: f"  {'minLengthminLength' * 40}{n}: 1\n"),
         "misspelt types": _inputs(
             lambda n: f"    p{n}: {{type: strin}}\n", before="  properties:\n"
