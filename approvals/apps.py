@@ -11,13 +11,16 @@ class ApprovalsConfig(AppConfig):
 
     def ready(self) -> None:
         """Plug the verb, the sweep, the hard denials and the streams into the packages below."""
-        from approvals.domain.authority import denial
+        from approvals.domain.authority import denial, denial_of_question
+        from approvals.domain.rule import Asks
         from approvals.outbound.delivery import OverdueSweep
         from approvals.realtime.topics import INBOX_TOPIC
         from approvals.selectors import waiting
         from approvals.selectors.requests import count_mine
+        from approvals.services.alarms import tell_stuck
         from approvals.services.expire import expire_due
         from approvals.services.opener import ApprovalOpener
+        from approvals.services.questions import QuestionOpener
         from approvals.services.reach import ReachSweep
         from approvals.verbs import ApprovalVerb
         from audit import registry as ledger_registry
@@ -40,12 +43,8 @@ class ApprovalsConfig(AppConfig):
                 count=lambda principal: count_mine(principal=principal),
             )
         )
-        panels.register_panel(
-            "approval",
-            lambda principal, run_id, keys: waiting.list_panels(
-                principal=principal, run_id=run_id, keys=keys
-            ),
-        )
+        for asks in Asks:
+            panels.register_panel(asks.value, waiting.make_panel_function(asks))
         panels.register_waiting_counts(
             by_run=lambda principal, ids: waiting.count_open_by_run(
                 principal=principal, run_ids=ids
@@ -55,10 +54,13 @@ class ApprovalsConfig(AppConfig):
             ),
         )
         registry.register_verb(ApprovalVerb(), ApprovalOpener())
+        registry.register_questions(QuestionOpener())
+        registry.register_alarm(lambda alarm: tell_stuck(alarm=alarm))
         registry.register_sweep("approvals", expire_due)
         registry.register_sweep("approvals.notices", OverdueSweep())
         registry.register_sweep("approvals.reach", ReachSweep())
         register_denial(Permission.DECIDE_REQUEST, denial)
+        register_denial(Permission.OPERATE_RUN, denial_of_question)
         ledger_registry.register_stream_head(
             "request", "SELECT id, seq, head FROM approvals_request"
         )

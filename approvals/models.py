@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Func, Q
 
 from approvals.domain.decision import Closure
-from approvals.domain.quorum import Choice
+from approvals.domain.quorum import Answer, Choice
 from core.kernel import ids, limits
 from engine.domain.verbs import WaitOutcome
 
@@ -38,6 +38,7 @@ class StageStatus(models.TextChoices):
     OPEN = "open"
     APPROVED = "approved"
     REJECTED = "rejected"
+    ANSWERED = "answered"
     SKIPPED = "skipped"
     ENDED = "ended"
 
@@ -58,7 +59,10 @@ class DeliveryStatus(models.TextChoices):
 
 
 class Request(models.Model):
-    """One approval request: of a step of a run, or standing alone.
+    """One approval request: of a step of a run, or standing alone; or one question about a step.
+
+    `kind` is `question` for the latter and never otherwise; `requester` is then who started the
+    run, and `if_approved` and `if_rejected` are empty.
 
     The columns from `rule` on hold what stood when the current round opened and never change
     within it, except `form_values`, which the first approval gives, and `shown_digest`, which
@@ -70,7 +74,7 @@ class Request(models.Model):
     run = models.ForeignKey(
         "engine.Run", on_delete=models.PROTECT, related_name="requests", null=True, db_index=False
     )
-    step_key = models.CharField(max_length=200, blank=True, default="")
+    step_key = models.CharField(max_length=limits.STEP_KEY_CHARS_MAX, blank=True, default="")
     scope = models.ForeignKey(
         "identity.Scope", on_delete=models.PROTECT, related_name="+", db_index=False
     )
@@ -126,11 +130,11 @@ class Request(models.Model):
         default_permissions = ()
         constraints = (
             models.UniqueConstraint(fields=["number"], name="approvals_request_number_uniq"),
-            # Re-entering a step opens the next round of the same request.
+            # A step that begins anew, or fails again, asks anew: what was decided stays as it is.
             models.UniqueConstraint(
                 fields=["run", "step_key"],
-                condition=Q(run__isnull=False),
-                name="approvals_request_run_step_key_uniq",
+                condition=Q(run__isnull=False, status="open"),
+                name="approvals_request_run_step_key_open_uniq",
             ),
             models.CheckConstraint(
                 condition=Q(status__in=RequestStatus.values),
@@ -142,7 +146,7 @@ class Request(models.Model):
                 )
                 | Q(
                     status=RequestStatus.CLOSED,
-                    outcome__in=[item.value for item in WaitOutcome],
+                    outcome__in=[*(item.value for item in WaitOutcome), *Answer],
                     closure__in=[item.value for item in Closure],
                     closed_at__isnull=False,
                 ),
@@ -150,6 +154,7 @@ class Request(models.Model):
             ),
         )
         indexes = (
+            models.Index(fields=["run", "step_key"], name="approvals_request_run_step"),
             models.Index(
                 fields=["expires_at"],
                 condition=Q(status="open", expires_at__isnull=False),
@@ -375,14 +380,18 @@ class Exclusion(models.Model):
 class Notice(models.Model):
     """One notice to one recipient, to be delivered after commit, at least once.
 
-    `dedupe_key` makes writing it idempotent. `next_at` is when it is to be tried next; `attempts`
-    counts tries. `facts` is what the text needs beside the request itself.
+    It is about a request or, without one, about a run. `dedupe_key` makes writing it idempotent.
+    `next_at` is when it is to be tried next; `attempts` counts tries. `facts` is what the text
+    needs beside the request or run itself.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     event = models.CharField(max_length=30)
     request = models.ForeignKey(
-        Request, on_delete=models.PROTECT, related_name="notices", db_index=False
+        Request, on_delete=models.PROTECT, related_name="notices", null=True, db_index=False
+    )
+    run = models.ForeignKey(
+        "engine.Run", on_delete=models.PROTECT, related_name="+", null=True, db_index=False
     )
     recipient = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
@@ -406,6 +415,11 @@ class Notice(models.Model):
             models.UniqueConstraint(fields=["dedupe_key"], name="approvals_outbox_dedupe_key_uniq"),
             models.CheckConstraint(
                 condition=Q(status__in=DeliveryStatus.values), name="approvals_outbox_status_check"
+            ),
+            models.CheckConstraint(
+                condition=Q(request__isnull=False, run__isnull=True)
+                | Q(request__isnull=True, run__isnull=False),
+                name="approvals_outbox_about_check",
             ),
         )
         indexes = (

@@ -4,17 +4,18 @@ A request's row is the head of its ledger stream: whatever changes it appends an
 statement, by compare-and-swap on `seq`. Callers hold the row's lock (and before it the run's).
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Case, Value, When
+from django.db.models import Case, Q, Value, When
 from psycopg.types.json import Jsonb
 
 from approvals.domain.exclusion import Excluded
+from approvals.domain.rule import Asks
 from approvals.models import (
     Audience,
     Comment,
@@ -71,10 +72,28 @@ def lock_request(*, request_id: UUID) -> Request | None:
     return Request.objects.select_for_update(no_key=True).filter(pk=request_id).first()
 
 
-def lock_open_requests(*, run_id: UUID) -> list[Request]:
-    """Return the open requests of a run in the order of their ids, locked. Lock the run first."""
-    rows = Request.objects.select_for_update(no_key=True)
-    return list(rows.filter(run_id=run_id, status=RequestStatus.OPEN).order_by("pk"))
+def lock_open_requests(
+    *, run_id: UUID, asks: Asks, keys: Collection[str] | None = None
+) -> list[Request]:
+    """Return the open requests of a run in the order of their ids, locked. Lock the run first.
+
+    Args:
+        run_id: whose.
+        asks: approvals or questions.
+        keys: of which steps, `None` for all.
+    """
+    rows = Request.objects.select_for_update(no_key=True).filter(
+        make_asking(asks), run_id=run_id, status=RequestStatus.OPEN
+    )
+    if keys is not None:
+        rows = rows.filter(step_key__in=list(keys))
+    return list(rows.order_by("pk"))
+
+
+def make_asking(asks: Asks) -> Q:
+    """Return the condition that a request asks for an approval, or is a question."""
+    is_question = Q(kind=Asks.QUESTION.value)
+    return is_question if asks is Asks.QUESTION else ~is_question
 
 
 def list_due(*, limit: int) -> list[tuple[UUID, UUID | None]]:

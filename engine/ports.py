@@ -1,6 +1,6 @@
 """What the engine asks of packages above it, as values and protocols. Read `WaitOpener` first."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -56,10 +56,27 @@ class OpeningWait:
     at: datetime
 
 
-class WaitOpener(Protocol):
-    """The half of a waiting verb that knows people and rows.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alarm:
+    """A run that has been in one state for too long.
 
-    The run's row is locked when `open` and `void_all` are called.
+    `key` is the visit's (`review#2`), `state` the state's name, `notify` the block of the
+    definition (`{groups: [name], users: [name]}`), `since` when the visit began (`None`: not
+    known), `at` the database's clock in this transaction.
+    """
+
+    run: RunFacts
+    key: str
+    state: str
+    notify: Mapping[str, Json]
+    since: datetime | None
+    at: datetime
+
+
+class WaitOpener(Protocol):
+    """The half of a waiting verb, or of questions, that knows people and rows.
+
+    The run's row is locked when `open`, `withdraw` and `void_all` are called.
     """
 
     def open(self, wait: OpeningWait) -> None:
@@ -75,6 +92,16 @@ class WaitOpener(Protocol):
             body: what the verb's `check` made of the block.
             path: the block's JSON pointer in the definition; those of the warnings begin with it.
             scope_id: the workflow's scope.
+        """
+        ...
+
+    def withdraw(
+        self, *, run_id: UUID, keys: Collection[str], reason: str, origin: Origin, at: datetime
+    ) -> Sequence[str]:
+        """Close the open waits of a run under some keys without a decision. Idempotent.
+
+        Returns:
+            Those of the keys whose waits were open. Transaction: the caller's.
         """
         ...
 

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from engine.actions.contract import ActionSpec
+from engine.domain.unwinding import QUESTION
 from engine.domain.verbs import WaitVerb
-from engine.ports import WaitOpener
+from engine.ports import Alarm, WaitOpener
 
 SweepFunction = Callable[[], int]
+AlarmFunction = Callable[[Alarm], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +24,29 @@ class RegisteredVerb:
 _VERBS: dict[str, RegisteredVerb] = {}
 _ACTIONS: dict[str, ActionSpec] = {}
 _SWEEPS: dict[str, SweepFunction] = {}
+_ALARMS: list[AlarmFunction] = []
+_QUESTIONS: dict[str, WaitOpener] = {}
 
 
 def register_verb(verb: WaitVerb, opener: WaitOpener) -> None:
     """Let definitions use a waiting verb."""
     assert verb.name not in _VERBS, f"the verb {verb.name} is registered twice"
     _VERBS[verb.name] = RegisteredVerb(verb=verb, opener=opener)
+
+
+def register_questions(opener: WaitOpener) -> None:
+    """Let steps that failed wait for a person. No definition names the verb of that wait."""
+    assert not _QUESTIONS, "somebody asks already"
+    _QUESTIONS[QUESTION] = opener
+
+
+def register_alarm(function: AlarmFunction) -> None:
+    """Let a package tell people that a run is in a state for too long.
+
+    The function is called in the transaction of the entry that says so, perhaps more than once.
+    """
+    assert function not in _ALARMS, "the alarm is registered twice"
+    _ALARMS.append(function)
 
 
 def register_action(spec: ActionSpec) -> None:
@@ -48,13 +67,19 @@ def verbs() -> Mapping[str, WaitVerb]:
 
 
 def opener(name: str) -> WaitOpener:
-    """Return the writing half of a verb. Raises: KeyError."""
-    return _VERBS[name].opener
+    """Return the writing half of a verb, `question` included. Raises: KeyError."""
+    return openers()[name]
 
 
 def openers() -> Mapping[str, WaitOpener]:
-    """Return the writing halves of the registered verbs by name."""
-    return {name: entry.opener for name, entry in _VERBS.items()}
+    """Return the writing halves of the registered verbs by name, that of questions last."""
+    return {name: entry.opener for name, entry in _VERBS.items()} | _QUESTIONS
+
+
+def raise_alarm(alarm: Alarm) -> None:
+    """Tell people that a run is in a state for too long. Transaction: the entry's."""
+    for function in _ALARMS:
+        function(alarm)
 
 
 def actions() -> Mapping[str, ActionSpec]:

@@ -16,6 +16,11 @@ REJECT: Final = OpenApiExample(
     value={"decision": "reject", "digest": _DIGEST, "comment": "The scan is a week old."},
     request_only=True,
 )
+SKIP: Final = OpenApiExample(
+    "An answer to a question",
+    value={"decision": "skip", "digest": _DIGEST, "comment": "The mirror is gone for good."},
+    request_only=True,
+)
 STALE: Final = OpenApiExample(
     "A decision about something that has changed since",
     value={

@@ -84,12 +84,12 @@ class RequestViewSet(ApiViewSet):
 
     @operation(
         operation_id="requests_decide",
-        summary="Approve or reject a request",
+        summary="Approve or reject a request, or answer a question",
         body=DecisionInput,
         answer=DecisionSerializer,
         errors=(403, 404, 409, 410, 412, 428),
         headers=(IDEMPOTENCY_KEY, IF_MATCH),
-        examples=(examples.APPROVE, examples.REJECT, examples.STALE),
+        examples=(examples.APPROVE, examples.REJECT, examples.SKIP, examples.STALE),
     )
     def decide(self, request: Request, request_id: UUID) -> Response:
         """Record the caller's decision about exactly what it was shown.

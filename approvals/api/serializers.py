@@ -5,7 +5,6 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from approvals.domain.quorum import Choice
 from approvals.models import RequestStatus
 from approvals.selectors.requests import View
 from approvals.selectors.views import RequestDetail, RequestSummary
@@ -18,7 +17,9 @@ from core.toolkit.api.serializers import FlagField, InputSerializer, OutputSeria
 class DecisionInput(InputSerializer):
     """One person's decision."""
 
-    decision = TextField(help_text=f"One of: {', '.join(item.value for item in Choice)}.")
+    decision = TextField(
+        help_text="approve or reject; of a question (kind: question) retry, skip or fail."
+    )
     digest = TextField(
         required=False,
         default="",
@@ -38,7 +39,7 @@ class DecisionInput(InputSerializer):
         default="",
         allow_blank=True,
         max_length=limits.REASON_CHARS_MAX,
-        help_text="Needed to reject.",
+        help_text="Needed to reject and to skip.",
     )
     form = serializers.DictField(
         required=False,
@@ -68,7 +69,7 @@ class RequestQuery(InputSerializer):
     )
     run_id = serializers.UUIDField(required=False)
     status = serializers.ChoiceField(required=False, choices=[item.value for item in RequestStatus])
-    kind = serializers.CharField(required=False, help_text="deploy, payment, access, …")
+    kind = serializers.CharField(required=False, help_text="deploy, payment, …, question.")
     risk = serializers.CharField(required=False, help_text="low, medium or high.")
     requester = serializers.CharField(required=False, help_text="Name of an account.")
 
@@ -89,11 +90,15 @@ class RequestSerializer(OutputSerializer):
     id = serializers.UUIDField()
     number = serializers.IntegerField(help_text="For people.")
     title = serializers.CharField()
-    kind = serializers.CharField()
+    kind = serializers.CharField(
+        help_text="deploy, payment, …; question: what becomes of a step that failed."
+    )
     risk = serializers.CharField()
     amount = serializers.SerializerMethodField()
     status = serializers.CharField(help_text="open or closed.")
-    outcome = serializers.CharField(help_text="How it ended; empty while it is open.")
+    outcome = serializers.CharField(
+        help_text="How it ended, of a question its answer; empty while it is open."
+    )
     closure = serializers.CharField(help_text="decision, time or void; empty while it is open.")
     blocked = serializers.BooleanField(
         help_text="Whether too few people could decide when that was last looked at."
@@ -127,7 +132,9 @@ class StageSerializer(OutputSerializer):
     """One stage of the current round."""
 
     key = serializers.CharField()
-    status = serializers.CharField(help_text="waiting, open, approved, rejected, skipped or ended.")
+    status = serializers.CharField(
+        help_text="waiting, open, approved, rejected, answered, skipped or ended."
+    )
     approvers = serializers.CharField(help_text="Who may decide, in words.")
     needed_count = serializers.IntegerField()
     reject_count = serializers.IntegerField(help_text="Rejections that end it.")
@@ -167,6 +174,13 @@ class UndeliveredSerializer(OutputSerializer):
     at = serializers.DateTimeField(help_text="When the notice was written.")
 
 
+class ChoiceSerializer(OutputSerializer):
+    """One thing that can be decided."""
+
+    choice = serializers.CharField(help_text="What a decision sends.")
+    consequence = serializers.CharField(help_text="What follows from it, in words.")
+
+
 class RequestDetailSerializer(RequestSerializer):
     """A request with what is to be decided, by what rule, and what was decided so far."""
 
@@ -174,8 +188,9 @@ class RequestDetailSerializer(RequestSerializer):
         source="digest_hex", help_text="What a decision sends back; also the answer's ETag."
     )
     subject = serializers.DictField(help_text="What is to be decided.")
-    if_approved = serializers.CharField()
-    if_rejected = serializers.CharField()
+    if_approved = serializers.CharField(help_text="Empty for a question.")
+    if_rejected = serializers.CharField(help_text="Empty for a question.")
+    choices = ChoiceSerializer(many=True, help_text="What can be decided.")
     confirm = serializers.CharField(help_text="Text of a box to tick; empty for none.")
     form_schema = serializers.DictField(allow_null=True, help_text="JSON Schema of the form.")
     form_values = serializers.DictField(
@@ -204,6 +219,7 @@ class RequestDetailSerializer(RequestSerializer):
             "subject": instance.subject,
             "if_approved": instance.if_approved,
             "if_rejected": instance.if_rejected,
+            "choices": ChoiceSerializer(instance.choices, many=True).data,
             "confirm": instance.confirm,
             "form_schema": instance.form_schema,
             "form_values": instance.form_values,

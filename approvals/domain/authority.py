@@ -4,12 +4,27 @@ Roles say who may decide at all in a scope. These rules say who of them may deci
 now; `core.identity.authorize` asks them on the one path every channel takes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
 from approvals.domain.exclusion import Excluded, sentence
+from approvals.domain.rule import Asks
+from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
 from core.kernel.record import ActorKind
+
+# What it takes to decide, beside being asked: of a failed step, what it takes to operate its run.
+PERMISSIONS: Mapping[Asks, Permission] = {
+    Asks.APPROVAL: Permission.DECIDE_REQUEST,
+    Asks.QUESTION: Permission.OPERATE_RUN,
+}
+_ONLY_PEOPLE = "Only people decide; software may ask and wait."
+
+
+def permission_for(kind: str) -> Permission:
+    """Return the permission it takes to decide a request of a kind."""
+    return PERMISSIONS[Asks.QUESTION if kind == Asks.QUESTION else Asks.APPROVAL]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,12 +50,21 @@ def denial(principal: Principal, target: object) -> str | None:
     Anything but a `DecisionTarget` is judged by kind alone: agents and services never decide.
     """
     if principal.kind is not ActorKind.PERSON:
-        return "Only people decide; software may ask and wait."
+        return _ONLY_PEOPLE
     if not isinstance(target, DecisionTarget):
         return None
     if target.stage is None:
         return "No stage of this request is open."
     return _denial_of_person(target, stage=target.stage)
+
+
+def denial_of_question(principal: Principal, target: object) -> str | None:
+    """Return why a principal may never answer a question, or `None`; see `denial`.
+
+    The permission is that to operate runs, which software may have for other acts: those are not
+    the business of this rule.
+    """
+    return denial(principal, target) if isinstance(target, DecisionTarget) else None
 
 
 def _denial_of_person(target: DecisionTarget, *, stage: str) -> str | None:

@@ -12,16 +12,22 @@ from typing import TypeAlias
 from uuid import UUID
 
 from approvals.domain import deadline, errors
+from approvals.domain.authority import PERMISSIONS
 from approvals.domain.digest import Shown, changed_since, shown_digest
 from approvals.domain.form import check_storable, check_values, merge, pointer_of
-from approvals.domain.quorum import Ballot, Choice, Count, Verdict, recount
-from approvals.domain.rule import Rule
+from approvals.domain.quorum import CHOICES, Answer, Ballot, Choice, Count, Verdict, recount
+from approvals.domain.rule import Asks, Rule
 from core.kernel import limits
 from core.kernel.canonical import digest
 from core.kernel.errors import PlatformError, Problem
 from core.kernel.types import Json
 from engine.domain.expressions import Evaluator
 from engine.domain.verbs import WaitOutcome
+
+Outcome: TypeAlias = WaitOutcome | Answer
+
+# Those that take a comment: whoever comes after wants to know why.
+_EXPLAINED = {Choice.REJECT: "a rejection", Choice.SKIP: "skipping a step"}
 
 
 class Closure(StrEnum):
@@ -37,7 +43,7 @@ class Closed:
     """How a request ended. `by` is the name of whoever ended it, empty for the system."""
 
     closure: Closure
-    outcome: WaitOutcome
+    outcome: Outcome
     at: datetime
     by: str = ""
 
@@ -148,7 +154,7 @@ class Progress:
     stage_verdict: Verdict
     count: Count
     next_stage: str | None = None
-    outcome: WaitOutcome | None = None
+    outcome: Outcome | None = None
 
 
 def repeated(state: RequestState, *, person_id: UUID, command: Command) -> Judgement | None:
@@ -233,7 +239,8 @@ def judge(
         return answer
     if denial is not None or state.open_stage is None:
         reason = denial or "No stage of this request is open."
-        error = errors.MayNotDecideError(reason, permission="decide_request", reason=reason)
+        permission = PERMISSIONS[state.rule.asks].value
+        error = errors.MayNotDecideError(reason, permission=permission, reason=reason)
         return Refused(error=error)
     stale = _stale(state, command)
     if stale is not None:
@@ -263,6 +270,8 @@ def progress(
         eligible: persons who could vote in it now; `None` when not known.
     """
     count = recount(quorum=state.rule.stage(stage).quorum, ballots=ballots, eligible=eligible)
+    if state.rule.asks is Asks.QUESTION:
+        return _progress_of_question(count, ballots)
     following = state.rule.next_stage(after=stage)
     next_stage, outcome = None, None
     if count.verdict is Verdict.REJECTED:
@@ -274,6 +283,19 @@ def progress(
     return Progress(
         stage_verdict=count.verdict, count=count, next_stage=next_stage, outcome=outcome
     )
+
+
+def read_outcome(text: str) -> Outcome:
+    """Return an outcome from its text. Raises: ValueError."""
+    return Answer(text) if text in list(Answer) else WaitOutcome(text)
+
+
+def _progress_of_question(count: Count, ballots: Sequence[Ballot]) -> Progress:
+    """Return where a question goes: the first answer ends it."""
+    if not ballots:
+        return Progress(stage_verdict=Verdict.OPEN, count=count)
+    answer = Answer(ballots[0].choice.value)
+    return Progress(stage_verdict=Verdict.ANSWERED, count=count, outcome=answer)
 
 
 def _own_votes(state: RequestState, person_id: UUID) -> list[CastVote]:
@@ -323,6 +345,10 @@ def _stale(state: RequestState, command: Command) -> PlatformError | None:
 
 def _problems(state: RequestState, command: Command, *, evaluator: Evaluator) -> list[Problem]:
     """Return everything that is wrong with what was sent, in the order of the form's fields."""
+    choices = CHOICES[state.rule.asks]
+    if command.choice not in choices:
+        message = f"a decision is one of {', '.join(choices)}"
+        return [_problem("decision", message, "/decision")]
     problems = _comment_problems(command)
     if command.choice is Choice.REJECT:
         if command.form:
@@ -343,8 +369,8 @@ def _problems(state: RequestState, command: Command, *, evaluator: Evaluator) ->
 
 def _comment_problems(command: Command) -> list[Problem]:
     problems = []
-    if command.choice is Choice.REJECT and not command.comment.strip():
-        message = "say why: a rejection needs a comment"
+    if command.choice in _EXPLAINED and not command.comment.strip():
+        message = f"say why: {_EXPLAINED[command.choice]} needs a comment"
         problems.append(_problem("comment_required", message, "/comment"))
     if len(command.comment) > limits.REASON_CHARS_MAX:
         message = f"a comment has at most {limits.REASON_CHARS_MAX} characters"

@@ -8,6 +8,7 @@ from approvals.domain import deadline
 from approvals.domain.authority import DecisionTarget
 from approvals.domain.decision import RequestState
 from approvals.domain.exclusion import sentence
+from approvals.domain.rule import Asks
 from approvals.domain.words import describe_approvers, describe_keyword
 from core.identity.domain.decision import Decision
 from core.kernel.record import ActorKind
@@ -39,7 +40,7 @@ def list_facts(
     Args:
         state: the request.
         kind: what kind of being asks.
-        permission: whether it holds `decide_request` there at all.
+        permission: whether it holds there what it takes to decide, `decide_request` as a rule.
         target: what was found about it and the open stage; `None` when no stage is open.
         now: the database's clock.
     """
@@ -82,13 +83,14 @@ def _time_fact(state: RequestState, now: datetime) -> RuleFact:
 
 def _stage_facts(state: RequestState, target: DecisionTarget) -> Iterator[RuleFact]:
     assert target.stage is not None, "the caller looked"
-    who = describe_approvers(state.rule.stage(target.stage).approvers)
-    are = "are" if target.is_approver else "are not"
-    yield RuleFact(
-        rule="approver",
-        holds=target.is_approver,
-        sentence=f"You {are} among the approvers of the stage {target.stage!r}: {who}.",
-    )
+    if state.rule.asks is Asks.APPROVAL:  # a question is put to whoever has the permission
+        who = describe_approvers(state.rule.stage(target.stage).approvers)
+        are = "are" if target.is_approver else "are not"
+        yield RuleFact(
+            rule="approver",
+            holds=target.is_approver,
+            sentence=f"You {are} among the approvers of the stage {target.stage!r}: {who}.",
+        )
     reasons = {item.reason: item for item in target.excluded if not item.expression}
     for keyword in state.rule.exclusions.keywords:
         found = reasons.get(keyword.value)

@@ -10,14 +10,31 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from approvals.domain.rule import Quorum
+from approvals.domain.rule import Asks, Quorum
 
 
 class Choice(StrEnum):
-    """What a person can decide in this version."""
+    """What a person can decide: the first two of an approval, the others of a question."""
 
     APPROVE = "approve"
     REJECT = "reject"
+    RETRY = "retry"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+class Answer(StrEnum):
+    """How a question ends that somebody answered: what becomes of the step."""
+
+    RETRY = "retry"
+    SKIP = "skip"
+    FAIL = "fail"
+
+
+CHOICES: Mapping[Asks, tuple[Choice, ...]] = {
+    Asks.APPROVAL: (Choice.APPROVE, Choice.REJECT),
+    Asks.QUESTION: (Choice.RETRY, Choice.SKIP, Choice.FAIL),
+}
 
 
 class Verdict(StrEnum):
@@ -26,6 +43,7 @@ class Verdict(StrEnum):
     OPEN = "open"
     APPROVED = "approved"
     REJECTED = "rejected"
+    ANSWERED = "answered"  # a question, by whoever was first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +96,7 @@ def recount(
     """
     latest = latest_ballots(ballots)
     approval_count = sum(ballot.choice is Choice.APPROVE for ballot in latest.values())
-    rejection_count = len(latest) - approval_count
+    rejection_count = sum(ballot.choice is Choice.REJECT for ballot in latest.values())
     verdict, reachable = Verdict.OPEN, True
     if rejection_count >= quorum.reject:
         verdict = Verdict.REJECTED

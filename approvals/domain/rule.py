@@ -32,6 +32,13 @@ KEYWORDS_DEFAULT = (
 )
 
 
+class Asks(StrEnum):
+    """What a request asks of people. The value of a question is also the kind of its request."""
+
+    APPROVAL = "approval"  # whether something may go on
+    QUESTION = "question"  # what becomes of a step that failed
+
+
 class AfterExpiry(StrEnum):
     """What becomes of a request that nobody finished in time."""
 
@@ -80,14 +87,16 @@ class Exclusions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """Who decides, how many of them, who does not, and what the end of time means.
+    """Who decides what, how many of them, who does not, and what the end of time means.
 
-    Stages come one after the other, in this order.
+    Stages come one after the other, in this order. A question has one stage, and the first answer
+    ends it.
     """
 
     stages: tuple[StageRule, ...]
     exclusions: Exclusions
     after_expiry: AfterExpiry | None = None
+    asks: Asks = Asks.APPROVAL
 
     def next_stage(self, *, after: str | None) -> StageRule | None:
         """Return the first asked stage after a stage (`None`: from the beginning), or `None`."""
@@ -111,11 +120,15 @@ class Rule:
         return bool(self.exclusions.keywords or self.exclusions.expressions)
 
 
+# What people can say, in the order in which it is shown; part of what they sign.
+_OUTCOMES = {Asks.APPROVAL: ("approve", "reject"), Asks.QUESTION: ("retry", "skip", "fail")}
+
+
 def rule_to_json(rule: Rule) -> dict[str, Json]:
     """Return the rule as JSON, the inverse of `rule_from_json`."""
     return {
         "mode": "sequence",
-        "outcomes": ["approve", "reject"],
+        "outcomes": list(_OUTCOMES[rule.asks]),
         "stages": [_stage_to_json(stage) for stage in rule.stages],
         "exclude": {
             "keywords": [keyword.value for keyword in rule.exclusions.keywords],
@@ -135,6 +148,7 @@ def rule_from_json(value: Mapping[str, Any]) -> Rule:
             expressions=tuple(exclude["expressions"]),
         ),
         after_expiry=AfterExpiry(value["after_expiry"]) if value["after_expiry"] else None,
+        asks=next(asks for asks in Asks if list(_OUTCOMES[asks]) == value["outcomes"]),
     )
 
 

@@ -1,6 +1,9 @@
 """A rule in words, for the people it concerns. Read `describe_rule` first."""
 
-from approvals.domain.rule import Approvers, Keyword, Rule, StageRule
+from typing import Final
+
+from approvals.domain.quorum import Choice
+from approvals.domain.rule import Approvers, Asks, Keyword, Rule, StageRule
 from core.kernel.types import Json
 
 _WHO = {
@@ -14,8 +17,30 @@ _WHO = {
 }
 
 
+OPERATORS: Final = "those who may operate runs of this workflow"
+
+# The mark of a vote, and what its voter did.
+_DID: Final = {
+    Choice.APPROVE: ("approved", "approved"),
+    Choice.REJECT: ("rejected", "rejected"),
+    Choice.RETRY: ("approved", "had it retried"),
+    Choice.SKIP: ("skipped", "had it skipped"),
+    Choice.FAIL: ("failed", "let it fail"),
+}
+
+
+def say_choice(choice: Choice) -> tuple[str, str]:
+    """Return the mark of a vote and what its voter did: ("approved", "had it retried")."""
+    return _DID[choice]
+
+
 def describe_rule(rule: Rule) -> tuple[str, ...]:
     """Return the rule as sentences, stages first, in their order."""
+    if rule.asks is Asks.QUESTION:
+        return (
+            f"May answer: {OPERATORS}. The first answer counts.",
+            "Nobody is excluded: who started the run may answer too.",
+        )
     lines = [describe_stage(stage) for stage in rule.stages]
     exclusions = [_WHO[keyword] for keyword in rule.exclusions.keywords]
     if exclusions:
@@ -34,6 +59,13 @@ def describe_stage(stage: StageRule) -> str:
         return f"The stage {stage.key!r} is skipped: its condition was false."
     who, count, reject = describe_approvers(stage.approvers), *_quorum(stage)
     return f"The stage {stage.key!r} needs {count} of {who}; {reject}."
+
+
+def describe_asked(rule: Rule, stage: str) -> str:
+    """Return who may decide in a stage of a rule, in words."""
+    if rule.asks is Asks.QUESTION:
+        return OPERATORS
+    return describe_approvers(rule.stage(stage).approvers)
 
 
 def describe_approvers(approvers: Approvers) -> str:

@@ -73,9 +73,9 @@ def retry_delay(*, attempt: int) -> timedelta:
 def _deliver(claim: Claim, connection: BaseEmailBackend) -> str:
     if claim.attempt > limits.DELIVERY_ATTEMPT_COUNT_MAX:
         return _give_up(claim, "every attempt ended without an answer")
-    notice = Notice.objects.select_related("request__requester", "recipient").get(
-        pk=claim.notice_id
-    )
+    notice = Notice.objects.select_related(
+        "request__requester", "run__workflow__project", "recipient"
+    ).get(pk=claim.notice_id)
     try:
         obstacle = find_obstacle(notice)
         if obstacle:

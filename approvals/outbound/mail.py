@@ -15,6 +15,10 @@ from django.template.loader import render_to_string
 from django.urls import reverse
 
 from approvals import conf
+from approvals.domain.question import consequence_of
+from approvals.domain.quorum import CHOICES, Choice
+from approvals.domain.rule import Asks
+from approvals.domain.words import say_choice
 from approvals.models import Notice, Request, RequestStatus, Stage, StageStatus, Vote
 from approvals.outbound.wording import (
     Line,
@@ -22,7 +26,6 @@ from approvals.outbound.wording import (
     format_amount,
     list_facts,
     make_line,
-    say_choice,
     word,
 )
 from approvals.services.outbox import NoticeEvent
@@ -30,6 +33,8 @@ from core.identity.authorize import authorize
 from core.identity.domain.permissions import Permission
 from core.identity.selectors.principals import get_principal
 from core.kernel.record import ENGINE_ORIGIN
+from engine.domain.state import RunStatus
+from engine.models import Run
 
 _ASKING = frozenset({NoticeEvent.REQUEST_OPENED, NoticeEvent.STAGE_OPENED})
 # Owners are told that a request is stuck although they may not see what it asks.
@@ -37,14 +42,15 @@ _UNGUARDED = frozenset({NoticeEvent.REQUEST_BLOCKED})
 
 
 def compose(notice: Notice) -> EmailMultiAlternatives:
-    """Return the mail of a notice; its request, requester and recipient must be loaded.
+    """Return the mail of a notice; its request or run and its recipient must be loaded.
 
     The same notice gives the same message id and date each time.
     """
     event = NoticeEvent(notice.event)
-    context = _context(notice, event)
+    context = _run_context(notice, event) if notice.request is None else _context(notice, event)
     host = _mail_host()
-    thread = f"<r.{notice.request_id.hex}@{host}>"
+    # What is told of one thing is one conversation.
+    thread = f"<{_thread_of(notice)}@{host}>"
     message = EmailMultiAlternatives(
         subject=str(context["subject"]),
         body=render_to_string("email/notice.txt", context).strip() + "\n",
@@ -52,7 +58,6 @@ def compose(notice: Notice) -> EmailMultiAlternatives:
         headers={
             # Short, because a folded message id confuses some servers.
             "Message-ID": f"<n.{notice.pk.hex}@{host}>",
-            # What is told of one request is one conversation.
             "In-Reply-To": thread,
             "References": thread,
             "Date": format_datetime(notice.created_at),
@@ -78,6 +83,8 @@ def find_obstacle(notice: Notice) -> str:
         return "the recipient's account is closed"
     if not recipient.email:
         return "the recipient has no address"
+    if notice.run is not None:
+        return _find_obstacle_of_run(notice, notice.run)
     if event in _ASKING and not _still_asks(notice):
         return "the question was settled before the notice was sent"
     if event not in _UNGUARDED and not _may_see(notice):
@@ -92,8 +99,28 @@ def page_of(request_id: UUID) -> str:
     )
 
 
+def _thread_of(notice: Notice) -> str:
+    if notice.run_id is not None:
+        return f"u.{notice.run_id.hex}"
+    return f"r.{_request_of(notice).pk.hex}"
+
+
+def page_of_run(run_id: UUID) -> str:
+    """Return the address of the page of a run."""
+    return conf.public_url() + reverse("engine_portal:run", kwargs={"run_id": run_id})
+
+
+def _find_obstacle_of_run(notice: Notice, run: Run) -> str:
+    if run.status == RunStatus.CLOSED:
+        return "the run ended before the notice was sent"
+    scope_id = run.workflow.scope_id
+    if not _holds(notice, Permission.VIEW_WORKFLOW, scope_id):
+        return "the recipient may no longer see the run"
+    return ""
+
+
 def _still_asks(notice: Notice) -> bool:
-    request: Request = notice.request
+    request = _request_of(notice)
     if request.status != RequestStatus.OPEN:
         return False
     stage = notice.facts.get("stage")
@@ -105,16 +132,54 @@ def _still_asks(notice: Notice) -> bool:
 
 
 def _may_see(notice: Notice) -> bool:
+    return _holds(notice, Permission.VIEW_REQUEST, _request_of(notice).scope_id)
+
+
+def _holds(notice: Notice, permission: Permission, scope_id: UUID) -> bool:
     return authorize(
         principal=get_principal(user=notice.recipient, origin=ENGINE_ORIGIN),
-        permission=Permission.VIEW_REQUEST,
-        scope_id=notice.request.scope_id,
+        permission=permission,
+        scope_id=scope_id,
     ).allowed
+
+
+def _request_of(notice: Notice) -> Request:
+    assert notice.request is not None, "a notice is about a request or a run"
+    return notice.request
+
+
+def _run_context(notice: Notice, event: NoticeEvent) -> dict[str, object]:
+    """Do what `_context` does for a notice about a run."""
+    run = notice.run
+    assert run is not None, "a notice is about a request or a run"
+    since = notice.facts.get("since")
+    told = Told(
+        number=f"Run {run.number}",
+        title=make_line(run.title),
+        requester="",
+        outcome="",
+        closed_at="",
+        closed_by="",
+        reason="",
+        state=make_line(str(notice.facts["state"])),
+        since=_instant(datetime.fromisoformat(since)) if since else "",
+    )
+    wording = word(event, told)
+    workflow = f"{run.workflow.project.slug}/{run.workflow.slug}"
+    lines = {"Workflow": workflow, "State": told.state, "Since": told.since}
+    return {
+        "subject": wording.subject,
+        "wording": wording,
+        "number": told.number,
+        "recipient": make_line(notice.recipient.name),
+        "about": [Line(label=label, text=text) for label, text in lines.items() if text],
+        "page": page_of_run(run.pk),
+    }
 
 
 def _context(notice: Notice, event: NoticeEvent) -> dict[str, object]:
     """Return plain values for the templates, each text on one line."""
-    request: Request = notice.request
+    request = _request_of(notice)
     is_asking, is_guarded = event in _ASKING, event not in _UNGUARDED
     told = Told(
         number=str(request),
@@ -124,6 +189,7 @@ def _context(notice: Notice, event: NoticeEvent) -> dict[str, object]:
         closed_at=_instant(request.closed_at),
         closed_by=make_line(request.closed_by_name),
         reason=make_line(str(notice.facts.get("reason", ""))),
+        is_question=request.kind == Asks.QUESTION,
     )
     wording = word(event, told)
     facts, more_count = list_facts(request.subject) if is_asking else ((), 0)
@@ -136,6 +202,7 @@ def _context(notice: Notice, event: NoticeEvent) -> dict[str, object]:
         "deadline": _instant(request.expires_at) if is_asking else "",
         "if_approved": make_line(request.if_approved) if is_asking else "",
         "if_rejected": make_line(request.if_rejected) if is_asking else "",
+        "answers": _list_answers(request) if is_asking and told.is_question else [],
         "facts": facts,
         "more_count": more_count,
         "votes": _list_votes(request) if event is NoticeEvent.REQUEST_DECIDED else [],
@@ -145,7 +212,7 @@ def _context(notice: Notice, event: NoticeEvent) -> dict[str, object]:
 
 def _list_about(notice: Notice, told: Told, *, is_guarded: bool) -> list[Line]:
     """Return what is known of a request; to whom may not see it, only where it is stuck."""
-    request: Request = notice.request
+    request = _request_of(notice)
     stage = make_line(str(notice.facts.get("stage", "")))
     run = f", run {request.run_number}" if request.run_number else ""
     round_number = f", round {request.round}" if request.round > 1 else ""
@@ -155,7 +222,7 @@ def _list_about(notice: Notice, told: Told, *, is_guarded: bool) -> list[Line]:
     }
     if is_guarded:
         lines |= {
-            "Asked by": told.requester,
+            "Started by" if told.is_question else "Asked by": told.requester,
             "Kind": request.kind.capitalize(),
             "Risk": request.risk.capitalize(),
             "Amount": format_amount(request.amount_value, request.amount_currency),
@@ -163,6 +230,14 @@ def _list_about(notice: Notice, told: Told, *, is_guarded: bool) -> list[Line]:
     else:
         lines["Because"] = told.reason
     return [Line(label=label, text=text) for label, text in lines.items() if text]
+
+
+def _list_answers(request: Request) -> list[Line]:
+    """Return the answers a question can get and what follows from each."""
+    return [
+        Line(label=choice.value.capitalize(), text=consequence_of(choice, subject=request.subject))
+        for choice in CHOICES[Asks.QUESTION]
+    ]
 
 
 def _list_votes(request: Request) -> list[dict[str, str]]:
@@ -175,7 +250,7 @@ def _list_votes(request: Request) -> list[dict[str, str]]:
     return [
         {
             "name": make_line(vote.name),
-            "choice": say_choice(vote.decision),
+            "choice": say_choice(Choice(vote.decision))[1],
             "stage": vote.stage.key,
             "comment": make_line(vote.comment.text) if hasattr(vote, "comment") else "",
         }

@@ -1,7 +1,7 @@
 """What each notice says, and the facts of a request as lines. Pure. Read `word` first."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,12 +23,20 @@ _DECIMALS: Final = {
     **dict.fromkeys(["BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"], 3),
 }
 _OUTCOME_MARKS: Final = {"approved": "approved", "rejected": "rejected", "expired": "expired"}
-_CHOICES: Final = {"approve": "approved", "reject": "rejected"}
+_ANSWERS: Final = {
+    "retry": ("To be retried", "approved", "It executes again."),
+    "skip": ("Skipped", "cancelled", "It counts as skipped, and the run goes on without it."),
+    "fail": ("Failed", "failed", "It fails for good."),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a notice tells of, each text on one line; "" where there is nothing to say."""
+    """What a notice tells of, each text on one line; "" where there is nothing to say.
+
+    `is_question`: of a request, whether it asks about a step that failed. `state` and `since` are
+    those of a run that is in one state for too long.
+    """
 
     number: str
     title: str
@@ -37,6 +45,9 @@ class Told:
     closed_at: str
     closed_by: str
     reason: str
+    is_question: bool = False
+    state: str = ""
+    since: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,24 +76,7 @@ class Line:
 
 def word(event: NoticeEvent, told: Told) -> Wording:
     """Return the words for an event."""
-    match event:
-        case NoticeEvent.REQUEST_OPENED:
-            lead = f"{told.requester} asks for a decision, and you are among those who may give it."
-            return _ask(told, lead)
-        case NoticeEvent.STAGE_OPENED:
-            return _ask(told, "An earlier stage has approved this. Now it is asked of you.")
-        case NoticeEvent.REQUEST_DECIDED:
-            return _tell_decided(told)
-        case NoticeEvent.REQUEST_EXPIRED:
-            at = f" at {told.closed_at}" if told.closed_at else ""
-            lead = f"Nobody decided in time, so this ended as {told.outcome}{at}."
-            return _tell(told, "Time is up", mark="expired", chip="Time is up", lead=lead)
-        case NoticeEvent.REQUEST_VOIDED:
-            because = f": {told.reason}" if told.reason else ""
-            lead = f"This was taken back before it was decided{because}. There is nothing to do."
-            return _tell(told, "No longer asked", mark="cancelled", chip="Taken back", lead=lead)
-        case NoticeEvent.REQUEST_BLOCKED:
-            return _tell_blocked(told)
+    return _WORDINGS[event](told)
 
 
 def make_line(text: str) -> str:
@@ -116,9 +110,16 @@ def format_amount(value: int | None, currency: str) -> str:
     return f"{sign}{number} {currency}"
 
 
-def say_choice(decision: str) -> str:
-    """Return what a vote said, in the past tense."""
-    return _CHOICES.get(decision, decision)
+def _ask_first(told: Told) -> Wording:
+    if told.is_question:
+        lead = f"A run that {told.requester} started waits for somebody to say what becomes of "
+        return _ask(told, f"{lead}this step, and you are among those who may.")
+    lead = f"{told.requester} asks for a decision, and you are among those who may give it."
+    return _ask(told, lead)
+
+
+def _ask_next(told: Told) -> Wording:
+    return _ask(told, "An earlier stage has approved this. Now it is asked of you.")
 
 
 def _ask(told: Told, lead: str) -> Wording:
@@ -143,7 +144,21 @@ def _tell(told: Told, words: str, *, mark: str, chip: str, lead: str) -> Wording
     )
 
 
+def _tell_expired(told: Told) -> Wording:
+    at = f" at {told.closed_at}" if told.closed_at else ""
+    lead = f"Nobody decided in time, so this ended as {told.outcome}{at}."
+    return _tell(told, "Time is up", mark="expired", chip="Time is up", lead=lead)
+
+
+def _tell_voided(told: Told) -> Wording:
+    because = f": {told.reason}" if told.reason else ""
+    lead = f"This was taken back before it was decided{because}. There is nothing to do."
+    return _tell(told, "No longer asked", mark="cancelled", chip="Taken back", lead=lead)
+
+
 def _tell_decided(told: Told) -> Wording:
+    if told.is_question:
+        return _tell_answered(told)
     by = f" by {told.closed_by}" if told.closed_by else ""
     at = f" at {told.closed_at}" if told.closed_at else ""
     return _tell(
@@ -152,6 +167,27 @@ def _tell_decided(told: Told) -> Wording:
         mark=_OUTCOME_MARKS.get(told.outcome, "cancelled"),
         chip=told.outcome.capitalize(),
         lead=f"What you asked for was {told.outcome}{by}{at}.",
+    )
+
+
+def _tell_answered(told: Told) -> Wording:
+    words, mark, follows = _ANSWERS[told.outcome]
+    by = f"{told.closed_by} decided" if told.closed_by else "It was decided"
+    at = f" at {told.closed_at}" if told.closed_at else ""
+    lead = f"{by}{at} what becomes of this step of a run you started. {follows}"
+    return _tell(told, words, mark=mark, chip=words, lead=lead)
+
+
+def _tell_stuck(told: Told) -> Wording:
+    since = f"since {told.since}" if told.since else "for too long"
+    return Wording(
+        subject=_subject(told, f"Still in {told.state}", told.title),
+        mark="waiting",
+        chip="For too long",
+        heading=told.title,
+        lead=f"This run has been in the state {told.state} {since}. "
+        "Its workflow says that you are told.",
+        button="Open the run",
     )
 
 
@@ -166,6 +202,17 @@ def _tell_blocked(told: Told) -> Wording:
         "itself: somebody has to be given the role, or put into the team, that its rule names.",
         button="Open the request",
     )
+
+
+_WORDINGS: Final[Mapping[NoticeEvent, Callable[[Told], Wording]]] = {
+    NoticeEvent.REQUEST_OPENED: _ask_first,
+    NoticeEvent.STAGE_OPENED: _ask_next,
+    NoticeEvent.REQUEST_DECIDED: _tell_decided,
+    NoticeEvent.REQUEST_EXPIRED: _tell_expired,
+    NoticeEvent.REQUEST_BLOCKED: _tell_blocked,
+    NoticeEvent.REQUEST_VOIDED: _tell_voided,
+    NoticeEvent.RUN_STUCK: _tell_stuck,
+}
 
 
 def _subject(told: Told, words: str, rest: str) -> str:

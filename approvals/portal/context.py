@@ -6,6 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from approvals.domain.quorum import Choice
+from approvals.domain.rule import Asks
+from approvals.domain.words import say_choice
 from approvals.models import RequestStatus
 from approvals.selectors.explaining import Explanation
 from approvals.selectors.views import RequestDetail, RequestSummary, StageView, VoteView
@@ -21,24 +24,40 @@ ICONS: Final = {
     "limit": "gauge",
     "content": "file-text",
     "other": "shield-check",
+    "question": "circle-help",
 }
 _OUTCOME_MARKS: Final = {
     "approved": "approved",
     "rejected": "rejected",
     "expired": "expired",
+    "retry": "approved",
+    "skip": "skipped",
+    "fail": "failed",
 }
 _OUTCOME_WORDS: Final = {
     "approved": "Approved",
     "rejected": "Rejected",
     "expired": "Expired",
+    "retry": "To be retried",
+    "skip": "Skipped",
+    "fail": "Left to fail",
 }
 _STAGE_MARKS: Final = {
     "waiting": ("pending", "Queued"),
     "open": ("waiting", "Waiting"),
     "approved": ("approved", "Approved"),
     "rejected": ("rejected", "Rejected"),
+    "answered": ("approved", "Answered"),
     "skipped": ("skipped", "Skipped"),
     "ended": ("cancelled", "Ended"),
+}
+# Mark, what follows if the reader decides so or somebody does, and the key that chooses it.
+_CHOICES: Final = {
+    Choice.APPROVE: ("approved", "If you approve", "If approved", "A"),
+    Choice.REJECT: ("rejected", "If you reject", "If rejected", "R"),
+    Choice.RETRY: ("approved", "If you retry", "If retried", "R"),
+    Choice.SKIP: ("skipped", "If you skip", "If skipped", "S"),
+    Choice.FAIL: ("failed", "If you let it fail", "If it is left to fail", "F"),
 }
 _LINE_CHARS_MAX: Final = 2_000  # of one fact; more is read under "as data"
 _FACT_COUNT_MAX: Final = 60
@@ -114,6 +133,27 @@ class StageBox:
     word: str
     people: tuple[PersonLine, ...]
     more_count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChoiceLine:
+    """One thing that can be decided: its button, and what follows. `key` chooses it."""
+
+    value: str
+    mark: str
+    label: str
+    heading: str
+    consequence: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """One vote, with its mark and what its voter did in words."""
+
+    vote: VoteView
+    mark: str
+    did: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,9 +276,30 @@ def list_changes(seen: Mapping[str, str], now: Mapping[str, str]) -> tuple[Chang
     )
 
 
-def list_activity(detail: RequestDetail) -> tuple[VoteView, ...]:
+def list_activity(detail: RequestDetail) -> tuple[Activity, ...]:
     """Return what was decided, newest first."""
-    return tuple(reversed(detail.votes))
+    return tuple(
+        Activity(vote=vote, mark=say_choice(vote.decision)[0], did=say_choice(vote.decision)[1])
+        for vote in reversed(detail.votes)
+    )
+
+
+def list_choices(detail: RequestDetail, *, is_mine: bool) -> tuple[ChoiceLine, ...]:
+    """Return what can be decided with what follows, in the order in which it is read."""
+    lines = []
+    for item in detail.choices:
+        mark, heading, others, key = _CHOICES[item.choice]
+        lines.append(
+            ChoiceLine(
+                value=item.choice.value,
+                mark=mark,
+                label=item.choice.value.capitalize(),
+                heading=heading if is_mine else others,
+                consequence=item.consequence,
+                key=key,
+            )
+        )
+    return tuple(lines)
 
 
 def say_key(key: str) -> str:
@@ -304,8 +365,8 @@ def _stage(
         PersonLine(
             name=vote.name,
             is_you=vote.username == username,
-            mark="approved" if vote.decision == "approve" else "rejected",
-            words="Approved" if vote.decision == "approve" else "Rejected",
+            mark=say_choice(vote.decision)[0],
+            words=say_choice(vote.decision)[1].capitalize(),
             at=vote.at,
         )
         for vote in votes
@@ -324,7 +385,9 @@ def _stage(
     ]
     return StageBox(
         key=stage.key,
-        title=f"{stage.approval_count} of {say_count(stage.needed_count, 'approval')}",
+        title="One answer"
+        if detail.summary.kind == Asks.QUESTION
+        else f"{stage.approval_count} of {say_count(stage.needed_count, 'approval')}",
         quorum=stage.approvers,
         mark=mark,
         word=word,

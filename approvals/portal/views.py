@@ -9,6 +9,7 @@ from uuid import UUID
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 
+from approvals.domain.rule import Asks
 from approvals.portal import context, forms
 from approvals.portal.forms import Bar, Typed
 from approvals.selectors import explaining, inbox, requests
@@ -158,6 +159,8 @@ class RequestView(_ListView):
             "facts": context.list_facts(detail.subject),
             "form_facts": context.list_facts(detail.form_values or {}),
             "stages": context.list_stages(detail, explanation, username=username),
+            "choices": context.list_choices(detail, is_mine=explanation.is_eligible),
+            "is_question": detail.summary.kind == Asks.QUESTION,
             "activity": context.list_activity(detail),
             "problem": _problem(error, typed=typed, detail=detail),
             "was_carried": was_carried,

@@ -116,11 +116,16 @@ def find_matching_key(*, user_id: UUID, keys: Collection[str]) -> str | None:
 
 
 def find_eligible(
-    *, scope_id: UUID, keys: Collection[str], barrier: Barrier, evaluator: Evaluator
+    *,
+    scope_id: UUID,
+    keys: Collection[str],
+    barrier: Barrier,
+    evaluator: Evaluator,
+    permission: Permission = Permission.DECIDE_REQUEST,
 ) -> Eligibility:
     """Return who may decide in a stage with these keys now; at most 4 queries.
 
-    Eligible are active people among the approvers who also hold `decide_request` in the scope,
+    Eligible are active people among the approvers who also hold the permission in the scope,
     minus whom the rule excludes. At most `limits.APPROVER_COUNT_MAX` accounts are looked at.
     """
     accounts: dict[UUID, Holder] = {}
@@ -129,7 +134,7 @@ def find_eligible(
             _matching(keys), is_active=True, kind=ActorKind.PERSON.value
         ).order_by("username")
         holders = find_holders(
-            permission=Permission.DECIDE_REQUEST,
+            permission=permission,
             scope_id=scope_id,
             among=list(users.values_list("pk", flat=True)[: limits.APPROVER_COUNT_MAX]),
         )

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from approvals.domain.authority import DecisionTarget
+from approvals.domain.authority import PERMISSIONS, DecisionTarget
+from approvals.domain.rule import Asks
 from approvals.selectors.approvers import find_excluded_by_expression, find_matching_key
 from approvals.selectors.facts import RequestFacts
 from core.identity.authorize import authorize
-from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
 from engine.loading import EVALUATOR
 
@@ -32,7 +32,11 @@ def ask_authority(*, principal: Principal, facts: RequestFacts) -> Authority:
     stage = facts.open_stage
     if stage is None:
         return Authority()
-    key = find_matching_key(user_id=principal.user_id, keys=stage.approver_keys)
+    asks = facts.state.rule.asks
+    # A question is put to whoever holds the permission, which is asked below.
+    is_approver = asks is Asks.QUESTION or (
+        find_matching_key(user_id=principal.user_id, keys=stage.approver_keys) is not None
+    )
     frozen = tuple(item for item in facts.exclusions if item.person_id == principal.person_id)
     found = find_excluded_by_expression(
         person_ids=[principal.person_id], barrier=facts.barrier, evaluator=EVALUATOR
@@ -41,13 +45,13 @@ def ask_authority(*, principal: Principal, facts: RequestFacts) -> Authority:
         request_id=facts.row.pk,
         number=facts.row.number,
         stage=stage.key,
-        is_approver=key is not None,
+        is_approver=is_approver,
         excluded=(*frozen, *found),
         has_decided=facts.has_voted(person_id=principal.person_id, stage=stage.key),
     )
     decision = authorize(
         principal=principal,
-        permission=Permission.DECIDE_REQUEST,
+        permission=PERMISSIONS[asks],
         scope_id=facts.row.scope_id,
         target=target,
     )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from approvals.domain.authority import permission_for
 from approvals.domain.explanation import RuleFact, list_facts
 from approvals.selectors.approvers import Eligibility
 from approvals.selectors.authority import ask_authority
@@ -10,7 +11,6 @@ from approvals.selectors.facts import RequestFacts, read_facts
 from approvals.selectors.reach import can_be_reached, find_deciders
 from approvals.selectors.requests import get_visible_row
 from core.identity.authorize import authorize
-from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
 
 
@@ -50,7 +50,7 @@ def explain(*, principal: Principal, request_id: UUID) -> Explanation:
     facts = RequestFacts(**read_facts(row))
     authority = ask_authority(principal=principal, facts=facts)
     permission = authorize(
-        principal=principal, permission=Permission.DECIDE_REQUEST, scope_id=row.scope_id
+        principal=principal, permission=permission_for(row.kind), scope_id=row.scope_id
     )
     found = list_facts(
         facts.state,

@@ -7,14 +7,13 @@ from uuid import UUID
 
 from django.db.models import DateTimeField, F, Func
 
-from approvals.domain.decision import CastVote, Closed, Closure, RequestState
+from approvals.domain.decision import CastVote, Closed, Closure, RequestState, read_outcome
 from approvals.domain.digest import Shown
 from approvals.domain.exclusion import Excluded
 from approvals.domain.quorum import Ballot, Choice
 from approvals.domain.rule import rule_from_json
 from approvals.models import Exclusion, Request, Round, Stage, StageStatus, Vote
 from approvals.selectors.approvers import Barrier
-from engine.domain.verbs import WaitOutcome
 
 _CLOCK = Func(template="clock_timestamp()", output_field=DateTimeField())
 
@@ -111,7 +110,7 @@ def closed_of(row: Request) -> Closed | None:
         return None
     return Closed(
         closure=Closure(row.closure),
-        outcome=WaitOutcome(row.outcome),
+        outcome=read_outcome(row.outcome),
         at=row.closed_at,
         by=row.closed_by_name,
     )

@@ -33,7 +33,7 @@ def list_needing(*, principal: Principal, filters: RequestFilters | None = None)
     """Return the open requests the caller can decide now, soonest deadline first.
 
     Its cost follows what may concern the caller, never how many requests there are. At most
-    `limits.INBOX_COUNT_MAX`. At most 11 queries, more only where expressions keep the caller out of
+    `limits.INBOX_COUNT_MAX`. At most 14 queries, more only where expressions keep the caller out of
     many in a row.
     """
     if principal.kind is not ActorKind.PERSON:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
+from approvals.domain.authority import PERMISSIONS
 from approvals.domain.opening import rule_of
 from approvals.domain.quorum import recount
 from approvals.domain.reading import CODE
@@ -36,6 +37,7 @@ def find_deciders(*, facts: RequestFacts) -> Eligibility:
         keys=stage.approver_keys,
         barrier=facts.barrier,
         evaluator=EVALUATOR,
+        permission=PERMISSIONS[facts.state.rule.asks],
     )
 
 

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from django.db.models import Count, F, Q
 
-from approvals.domain.quorum import Choice
-from approvals.domain.rule import rule_from_json
-from approvals.domain.words import describe_approvers, describe_note, describe_rule
+from approvals.domain.question import consequence_of
+from approvals.domain.quorum import CHOICES, Choice
+from approvals.domain.rule import Asks, Rule, rule_from_json
+from approvals.domain.words import describe_asked, describe_note, describe_rule
 from approvals.models import DeliveryStatus, Notice, Request, Stage, StageStatus, Vote
 from core.kernel.types import Json
 
@@ -67,13 +68,21 @@ class StageView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChoiceView:
+    """One thing that can be decided, and what follows from it, in words."""
+
+    choice: Choice
+    consequence: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VoteView:
     """One vote. `leaf_hex` is its entry's leaf in the request's ledger stream."""
 
     id: UUID
     round: int
     stage: str
-    decision: str
+    decision: Choice
     name: str
     username: str
     comment: str
@@ -100,7 +109,8 @@ class UndeliveredView:
 class RequestDetail:
     """A request with what is to be decided, by what rule, and what was decided so far.
 
-    `digest_hex` is what a decision must send back, together with `summary.stage`. `form_values` is
+    `digest_hex` is what a decision must send back, together with `summary.stage`. `choices` are
+    those it can be, `if_approved` and `if_rejected` empty for a question. `form_values` is
     `None` until the first approval gave some. `notes` are what went wrong while it opened,
     `undelivered` who could not be told of it, oldest first.
     """
@@ -110,6 +120,7 @@ class RequestDetail:
     subject: Mapping[str, Json]
     if_approved: str
     if_rejected: str
+    choices: tuple[ChoiceView, ...]
     confirm: str
     form_schema: Mapping[str, Json] | None
     form_values: Mapping[str, Json] | None
@@ -187,6 +198,7 @@ def make_detail(row: Request) -> RequestDetail:
         subject=row.subject,
         if_approved=row.if_approved,
         if_rejected=row.if_rejected,
+        choices=_list_choices(row, rule),
         confirm=row.confirm,
         form_schema=row.form_schema,
         form_values=row.form_values,
@@ -198,7 +210,7 @@ def make_detail(row: Request) -> RequestDetail:
             StageView(
                 key=stage.key,
                 status=stage.status,
-                approvers=describe_approvers(rule.stage(stage.key).approvers),
+                approvers=describe_asked(rule, stage.key),
                 needed_count=rule.stage(stage.key).quorum.count,
                 reject_count=rule.stage(stage.key).quorum.reject,
                 approval_count=stage.approval_count,
@@ -218,6 +230,18 @@ def make_detail(row: Request) -> RequestDetail:
     )
 
 
+def _list_choices(row: Request, rule: Rule) -> tuple[ChoiceView, ...]:
+    if rule.asks is Asks.QUESTION:
+        return tuple(
+            ChoiceView(choice=choice, consequence=consequence_of(choice, subject=row.subject))
+            for choice in CHOICES[rule.asks]
+        )
+    return (
+        ChoiceView(choice=Choice.APPROVE, consequence=row.if_approved),
+        ChoiceView(choice=Choice.REJECT, consequence=row.if_rejected),
+    )
+
+
 def _list_vote_views(row: Request) -> tuple[VoteView, ...]:
     """Return the votes of every round, oldest first."""
     votes = (
@@ -230,7 +254,7 @@ def _list_vote_views(row: Request) -> tuple[VoteView, ...]:
             id=vote.pk,
             round=vote.round,
             stage=vote.stage_key,
-            decision=vote.decision,
+            decision=Choice(vote.decision),
             name=vote.name,
             username=vote.username,
             comment=vote.text or "",

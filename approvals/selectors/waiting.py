@@ -10,8 +10,10 @@ from uuid import UUID
 from django.db.models import Count, F
 from django.urls import reverse
 
-from approvals.domain.rule import AfterExpiry, rule_from_json
-from approvals.domain.words import describe_approvers
+from approvals import store
+from approvals.domain.quorum import Choice
+from approvals.domain.rule import AfterExpiry, Asks, rule_from_json
+from approvals.domain.words import describe_asked, say_choice
 from approvals.models import Request, RequestStatus, Stage, Vote
 from approvals.selectors import requests
 from approvals.selectors.views import map_open_stages
@@ -20,7 +22,7 @@ from core.identity.domain.principal import Principal
 from core.identity.selectors.access import list_scopes
 from core.kernel.clock import SYSTEM_CLOCK
 from core.toolkit.portal.words import say_ago
-from engine.portal.panels import WaitPanel, WaitPerson
+from engine.portal.panels import PanelFunction, WaitPanel, WaitPerson
 
 _CONSEQUENCES: Final = {
     AfterExpiry.REJECT: "then it counts as rejected",
@@ -29,18 +31,37 @@ _CONSEQUENCES: Final = {
 }
 
 
+def make_panel_function(asks: Asks) -> PanelFunction:
+    """Return the function that shows the approvals, or the questions, of a run."""
+
+    def find(principal: Principal, run_id: UUID, keys: Collection[str]) -> Mapping[str, WaitPanel]:
+        return list_panels(principal=principal, run_id=run_id, keys=keys, asks=asks)
+
+    return find
+
+
 def list_panels(
-    *, principal: Principal, run_id: UUID, keys: Collection[str]
+    *,
+    principal: Principal,
+    run_id: UUID,
+    keys: Collection[str],
+    asks: Asks = Asks.APPROVAL,
 ) -> dict[str, WaitPanel]:
     """Return what a run's page says of steps that wait for people, by step key.
 
-    Those the caller may not see are missing. At most 12 queries, however many steps there are.
+    Of a step that asked more than once, the last time. Those the caller may not see are missing.
+    At most 15 queries, however many steps there are.
     """
     scopes = list_scopes(principal=principal, permission=Permission.VIEW_REQUEST)
     rows = list(
-        requests.make_rows().filter(
-            requests.make_covered(scopes), run_id=run_id, step_key__in=list(keys)
+        requests.make_rows()
+        .filter(
+            requests.make_covered(scopes),
+            store.make_asking(asks),
+            run_id=run_id,
+            step_key__in=list(keys),
         )
+        .order_by("pk")
     )
     if not rows:
         return {}
@@ -95,11 +116,11 @@ def _map_people(rows: Iterable[Request]) -> Mapping[UUID, tuple[WaitPerson, ...]
     for vote in votes.order_by("pk"):
         if vote.round != rounds[vote.request_id]:
             continue
-        word = "Approved" if vote.decision == "approve" else "Rejected"
+        mark, did = say_choice(Choice(vote.decision))
         person = WaitPerson(
             name=vote.name,
-            status="approved" if vote.decision == "approve" else "rejected",
-            line=f"{word} {say_ago(vote.cast_at, now=now)}",
+            status=mark,
+            line=f"{did.capitalize()} {say_ago(vote.cast_at, now=now)}",
         )
         found.setdefault(vote.request_id, []).append(person)
     return {key: tuple(people) for key, people in found.items()}
@@ -115,7 +136,7 @@ def _panel(
     if stage is not None:
         asked = rule.stage(stage.key)
         needed_count = asked.quorum.count
-        note = f"Asked: {describe_approvers(asked.approvers)}."
+        note = f"Asked: {describe_asked(rule, stage.key)}."
     after = _CONSEQUENCES.get(rule.after_expiry, "") if rule.after_expiry else ""
     return WaitPanel(
         address=reverse("approvals_portal:request", kwargs={"request_id": row.pk}),

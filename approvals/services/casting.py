@@ -11,6 +11,7 @@ from typing import Any, Self
 from uuid import UUID
 
 from approvals import store
+from approvals.domain.authority import PERMISSIONS
 from approvals.domain.decision import Accepted, Closure, Command, Progress, progress
 from approvals.domain.digest import shown_digest
 from approvals.domain.exclusion import Excluded, Roles, excluded_persons
@@ -247,6 +248,7 @@ def _eligible(locked: LockedRequest, stage: Stage, exclusions: Sequence[Excluded
         keys=stage.approver_keys,
         barrier=replace(locked.barrier, persons=persons),
         evaluator=EVALUATOR,
+        permission=PERMISSIONS[locked.state.rule.asks],
     )
 
 

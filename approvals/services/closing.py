@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from approvals import store
-from approvals.domain.decision import Closure
+from approvals.domain.decision import Closure, Outcome
+from approvals.domain.rule import Asks
 from approvals.drafting import Kind, draft
 from approvals.models import Request, RequestStatus, Stage, StageStatus, Vote
 from approvals.services.notifying import announce
@@ -15,14 +16,14 @@ from core.identity.domain.principal import Principal
 from core.kernel.record import Draft, Origin
 from core.kernel.types import Json, JsonLike
 from engine.domain.verbs import WaitOutcome
-from engine.services.waits import LockedRun, resolve_wait
+from engine.services.waits import LockedRun, answer_question, resolve_wait
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
     """How a request ends. `by` is who ended it, `None` for the system; `reason` is a code."""
 
-    outcome: WaitOutcome
+    outcome: Outcome
     closure: Closure
     at: datetime
     origin: Origin
@@ -117,6 +118,15 @@ def resolve_run(
         "entry_seq": entry.seq,
         "entry_leaf": entry.leaf.hex(),
     }
+    if request.kind == Asks.QUESTION:
+        answer_question(
+            locked=run,
+            key=request.step_key,
+            choice=request.outcome,
+            evidence=evidence,
+            origin=origin,
+        )
+        return
     resolve_wait(
         locked=run,
         key=request.step_key,

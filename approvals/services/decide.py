@@ -12,6 +12,7 @@ from django.db import transaction
 
 from approvals import store
 from approvals.domain import errors
+from approvals.domain.authority import permission_for
 from approvals.domain.decision import Accepted, Command, Refused, Repeated, judge
 from approvals.domain.quorum import Choice
 from approvals.drafting import Kind, draft
@@ -48,9 +49,9 @@ def decide(  # noqa: PLR0913 - one keyword for each thing a person sends
     Args:
         principal: who decides.
         request_id: what is decided.
-        decision: `approve` or `reject`.
+        decision: `approve` or `reject`; of a question `retry`, `skip` or `fail`.
         digest_hex: the digest the request showed to this person, 64 hex digits.
-        comment: needed to reject.
+        comment: needed to reject and to skip.
         form: values of the request's form; left out, those of the first approval stay.
         confirmed: whether the request's confirmation was ticked.
         idempotency_key: sending the same body again with it gives the first result.
@@ -78,11 +79,11 @@ def decide(  # noqa: PLR0913 - one keyword for each thing a person sends
         idempotency_key=idempotency_key,
         stage=stage,
     )
-    place = Request.objects.filter(pk=request_id).values_list("scope_id", "run_id").first()
+    place = Request.objects.filter(pk=request_id).values_list("scope_id", "run_id", "kind").first()
     if place is None:
         raise errors.RequestMissingError(request=str(request_id))
-    scope_id, run_id = place
-    _require_sight(principal, scope_id)
+    scope_id, run_id, kind = place
+    _require_sight(principal, scope_id, permission_for(kind))
     with transaction.atomic(durable=True):
         locked = lock(request_id=request_id, run_id=run_id)
         assert locked is not None, "requests are never deleted"
@@ -129,7 +130,7 @@ def _decide(
             return answer
 
 
-def _require_sight(principal: Principal, scope_id: UUID) -> None:
+def _require_sight(principal: Principal, scope_id: UUID, permission: Permission) -> None:
     """Refuse software, and strangers who are not to learn anything about the request.
 
     Before any lock, so that they cannot keep others waiting either.
@@ -137,8 +138,10 @@ def _require_sight(principal: Principal, scope_id: UUID) -> None:
     may_see = authorize(
         principal=principal, permission=Permission.VIEW_REQUEST, scope_id=scope_id
     ).allowed
-    if principal.kind is not ActorKind.PERSON or not may_see:
+    if principal.kind is not ActorKind.PERSON:
         require(principal=principal, permission=Permission.DECIDE_REQUEST, scope_id=scope_id)
+    elif not may_see:
+        require(principal=principal, permission=permission, scope_id=scope_id)
 
 
 def _record(

@@ -1,6 +1,6 @@
 """Opening requests for runs and voiding them: implements `engine.ports.WaitOpener`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -8,12 +8,13 @@ from uuid import UUID
 
 from approvals import store
 from approvals.domain import deadline
+from approvals.domain.authority import PERMISSIONS
 from approvals.domain.decision import Closure
 from approvals.domain.digest import Shown, shown_digest
 from approvals.domain.exclusion import Excluded, Roles, excluded_persons
 from approvals.domain.opening import rule_of
 from approvals.domain.quorum import recount
-from approvals.domain.rule import Rule, StageRule, rule_to_json
+from approvals.domain.rule import Asks, Rule, StageRule, rule_to_json
 from approvals.drafting import Kind, draft
 from approvals.models import Request, RequestStatus, Stage, StageStatus, Vote
 from approvals.selectors.approvers import (
@@ -49,39 +50,26 @@ class ApprovalOpener:
         Transaction: the caller's, which has written the run's `approval.requested`.
         """
         require_transaction()
-        rule = rule_of(wait.body)
-        resolved = resolve_keys(stages=rule.stages, scope_id=wait.run.workflow_scope_id)
-        request = _build_request(wait, rule, resolved)
-        first = rule.next_stage(after=None)
-        stages = _build_stages(request, rule, resolved, first)
-        excluded = excluded_persons(rule.exclusions, _roles(wait.run))
-        eligible = _NOBODY
-        if first is not None:
-            barrier = Barrier(
-                persons=frozenset(item.person_id for item in excluded),
-                exclusions=rule.exclusions,
-                variables={**request.variables, "subject": request.subject},
-            )
-            eligible = find_eligible(
-                scope_id=request.scope_id,
-                keys=resolved.keys[first.key],
-                barrier=barrier,
-                evaluator=EVALUATOR,
-            )
-        excluded = (*excluded, *eligible.excluded)
-        blocked = first is None or not _is_reachable(first, eligible)
-        store.insert_request(request=request, stages=stages, exclusions=excluded)
-        drafts = [_opened(request, wait, rule, excluded)]
-        if blocked:
-            drafts.append(_blocked(request, first, wait.at))
-        store.append(request=request, drafts=drafts, changes={"blocked": blocked})
-        _tell(request, first, eligible, keys=resolved.keys)
+        open_request(wait=wait, rule=rule_of(wait.body))
 
     def list_obstacles(
         self, *, body: Mapping[str, Json], path: str, scope_id: UUID
     ) -> Sequence[Problem]:
         """Return a warning for each stage that today's people could not approve."""
         return list_obstacles(body=body, path=path, scope_id=scope_id)
+
+    def withdraw(
+        self, *, run_id: UUID, keys: Collection[str], reason: str, origin: Origin, at: datetime
+    ) -> Sequence[str]:
+        """Close the open requests of some steps of a run without a decision. Idempotent.
+
+        Returns:
+            The step keys of the requests that were open. Transaction: the caller's, which has
+            locked the run.
+        """
+        require_transaction()
+        requests = store.lock_open_requests(run_id=run_id, asks=Asks.APPROVAL, keys=keys)
+        return void(requests=requests, reason=reason, origin=origin, at=at)
 
     def void_all(self, *, run_id: UUID, reason: str, origin: Origin, at: datetime) -> Sequence[str]:
         """Close every open request of a run without a decision.
@@ -91,17 +79,65 @@ class ApprovalOpener:
             locked the run.
         """
         require_transaction()
-        requests = store.lock_open_requests(run_id=run_id)
-        ending = Ending(
-            outcome=WaitOutcome.VOIDED,
-            closure=Closure.VOID,
-            at=at,
-            origin=origin,
-            reason=reason,
+        requests = store.lock_open_requests(run_id=run_id, asks=Asks.APPROVAL)
+        return void(requests=requests, reason=reason, origin=origin, at=at)
+
+
+def open_request(*, wait: OpeningWait, rule: Rule) -> None:
+    """Open a request of a rule and put it to its first stage.
+
+    Args:
+        wait: its body is a prepared block, see `approvals.domain.opening`.
+        rule: that of the body.
+
+    Transaction: needs the one that writes the run's entry.
+    """
+    resolved = resolve_keys(stages=rule.stages, scope_id=wait.run.workflow_scope_id)
+    request = _build_request(wait, rule, resolved)
+    first = rule.next_stage(after=None)
+    stages = _build_stages(request, rule, resolved, first)
+    excluded = excluded_persons(rule.exclusions, _roles(wait.run))
+    eligible = _NOBODY
+    if first is not None:
+        barrier = Barrier(
+            persons=frozenset(item.person_id for item in excluded),
+            exclusions=rule.exclusions,
+            variables={**request.variables, "subject": request.subject},
         )
-        for request in requests:
-            _void(request, ending)
-        return [request.step_key for request in requests]
+        eligible = find_eligible(
+            scope_id=request.scope_id,
+            keys=resolved.keys[first.key],
+            barrier=barrier,
+            evaluator=EVALUATOR,
+            permission=PERMISSIONS[rule.asks],
+        )
+    excluded = (*excluded, *eligible.excluded)
+    blocked = first is None or not _is_reachable(first, eligible)
+    store.insert_request(request=request, stages=stages, exclusions=excluded)
+    drafts = [_opened(request, wait, rule, excluded)]
+    if blocked:
+        drafts.append(_blocked(request, first, wait.at))
+    store.append(request=request, drafts=drafts, changes={"blocked": blocked})
+    _tell(request, first, eligible, keys=resolved.keys)
+
+
+def void(
+    *, requests: Sequence[Request], reason: str, origin: Origin, at: datetime
+) -> Sequence[str]:
+    """Close locked requests without a decision; return the keys of their steps.
+
+    Transaction: needs the one that holds the locks.
+    """
+    ending = Ending(
+        outcome=WaitOutcome.VOIDED,
+        closure=Closure.VOID,
+        at=at,
+        origin=origin,
+        reason=reason,
+    )
+    for request in requests:
+        _void(request, ending)
+    return [request.step_key for request in requests]
 
 
 def _void(request: Request, ending: Ending) -> None:

@@ -10,6 +10,7 @@ from enum import StrEnum
 from uuid import UUID
 
 from approvals.models import Channel, Notice, Request
+from core.kernel.canonical import digest
 from core.kernel.types import Json
 from core.toolkit import queue
 
@@ -25,6 +26,7 @@ class NoticeEvent(StrEnum):
     REQUEST_EXPIRED = "request.expired"  # to who asked
     REQUEST_BLOCKED = "request.blocked"  # to who asked and who manages the project's access
     REQUEST_VOIDED = "request.voided"  # to who asked and who voted
+    RUN_STUCK = "run.stuck"  # to whom the definition names, of those who may see the run
 
 
 def enqueue(
@@ -41,13 +43,35 @@ def enqueue(
     """
     facts = dict(facts or {})
     prefix = f"{event.value}:{request.pk.hex}:{request.round}:{facts.get('stage', '')}"
+    _insert(Notice(event=event.value, request=request, facts=facts), recipients, prefix, at=at)
+
+
+def enqueue_of_run(
+    *,
+    event: NoticeEvent,
+    run_id: UUID,
+    key: str,
+    recipients: Iterable[UUID],
+    at: datetime,
+    facts: Mapping[str, Json],
+) -> None:
+    """Do what `enqueue` does for something that happened to a run itself.
+
+    Idempotent on event, run, `key` (of what in the run) and recipient. Transaction: needs one.
+    """
+    prefix = f"{event.value}:{run_id.hex}:{digest(key).hex()}"
+    _insert(Notice(event=event.value, run_id=run_id, facts=dict(facts)), recipients, prefix, at=at)
+
+
+def _insert(like: Notice, recipients: Iterable[UUID], prefix: str, *, at: datetime) -> None:
     rows = [
         Notice(
-            event=event.value,
-            request=request,
+            event=like.event,
+            request_id=like.request_id,
+            run_id=like.run_id,
             recipient_id=recipient,
             channel=Channel.EMAIL,
-            facts=facts,
+            facts=like.facts,
             next_at=at,
             created_at=at,
             dedupe_key=f"{prefix}:{recipient.hex}:{Channel.EMAIL.value}",

@@ -14,6 +14,7 @@ from core.toolkit.db import read_database_clock, require_transaction
 def record_undelivered(*, notice_id: UUID, reason: str) -> None:
     """Put on record, in the request's stream, that a notice was given up.
 
+    A notice about a run has no such stream; that it is dead stays in the outbox and in the log.
     The recipient is named by id and the reason, which may hold an address, is a payload. Open pages
     of who asked and of the run are told.
 
@@ -21,6 +22,8 @@ def record_undelivered(*, notice_id: UUID, reason: str) -> None:
     """
     require_transaction()
     notice = Notice.objects.get(pk=notice_id)
+    if notice.request_id is None:
+        return
     request = store.lock_request(request_id=notice.request_id)
     assert request is not None, "requests are never deleted"
     entry = draft(

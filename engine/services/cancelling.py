@@ -9,6 +9,7 @@ from core.kernel.record import ENGINE_ORIGIN, Origin
 from engine import inbox, registry, store
 from engine.domain.events import Event, EventKind
 from engine.domain.state import Outcome, RunStatus
+from engine.domain.unwinding import QUESTION
 from engine.domain.verbs import WaitOutcome
 from engine.gates import mutex
 from engine.services import outside, reporting
@@ -38,8 +39,10 @@ def cancel_locked(*, row: store.RunRow, reason: str, origin: Origin) -> None:
     if is_halted:
         cancel_children(parent_id=row.id, key=None)
     events = [Event(kind=EventKind.RUN_CANCEL_REQUESTED, at=row.now, payloads={"reason": reason})]
-    for opener in registry.openers().values():
+    for verb, opener in registry.openers().items():
         voided = opener.void_all(run_id=row.id, reason="run_cancelled", origin=origin, at=row.now)
+        if verb == QUESTION:  # closed at once, and taken back by the run itself
+            continue
         events += [
             Event(
                 kind=EventKind.APPROVAL_RESOLVED,

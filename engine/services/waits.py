@@ -1,5 +1,7 @@
 """How somebody outside ends what a run waits for. Read `lock_run`, then `resolve_wait`.
 
+A question about a step that failed is ended by `answer_question`.
+
 The lock order is run, then request: call `lock_run` before locking anything of your own.
 """
 
@@ -14,6 +16,7 @@ from engine import store
 from engine.domain.errors import RunClosedError, RunMissingError
 from engine.domain.events import Event, EventKind
 from engine.domain.state import RunStatus
+from engine.domain.unwinding import CHOICES
 from engine.domain.verbs import WaitOutcome
 from engine.ports import RunFacts
 from engine.selectors.facts import get_run_facts
@@ -85,5 +88,36 @@ def resolve_wait(
         at=locked.at,
         data={**evidence, "key": key, "outcome": outcome.value},
         payloads={"outputs": dict(outputs)},
+    )
+    outside.append(row=locked.row, events=(event,), origin=origin)
+
+
+def answer_question(
+    *,
+    locked: LockedRun,
+    key: str,
+    choice: str,
+    evidence: Mapping[str, JsonLike],
+    origin: Origin,
+) -> None:
+    """Say what becomes of a step that failed: append `question.resolved`, make the run READY.
+
+    Args:
+        locked: the run, locked by this transaction. It may be used for one append only.
+        key: the step's key, as `WaitOpener.open` got it.
+        choice: `retry`, `skip` or `fail`.
+        evidence: small facts for the hashed entry, such as the vote's leaf in hex.
+        origin: who said so.
+
+    Raises:
+        RunClosedError: the run is over.
+    """
+    assert choice in CHOICES, f"nobody was offered to {choice}"
+    if locked.is_closed:
+        raise RunClosedError
+    event = Event(
+        kind=EventKind.QUESTION_RESOLVED,
+        at=locked.at,
+        data={**evidence, "key": key, "choice": choice},
     )
     outside.append(row=locked.row, events=(event,), origin=origin)

@@ -49,8 +49,6 @@ const DOES = {
   j: () => move(1),
   k: () => move(-1),
   o: () => document.activeElement?.closest("[data-row]") && linkOf(document.activeElement.closest("[data-row]")).click(),
-  a: () => decisionForm() && choose(decisionForm(), "approve"),
-  r: () => decisionForm() && choose(decisionForm(), "reject"),
   "[": () => step(-1),
   "]": () => step(1),
   g: () => { placeUntil = performance.now() + PLACE_MS; },
@@ -74,6 +72,8 @@ document.addEventListener("keydown", (event) => {
     document.getElementById(PLACES[key])?.click();
     return;
   }
+  const button = key && decisionForm()?.querySelector(`button[name=decision][data-key="${CSS.escape(key)}"]`);
+  if (button) { event.preventDefault(); choose(button.form, button.value); return; }
   if (DOES[key]) { event.preventDefault(); DOES[key](); }
 });
 

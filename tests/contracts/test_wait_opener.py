@@ -6,6 +6,7 @@ import pytest
 from django.db import transaction
 
 from approvals.services.opener import ApprovalOpener
+from approvals.services.questions import QuestionOpener
 from core.kernel.record import ENGINE_ORIGIN
 from core.toolkit.db import read_database_clock
 from engine import loading
@@ -40,7 +41,15 @@ BODY: dict[str, Any] = {
 }
 
 
-@pytest.fixture(params=[ApprovalOpener, RememberingOpener])
+FAILURE: dict[str, Any] = {
+    "error": {"kind": "timeout", "message": "no result within 30 s"},
+    "attempt": 3,
+    "choices": ["retry", "skip", "fail"],
+}
+BODIES = {ApprovalOpener: BODY, QuestionOpener: FAILURE, RememberingOpener: BODY}
+
+
+@pytest.fixture(params=BODIES)
 def opener(request):
     return request.param()
 
@@ -70,7 +79,7 @@ def open_wait(opener, run, key):
         run=run,
         key=key,
         step="approve",
-        body=BODY,
+        body=BODIES[type(opener)],
         seq=3,
         leaf=bytes(32),
         at=read_database_clock(),
@@ -87,6 +96,41 @@ def void(opener, run):
             origin=ENGINE_ORIGIN,
             at=read_database_clock(),
         )
+
+
+def withdraw(opener, run, keys):
+    with transaction.atomic():
+        return opener.withdraw(
+            run_id=run.run_id,
+            keys=keys,
+            reason="not_needed",
+            origin=ENGINE_ORIGIN,
+            at=read_database_clock(),
+        )
+
+
+def test_withdrawing_closes_the_waits_that_are_named_and_open(opener, runs):
+    for key in ("approve#1", "again#1", "third#1"):
+        open_wait(opener, runs[0], key)
+    open_wait(opener, runs[1], "approve#1")
+
+    assert sorted(withdraw(opener, runs[0], ["third#1", "approve#1", "never#1"])) == [
+        "approve#1",
+        "third#1",
+    ]
+    assert list(withdraw(opener, runs[0], ["approve#1"])) == []
+    assert list(withdraw(opener, runs[0], [])) == []
+    assert list(void(opener, runs[0])) == ["again#1"]
+    assert list(void(opener, runs[1])) == ["approve#1"]
+
+
+def test_a_step_that_begins_anew_waits_anew(opener, runs):
+    open_wait(opener, runs[0], "approve#1")
+    withdraw(opener, runs[0], ["approve#1"])
+
+    open_wait(opener, runs[0], "approve#1")
+
+    assert list(void(opener, runs[0])) == ["approve#1"]
 
 
 def test_voiding_returns_the_keys_of_the_waits_that_were_open(opener, runs):
@@ -127,8 +171,10 @@ def test_what_stands_in_the_way_is_warned_of_at_its_place_and_nothing_is_written
 
 
 @pytest.mark.django_db(transaction=True)
-def test_both_need_the_transaction_of_what_the_engine_writes(opener, transactional_db):
+def test_all_need_the_transaction_of_what_the_engine_writes(opener, transactional_db):
     with pytest.raises(AssertionError, match="transaction"):
         opener.open(None)
+    with pytest.raises(AssertionError, match="transaction"):
+        opener.withdraw(run_id=None, keys=[], reason="", origin=ENGINE_ORIGIN, at=None)
     with pytest.raises(AssertionError, match="transaction"):
         opener.void_all(run_id=None, reason="", origin=ENGINE_ORIGIN, at=None)

@@ -1,6 +1,6 @@
 """A waiting verb's writing half that remembers instead of asking people."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -31,6 +31,17 @@ class RememberingOpener:
         """Find nothing in the way: it asks nobody."""
         del body, path, scope_id
         return ()
+
+    def withdraw(
+        self, *, run_id: UUID, keys: Collection[str], reason: str, origin: Origin, at: datetime
+    ) -> Sequence[str]:
+        """Forget the open waits of a run under some keys."""
+        del reason, origin, at
+        require_transaction()
+        found = [key for run, key in self.waits if run == run_id and key in keys]
+        for key in found:
+            del self.waits[run_id, key]
+        return found
 
     def void_all(self, *, run_id: UUID, reason: str, origin: Origin, at: datetime) -> Sequence[str]:
         """Forget the open waits of a run; why, by whom and when is not kept."""

@@ -17,9 +17,10 @@ from approvals.domain.decision import (
 )
 from approvals.domain.digest import Shown, shown_digest
 from approvals.domain.exclusion import Account, excluded_by_expression
-from approvals.domain.quorum import Ballot, Choice, Verdict, latest_ballots, recount
+from approvals.domain.quorum import CHOICES, Ballot, Choice, Verdict, latest_ballots, recount
 from approvals.domain.rule import (
     Approvers,
+    Asks,
     Exclusions,
     Keyword,
     Quorum,
@@ -34,7 +35,7 @@ from tests.fakes.evaluator import TableEvaluator
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 people = st.integers(1, 6).map(lambda number: UUID(int=number))
-choices = st.sampled_from(Choice)
+choices = st.sampled_from(CHOICES[Asks.APPROVAL])
 quorums = st.builds(Quorum, count=st.integers(1, 4), reject=st.integers(1, 4))
 ballots = st.builds(Ballot, person_id=people, revision=st.integers(1, 3), choice=choices)
 # A person's revision is one vote, never two.
@@ -56,6 +57,7 @@ rules = st.builds(
         keywords=st.lists(st.sampled_from(Keyword), unique=True).map(tuple),
         expressions=st.lists(words, max_size=2).map(tuple),
     ),
+    asks=st.sampled_from(Asks),
 )
 
 EVALUATOR = CelEvaluator()
