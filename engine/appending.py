@@ -1,14 +1,16 @@
 """From what happened to what is written. Read `write`; `can_defer` is about lazy steps."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from math import ceil
 from uuid import UUID
 
 from django.db import transaction
 
 from core.kernel import limits
-from engine import effects, remote, store, writing
+from core.kernel.types import JsonLike
+from engine import effects, remote, writing
 from engine.domain.errors import RunTooLongError
 from engine.domain.events import Begun, Event, EventKind
 from engine.domain.moving import Move, lose
@@ -16,8 +18,6 @@ from engine.domain.state import RunStatus
 from engine.executing import Ended
 from engine.remote import Collected, NewTask
 from engine.session import Session, Unwritten
-
-_GATED = frozenset({EventKind.STEP_ADMITTED, EventKind.STEP_REUSED, EventKind.STEP_REFUSED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +37,22 @@ class Found:
         happened = [item.as_event(at=at) for item in self.ended]
         happened += tell(session, self.collected, at=at)
         # What others appended meanwhile may have ended the step that was let through.
-        happened += [replace(item, at=at) for item in self.events if item.data["key"] in held]
+        happened += [replace(item, at=at) for item in self.events if _still_stands(item, held)]
         return happened or [Event(kind=EventKind.STEP_STARTED, at=at)]
+
+
+def _still_stands(event: Event, held: Collection[str]) -> bool:
+    return event.kind == EventKind.STEP_HELD or event.data["key"] in held
+
+
+def hold(session: Session, *, again_at: datetime | None) -> Found:
+    """Return that no gate lets anything through now, and when it is worth asking again."""
+    now = session.now()
+    held = session.rules.decider.to_admit(session.state, at=now)
+    data: dict[str, JsonLike] = {"keys": list(held[: limits.DECIDED_COUNT_MAX])}
+    if again_at is not None:
+        data["delay_ms"] = max(1, ceil((again_at - now).total_seconds() * 1_000))
+    return Found(events=(Event(kind=EventKind.STEP_HELD, at=now, data=data),))
 
 
 def tell(session: Session, collected: Sequence[Collected], *, at: datetime) -> list[Event]:
@@ -101,17 +115,6 @@ def write(
         return False
     session.head, session.state, session.unwritten = written.head, move.state, None
     return True
-
-
-def park(session: Session, *, wake_at: datetime | None) -> bool:
-    """Let a run wait that only others or time move on. `False`: somebody has appended."""
-    instants = [session.rules.decider.next_wake(session.state), wake_at]
-    return store.park(
-        run_id=session.run.id,
-        epoch=session.epoch,
-        seq=session.head.seq,
-        wake_at=min((item for item in instants if item is not None), default=None),
-    )
 
 
 # --- lazy steps ----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ taken over (stop: the run is theirs). Source: ENGINE §3 to §5.
 
 import threading
 from collections.abc import Sequence
+from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from uuid import UUID
@@ -33,7 +34,6 @@ from engine.store import HungAttempt, RunRow, read_run
 
 _CLAIM_TRIES = 3
 _DRIVABLE = frozenset({RunStatus.READY, RunStatus.WAITING, RunStatus.RUNNING})
-_GATED = frozenset({EventKind.STEP_ADMITTED, EventKind.STEP_REUSED, EventKind.STEP_REFUSED})
 
 
 class DriveEnd(StrEnum):
@@ -182,8 +182,6 @@ class Driver:
         until = self._clock.monotonic() + limits.DRIVE_SECONDS_MAX
         while move.status is RunStatus.RUNNING:
             found = self._next(session, move.begun)
-            if found is None:
-                return DriveEnd.PARKED
             in_time = self._clock.monotonic() < until and not self._draining.is_set()
             try:
                 move = self._append(session, found, hands=self._hands(in_time=in_time))
@@ -196,12 +194,12 @@ class Driver:
         announcing.announce(run_id=session.run.id, seq=session.head.seq)
         if move.status is RunStatus.READY:
             queue.hint("engine.drive", run_id=str(session.run.id))
-        elif move.status is RunStatus.WAITING and session.state.remote:
+        elif move.status is RunStatus.WAITING and (session.state.remote or session.state.held):
             waking.recheck(run_id=session.run.id)
         return _ENDS[move.status]
 
-    def _next(self, session: Session, begun: Sequence[Begun]) -> "appending.Found | None":
-        """Return what happens next; `None` if the run was parked, because nothing does."""
+    def _next(self, session: Session, begun: Sequence[Begun]) -> "appending.Found":
+        """Return what happens next."""
         calls = [self._call(session, item) for item in begun if not item.queue]
         decider = session.rules.decider
         held = decider.to_admit(session.state, at=session.now())
@@ -217,11 +215,7 @@ class Driver:
         collected = remote.collect(run_id=session.run.id) if session.state.remote else []
         if collected:
             return appending.Found(collected=tuple(collected))
-        if appending.park(session, wake_at=admission.again_at):
-            waking.recheck(run_id=session.run.id)
-            return None
-        self._refresh(session)
-        return appending.Found()
+        return appending.hold(session, again_at=admission.again_at)
 
     def _is_quiet(self, session: Session) -> bool:
         """Say whether nothing can happen to the run but by the attempt that begins."""
@@ -240,20 +234,31 @@ class Driver:
                 collected = remote.collect(run_id=session.run.id)
                 if collected:
                     return appending.Found(collected=tuple(collected))
-            wake_at = session.rules.decider.next_wake(session.state)
-            if wake_at is not None and wake_at <= session.now():
+            now = session.now()
+            if session.rules.decider.to_admit(session.state, at=now):
+                admission = admitting.admit(session)
+                if admission.events:
+                    return appending.Found(events=admission.events)
+            wake_at = self._next_wake(session)
+            if wake_at is not None and wake_at <= now:
                 return appending.Found()
             if self._is_behind(session):
                 self._refresh(session)
                 return appending.Found()
 
+    def _next_wake(self, session: Session) -> datetime | None:
+        decider = session.rules.decider
+        held = decider.to_admit(session.state, at=session.now())
+        return decider.next_wake(session.state, besides=held)
+
     def _patience(self, session: Session) -> float | None:
         """Return how long to wait for an attempt before looking at what else happens, seconds."""
         state = session.state
         bounds = []
-        if state.waiting_count or state.remote or state.held:
+        held = session.rules.decider.to_admit(state, at=session.now())
+        if state.waiting_count or state.remote or held:
             bounds.append(limits.TAIL_POLL_SECONDS)
-        wake_at = session.rules.decider.next_wake(state)
+        wake_at = self._next_wake(session)
         if wake_at is not None:
             bounds.append(max(0.001, (wake_at - session.now()).total_seconds()))
         return min(bounds, default=None)

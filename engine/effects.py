@@ -15,7 +15,7 @@ from engine.domain.moving import Effect, EffectKind
 from engine.domain.plan import AwaitEvent, Call
 from engine.gates import mutex
 from engine.inbox import Awaited
-from engine.ports import OpeningWait
+from engine.ports import Alarm, OpeningWait
 from engine.selectors.facts import get_run_facts
 from engine.services import children, events
 from engine.services.events import Emitted
@@ -46,6 +46,7 @@ def _call(place: Place, effects: Sequence[Effect], written: Written) -> None:
             version_id=UUID(body["version"]["version"]),
             arguments=body["inputs"],
             detached=body["detached"],
+            priority=body["priority"],
         )
 
 
@@ -57,7 +58,7 @@ def _withdraw(place: Place, effects: Sequence[Effect], written: Written) -> None
         children.withdraw_child(run_id=place.run.id, key=effect.key)
     awaited = by_verb.pop(AwaitEvent.verb, ())
     for verb, taken_back in sorted(by_verb.items()):
-        registry.opener(verb).withdraw(  # type: ignore[attr-defined]
+        registry.opener(verb).withdraw(
             run_id=place.run.id,
             keys=[effect.key for effect in taken_back],
             reason="not_needed",
@@ -116,6 +117,21 @@ def _continue(place: Place, effects: Sequence[Effect], written: Written) -> None
         )
 
 
+def _alarm(place: Place, effects: Sequence[Effect], written: Written) -> None:
+    facts = get_run_facts(run_id=place.run.id)
+    for effect in effects:
+        registry.raise_alarm(
+            Alarm(
+                run=facts,
+                key=effect.key,
+                state=effect.step,
+                notify=effect.body,
+                since=None,
+                at=written.entries[effect.event].at,
+            )
+        )
+
+
 def _release(place: Place, effects: Sequence[Effect], written: Written) -> None:
     del written
     mutex.release(run_id=place.run.id, keys=[effect.key for effect in effects])
@@ -126,6 +142,7 @@ _EXECUTORS: Mapping[tuple[EffectKind, ...], Executor] = {
     (EffectKind.CALL,): _call,
     (EffectKind.WITHDRAW,): _withdraw,
     (EffectKind.OPEN, EffectKind.ASK): _open,
+    (EffectKind.ALARM,): _alarm,
     (EffectKind.AWAIT, EffectKind.EMIT): _exchange,
     (EffectKind.CONTINUE,): _continue,
     (EffectKind.RELEASE,): _release,

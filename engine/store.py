@@ -86,11 +86,6 @@ _RELEASE = """
     UPDATE engine_run SET status = 'READY', worker = NULL, wake_at = clock_timestamp()
     WHERE id = %s AND epoch = %s AND status = 'RUNNING'"""
 
-# A run whose driver has asked every gate in vain: nothing has happened that an entry would tell.
-_PARK = """
-    UPDATE engine_run SET status = 'WAITING', worker = NULL, wake_at = %s::timestamptz
-    WHERE id = %s AND epoch = %s AND seq = %s AND status = 'RUNNING'"""
-
 # Only if nobody else has it: it is as the failed claim read it, or its row says this worker drives.
 _FAULT = """
     UPDATE engine_run SET fault_count = fault_count + 1, worker = NULL,
@@ -345,11 +340,6 @@ def deduplicate(*, run_id: UUID, key: str) -> bool:
 def release(*, run_id: UUID, epoch: int) -> bool:
     """Give a run back without an entry: it becomes READY for any worker."""
     return _execute(_RELEASE, (run_id, epoch)) == 1
-
-
-def park(*, run_id: UUID, epoch: int, seq: int, wake_at: datetime | None) -> bool:
-    """Let a run wait without an entry. `False`: somebody else appended or took over."""
-    return _execute(_PARK, (wake_at, run_id, epoch, seq)) == 1
 
 
 def note_fault(*, run: RunRow, worker: UUID) -> int | None:

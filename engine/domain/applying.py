@@ -50,7 +50,8 @@ def apply_event(definition: Definition, state: RunState, event: Event) -> RunSta
         raise UnexpectedEventError(kind=event.kind, reason="this version does not know it")
     # What happens at the same instant happened because of the first of it.
     rush_count = state.rush_count if event.at == state.at else 0
-    after = applier(definition, evolve(state, at=event.at, rush_count=rush_count), event)
+    begun = evolve(state, at=event.at, rush_count=rush_count, is_parked=False, parked_until=None)
+    after = applier(definition, begun, event)
     return evolve(after, seq=event.seq or state.seq, entry_count=state.entry_count + 1)
 
 
@@ -219,6 +220,13 @@ def _step_admitted(definition: Definition, state: RunState, event: Event) -> Run
     return unwinding.enable(state, key, arguments=step.arguments, status=StepStatus.READY)
 
 
+def _step_held(definition: Definition, state: RunState, event: Event) -> RunState:
+    del definition
+    delay_ms = int(str(event.data.get("delay_ms", 0)))
+    until = event.at + timedelta(milliseconds=delay_ms) if delay_ms else None
+    return evolve(state, is_parked=True, parked_until=until, idle_claim_count=0)
+
+
 def _step_reused(definition: Definition, state: RunState, event: Event) -> RunState:
     key, _, state = _held(state, event)
     return complete(definition, state, key, event.payloads.get("result"))
@@ -293,6 +301,7 @@ _APPLIERS: Mapping[str, Applier] = {
     EventKind.ATTEMPT_LOST: _attempt_lost,
     EventKind.ATTEMPT_UNCERTAIN: _attempt_uncertain,
     EventKind.STEP_ADMITTED: _step_admitted,
+    EventKind.STEP_HELD: _step_held,
     EventKind.STEP_REUSED: _step_reused,
     EventKind.TIMER_FIRED: _timer_fired,
     EventKind.RUN_CANCEL_REQUESTED: _cancel_requested,

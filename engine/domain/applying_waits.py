@@ -13,6 +13,7 @@ from engine.domain.considering import MUTEX, start
 from engine.domain.definition import Definition
 from engine.domain.errors import NondeterministicError, UnexpectedEventError
 from engine.domain.events import Event, EventKind
+from engine.domain.keys import undo_key
 from engine.domain.plan import Call, Uses
 from engine.domain.settling import settle
 from engine.domain.state import (
@@ -30,7 +31,13 @@ from engine.domain.verbs import WaitOutcome
 
 def _wait_requested(definition: Definition, state: RunState, event: Event) -> RunState:
     key, step = _opening(state, event)
-    waiting = evolve(step, status=StepStatus.WAITING, started_at=event.at, arguments=None)
+    waiting = evolve(
+        step,
+        status=StepStatus.WAITING,
+        started_at=event.at,
+        arguments=None,
+        is_asked=event.kind == EventKind.QUESTION_ASKED,
+    )
     if event.kind == EventKind.CHILD_STARTED:
         waiting = evolve(waiting, child=str(event.data["run"]))
         if event.data["detached"]:
@@ -150,6 +157,8 @@ def _wait_withdrawn(definition: Definition, state: RunState, event: Event) -> Ru
 
 def _question_resolved(definition: Definition, state: RunState, event: Event) -> RunState:
     key, step, state = _end_wait(state, event)
+    step = evolve(step, is_asked=False)
+    state = evolve(state, steps=state.steps.set(key, step))
     choice = str(event.data["choice"])
     if choice == "skip":
         return settle(state, key, Outcome.SKIPPED, "question")
@@ -174,8 +183,13 @@ def _question_resolved(definition: Definition, state: RunState, event: Event) ->
 def restart(definition: Definition, state: RunState, key: str) -> RunState:
     """Return the state in which an instance that is no action begins anew, with all inside it."""
     steps = state.steps
-    for child in list(_all_inside(definition, state, key)):
+    inside = _all_inside(definition, state, key)
+    for child in inside:
         steps = steps.delete(child)
+    # What has been undone may be done, and undone, again.
+    undone = state.undone.intersection(inside)
+    for child in undone:
+        steps = steps.delete(undo_key(child))
     step = steps[key]
     again = StepState(
         round=step.round + 1,
@@ -186,6 +200,8 @@ def restart(definition: Definition, state: RunState, key: str) -> RunState:
     state = evolve(
         state,
         steps=steps.set(key, again),
+        undone=state.undone - undone,
+        undoable=tuple(item for item in state.undoable if item not in undone),
         restarting=tuple(item for item in state.restarting if item != key),
     )
     return start(definition, state, key)

@@ -31,11 +31,13 @@ def cancel(
 ) -> RunState:
     """Return the state in which an instance, and all inside it, is cancelled.
 
+    Of one that has ended, what went on inside it for itself.
+
     `silent`: what it is part of ends as well, so nobody needs to hear of it.
     """
     step = state.steps[key]
     if step.status is StepStatus.ENDED:
-        return state
+        return _cancel_stragglers(definition, state, key, why=why)
     state = cancel_inside(definition, state, key, why=why)
     if step.status is StepStatus.WAITING:
         state = evolve(
@@ -97,6 +99,15 @@ def children(definition: Definition, state: RunState, key: str) -> Iterator[str]
     for name in inner_steps(step):
         for number in range(1, inside.begun + 1):
             yield child_key(key, name, number)
+
+
+def _cancel_stragglers(definition: Definition, state: RunState, key: str, *, why: str) -> RunState:
+    """Return the state in which nothing goes on that a map or matrix ended without."""
+    if not state.straggler_count:
+        return state
+    for child in list(children(definition, state, key)):
+        state = cancel(definition, state, child, why=why)
+    return state
 
 
 def owe(definition: Definition, state: RunState, key: str) -> RunState:

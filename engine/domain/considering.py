@@ -235,6 +235,7 @@ def _start_call(
         "version": state.calls.get(verb.reference),
         "inputs": definition.render(verb.arguments, seen),
         "detached": verb.detached,
+        "priority": definition.step(key).priority,
     }
     return enable(state, key, arguments=arguments, status=StepStatus.OPENING)
 

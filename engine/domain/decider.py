@@ -7,7 +7,7 @@ writes the lot as one entry; whoever folds that entry again must come to the sam
 nondeterministic. The page docs/tutorials/the-decider.md walks through it.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -25,7 +25,7 @@ from engine.domain.errors import NondeterministicError, UnexpectedEventError
 from engine.domain.events import Begun, Event, Settled, find_decided
 from engine.domain.expressions import Evaluator, ExpressionError
 from engine.domain.hearing import hear
-from engine.domain.keys import is_undo
+from engine.domain.keys import is_undo, undone_by
 from engine.domain.mentions import mentioned
 from engine.domain.nodes import index_plan
 from engine.domain.plan import Plan, Step, Uses
@@ -185,9 +185,15 @@ class Decider:
             for _, name in sorted((due, name) for name, due in state.timers.items() if due <= at)
         )
 
-    def next_wake(self, state: RunState) -> datetime | None:
-        """Return when time moves the run on, `None` if it does not."""
-        instants = [*state.backoff.values(), *state.timers.values()]
+    def next_wake(self, state: RunState, *, besides: Collection[str] = ()) -> datetime | None:
+        """Return when time moves the run on, `None` if it does not.
+
+        `besides` are keys of steps that wait for a gate, whatever their own time is.
+        """
+        instants = [at for key, at in state.backoff.items() if key not in besides]
+        instants += state.timers.values()
+        if state.parked_until is not None:
+            instants.append(state.parked_until)
         return min(instants, default=None)
 
     # --- small parts -------------------------------------------------------------------------
@@ -204,8 +210,11 @@ class Decider:
         return state
 
     def _to_restart(self, state: RunState) -> str:
+        if not state.restarting:
+            return ""
+        busy = (*state.running, *state.undo, undone_by(state.undoing))
         for key in state.restarting:
-            if not any(running.startswith(f"{key}/") for running in state.running):
+            if not any(item.startswith(f"{key}/") for item in busy):
                 return key
         return ""
 

@@ -27,6 +27,7 @@ class EventKind(StrEnum):
     ATTEMPT_LOST = "attempt.lost"  # key, attempt; its worker died
     ATTEMPT_UNCERTAIN = "attempt.uncertain"  # key, attempt; may have happened: a person says
     STEP_ADMITTED = "step.admitted"  # key, gate, delay_ms; what held the step back lets it through
+    STEP_HELD = "step.held"  # keys, delay_ms; no gate lets them through now
     STEP_REUSED = "step.reused"  # key; payload: result. An equal step's, from the cache
     TIMER_FIRED = "timer.fired"  # timer: see `engine.domain.timers`
     EVENT_AWAITED = "event.awaited"  # key, verb, type, prepared

@@ -105,7 +105,7 @@ def time_is_up(definition: Definition, state: RunState, key: str, index: int) ->
     name = path_of(key)
     transition = definition.plan.states[name].transitions[index]
     taken = _take(definition, state, transition, event=None, why="after")
-    return state if taken is None else taken
+    return _stay(definition, state) if taken is None else taken
 
 
 def is_stuck(definition: Definition, state: RunState, key: str) -> RunState:
@@ -116,7 +116,7 @@ def is_stuck(definition: Definition, state: RunState, key: str) -> RunState:
     if stuck.notify:
         state = evolve(state, alarms=(*state.alarms, key))
     if not stuck.to:
-        return state
+        return _stay(definition, state)
     return enter(definition, leave(definition, state), stuck.to, why=STUCK)
 
 
@@ -192,6 +192,14 @@ def _take(
         carried: dict[str, Json] = {"state": transition.to, "vars": variables}
         return evolve(state, open_count=0, carried=carried)
     return enter(definition, state, transition.to, why=why)
+
+
+def _stay(definition: Definition, state: RunState) -> RunState:
+    """Return the same state if anything can still move the run on; otherwise it ends."""
+    key = state.current
+    if key in state.steps or state.listening or any(_belongs(name, key) for name in state.timers):
+        return state
+    return _give_up(leave(definition, state), f"nothing leads out of `{path_of(key)}` any more")
 
 
 def _variables(definition: Definition, state: RunState) -> dict[str, Json]:

@@ -238,7 +238,16 @@ def _fire(work: _Work) -> bool:
 
 def _open(work: _Work) -> bool:
     """Open what is to be opened and take back what is not wanted; say whether there was any."""
-    if work.state.halted or not (work.state.opening or work.state.withdrawing or work.state.alarms):
+    if work.state.halted:
+        return False
+    for key in work.state.alarms:
+        stuck = work.decider.plan.states[path_of(key)].stuck
+        assert stuck is not None, f"{key} has a deadline"
+        _effect(work, EffectKind.ALARM, key, "stuck", stuck.notify)
+    if work.state.alarms:
+        work.state = evolve(work.state, alarms=())
+    # An alarm is no event of its own: nothing follows from it.
+    if not (work.state.opening or work.state.withdrawing):
         return False
     for key in work.state.withdrawing:
         verb = _verb_of(work, key)
@@ -246,11 +255,6 @@ def _open(work: _Work) -> bool:
         _effect(work, EffectKind.WITHDRAW, key, verb, {})
     for key in work.state.opening:
         _open_one(work, key)
-    for key in work.state.alarms:
-        stuck = work.decider.plan.states[path_of(key)].stuck
-        assert stuck is not None, f"{key} has a deadline"
-        _effect(work, EffectKind.ALARM, key, "stuck", stuck.notify)
-    work.state = evolve(work.state, alarms=())
     return True
 
 
@@ -345,9 +349,8 @@ def _verb_of(work: _Work, key: str) -> str:
     path = path_of(key)
     if path not in work.decider.definition.tree.nodes:
         return AwaitEvent.verb  # what a state listens to
-    return (
-        QUESTION if work.state.steps[key].error is not None else work.decider.step_at(key).verb.verb
-    )
+    # Not by its error: a step that is late has one, and waits for something else.
+    return QUESTION if work.state.steps[key].is_asked else work.decider.step_at(key).verb.verb
 
 
 def _add(work: _Work, event: Event) -> None:
@@ -379,12 +382,13 @@ def _rest(decider: Decider, state: RunState, *, at: datetime) -> tuple[RunStatus
     if state.halted:
         return RunStatus.HALTED, None
     # What is held back, the driver asks about before it parks the run.
-    if len(state.running) > len(state.remote) or decider.to_admit(state, at=at):
+    held = decider.to_admit(state, at=at)
+    if len(state.running) > len(state.remote) or (held and not state.is_parked):
         return RunStatus.RUNNING, None
     if any(decider.beginnable(state, at=at)):
         return RunStatus.READY, None
-    wake_at = decider.next_wake(state)
-    is_waited_for = state.waiting_count or state.remote or wake_at is not None
+    wake_at = decider.next_wake(state, besides=held)
+    is_waited_for = held or state.waiting_count or state.remote or wake_at is not None
     assert is_waited_for, "an open run waits for something"
     assert all(state.steps[key].status is StepStatus.BACKOFF for key in state.backoff), (
         "the backoff index is in step"

@@ -116,6 +116,7 @@ class StepState:
     outputs: Mapping[str, Json] = field(default_factory=dict)
     result: Json = None  # what its verb made, for the loop around it
     error: StepError | None = None
+    is_asked: bool = False  # what it waits for is a person's answer about its error
     started_at: datetime | None = None  # of the current attempt
     wake_at: datetime | None = None
     unwinding: tuple[str, ...] = ()  # compensations that must end before this step does
@@ -168,6 +169,8 @@ class RunState:
     remote: Map[str, str] = field(default_factory=Map)  # key → label, of those handed over
     backoff: Map[str, datetime] = field(default_factory=Map)  # key → wake_at
     timers: Map[str, datetime] = field(default_factory=Map)  # name, see `timers` → due
+    is_parked: bool = False  # every gate has been asked, and says no
+    parked_until: datetime | None = None  # when to ask again; `None`: somebody will tell
     waiting_count: int = 0
     open_count: int = 0  # outermost steps that have not ended
     straggler_count: int = 0  # open instances whose container has ended

@@ -5,116 +5,29 @@ and that others find what they need to move the run on.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
-from textwrap import dedent
 
 import pytest
 from django.db import connection
-from django.utils.timezone import now
 
-from core.kernel.types import Json
 from countersign import function
 from engine import loading
-from engine.domain.flow.compiler import ActionInfo, compile_flow
 from engine.driver import DriveEnd
-from engine.expressions import CelEvaluator
-from engine.models import Cache, Delivery, Inbox, Run, Slot, Task, Wait
-from engine.services import events, reporting
+from engine.models import Delivery, Inbox, Run, Wait
 from engine.services.runs import cancel_run
-from engine.worker import WorkerProcess
-from tests.world import Hand, World, fold
+from tests.integration.engine.field import Field, error_of, made_by, newest_run, outcome
+from tests.world import World, fold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ACTION = ActionInfo(name="python/call@1", input_schema={"type": "object"}, idempotent=True)
-
 
 @pytest.fixture
-def world():
+def field():
     loading.forget_all()
     world = World()
     world.user("mara", "requester", "editor", "publisher", "operator")
-    return world
-
-
-@pytest.fixture
-def field(world):
     return Field(world)
-
-
-class Field:
-    """A world with one worker that drives whatever can be driven."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.hand = Hand()
-
-    def publish(self, text: str) -> None:
-        """Compile a definition and publish it."""
-        compilation = compile_flow(
-            dedent(text),
-            evaluator=CelEvaluator(),
-            verbs={},
-            actions=(ACTION,),
-            functions=None,
-        )
-        errors = [item for item in compilation.problems if item.severity == "error"]
-        assert compilation.plan is not None, errors
-        self.world.publish(compilation.plan, author="mara")
-
-    def start(self, name: str, **inputs) -> Run:
-        """Start a run and let everything settle."""
-        started = self.world.start(name, by="mara", inputs=inputs)
-        self.settle()
-        return Run.objects.get(pk=started.run_id)
-
-    def settle(self, *, seconds: float = 5.0) -> None:
-        """Drive every run that can move, until none can."""
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            ready = Run.objects.filter(status="READY") | Run.objects.filter(
-                status="WAITING", wake_at__lte=now()
-            )
-            ids = list(ready.values_list("pk", flat=True))
-            if not ids:
-                reporting.sweep_children()
-                events.sweep_events()
-                if not ready.exists():
-                    return
-            for run_id in ids:
-                self.hand.drive(run_id)
-        raise AssertionError("the runs do not come to rest")
-
-    def send(self, type_: str, **data) -> None:
-        """Send an event from outside."""
-        events.publish(
-            project_id=self.world.project.pk,
-            event_type=type_,
-            data=data,
-            origin=self.world.principal("mara").origin,
-        )
-        self.settle()
-
-
-def made_by(run: Run) -> Mapping[str, Json]:
-    closing = fold(run.pk).closing
-    assert closing is not None, "the run is over"
-    return closing.outputs
-
-
-def error_of(run: Run, key: str) -> str:
-    error = fold(run.pk).steps[key].error
-    return error.kind if error else ""
-
-
-def newest_run() -> Run:
-    return Run.objects.latest("pk")
-
-
-def outcome(run: Run) -> str:
-    run.refresh_from_db()
-    return run.outcome or run.status
 
 
 def test_an_event_that_is_sent_ends_the_wait_of_another_run(field, calls):
@@ -315,111 +228,6 @@ def test_a_workflow_that_calls_itself_stops_at_a_depth(field, calls):
     assert error_of(deepest, "deeper#1") == "too-deep"
 
 
-MUTEX = """
-    schema: flow/v1
-    kind: dag
-    name: locked
-    steps:
-      alone:
-        mutex: the-printer
-        steps:
-          pause: {wait: {event: {type: go, correlate: {run: "run.id"}}}}
-          work: {needs: [pause], uses: python/call@1, with: {function: t.ok}}
-    """
-
-
-def test_one_run_at_a_time_holds_a_mutex(field, calls):
-    field.publish(MUTEX)
-    first, second = field.start("locked"), field.start("locked")
-    assert Wait.objects.count() == 1  # the second has not begun
-    assert fold(second.pk).steps["alone#1"].status == "held"
-
-    field.send("go", run=str(first.pk))
-    assert outcome(first) == "succeeded"
-    assert outcome(second) == "WAITING"
-    field.send("go", run=str(second.pk))
-
-    assert outcome(second) == "succeeded"
-    assert not Slot.objects.exists()
-
-
-def test_a_run_that_is_cancelled_gives_its_mutex_back(field, calls):
-    field.publish(MUTEX)
-    first, second, third = (field.start("locked") for _ in range(3))
-    for run in (second, first):
-        cancel_run(principal=field.world.principal("mara"), run_id=run.pk, reason="no")
-        field.settle()
-
-    field.send("go", run=str(third.pk))
-
-    assert outcome(third) == "succeeded"
-    assert not Slot.objects.exists()
-
-
-def test_a_result_is_used_again(field, calls):
-    field.publish(
-        """
-        schema: flow/v1
-        kind: dag
-        name: cached
-        steps:
-          work:
-            uses: python/call@1
-            with: {function: t.ok, x: 1}
-            cache: {key: "the-work", ttl: PT1H}
-        outputs: {x: "steps.work.outputs.result.x"}
-        """
-    )
-    runs = [field.start("cached") for _ in range(2)]
-
-    assert [made_by(run) for run in runs] == [{"x": 1}, {"x": 1}]
-    assert len(calls) == 1
-    assert Cache.objects.count() == 1
-
-
-def test_a_rate_holds_attempts_back_until_it_is_their_time(field, calls):
-    field.publish(
-        """
-        schema: flow/v1
-        kind: dag
-        name: slow
-        steps:
-          one: {uses: python/call@1, with: {function: t.ok}, rate: {key: api, limit: 1, per: PT1S}}
-          two: {uses: python/call@1, with: {function: t.ok}, rate: {key: api, limit: 1, per: PT1S}}
-        """
-    )
-
-    began = time.monotonic()
-    run = field.start("slow")
-    while outcome(run) == "WAITING" and time.monotonic() < began + 5:
-        time.sleep(0.05)
-        field.settle()
-
-    assert outcome(run) == "succeeded"
-    assert time.monotonic() - began >= 0.9
-
-
-def test_a_circuit_lets_nobody_through_while_it_is_open(field, calls):
-    field.publish(
-        """
-        schema: flow/v1
-        kind: dag
-        name: fragile
-        steps:
-          work:
-            uses: python/call@1
-            with: {function: t.boom}
-            circuit: {key: target, failures: 2, window: PT1M, cool-down: PT1H}
-        """
-    )
-
-    runs = [field.start("fragile") for _ in range(3)]
-
-    assert [outcome(run) for run in runs] == ["failed", "failed", "WAITING"]
-    assert len(calls) == 2
-    assert runs[2].wake_at > now()
-
-
 def test_items_are_mapped_and_their_results_come_in_order(field, calls):
     field.publish(
         """
@@ -583,52 +391,3 @@ def _meddle(**_):
     if MEDDLE:
         MEDDLE.pop()()
     return {}
-
-
-QUEUED = """
-    schema: flow/v1
-    kind: dag
-    name: queued
-    steps:
-      train: {uses: python/call@1, with: {function: t.ok, n: 5}, queue: gpu}
-      report: {needs: [train], uses: python/call@1, with: {function: t.ok}}
-    outputs: {n: "steps.train.outputs.result.n"}
-    """
-
-
-def test_a_worker_of_another_queue_executes_the_step(field, calls):
-    field.publish(QUEUED)
-    run = field.start("queued")
-    assert outcome(run) == "WAITING"
-    assert calls == []
-    worker = WorkerProcess(name="gpu", queues=("gpu",))
-    worker.register()
-
-    assert worker.execute_tasks() == 1
-    field.settle()
-
-    assert outcome(run) == "succeeded"
-    assert made_by(run) == {"n": 5}
-    assert [name for name, _, _ in calls] == ["ok", "ok"]
-
-
-def test_a_run_whose_attempt_nobody_has_taken_can_be_cancelled(field, calls):
-    field.publish(QUEUED)
-    run = field.start("queued")
-
-    cancel_run(principal=field.world.principal("mara"), run_id=run.pk, reason="no gpu")
-    field.settle()
-
-    assert outcome(run) == "cancelled"
-    assert calls == []
-    assert not Task.objects.exists()
-
-
-def test_a_worker_that_serves_the_queue_executes_it_itself(field, calls):
-    field.publish(QUEUED)
-    run_id = field.world.start("queued", by="mara").run_id
-    worker = WorkerProcess(name="gpu", queues=("gpu",))
-    worker.register()
-
-    assert worker.drive(run_id=run_id) is DriveEnd.CLOSED
-    assert not Task.objects.exists()
