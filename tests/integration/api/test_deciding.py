@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from approvals.models import Request
 from core.identity.models import RoleAssignment
@@ -11,6 +12,9 @@ from core.identity.services.roles import assign_role
 from core.identity.services.tokens import create_token
 from core.kernel.record import ActorKind
 from core.toolkit.db import read_database_clock
+from engine import registry
+from engine.ports import OpeningWait
+from engine.selectors.facts import get_run_facts
 from tests.integration.api.conftest import BOARD, Caller
 
 TWO = {**BOARD, "quorum": {"count": 2}}
@@ -291,3 +295,62 @@ def test_why_says_what_stands_in_the_way(town):
     assert mara["is_eligible"] is False
     assert any(not fact["holds"] for fact in mara["facts"])
     assert mara["reason"]
+
+
+# --- questions -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def question(town):
+    """Return a question about a step of a waiting run, asked as its driver would."""
+    run_id = town.run()
+    wait = OpeningWait(
+        run=get_run_facts(run_id=run_id),
+        key="deploy#1",
+        step="deploy",
+        body={
+            "error": {"kind": "timeout", "message": "no result within 30 s"},
+            "attempt": 3,
+            "choices": ["retry", "skip", "fail"],
+        },
+        seq=1,
+        leaf=bytes(32),
+        at=read_database_clock(),
+    )
+    with transaction.atomic():
+        registry.opener("question").open(wait)
+    return Request.objects.get(run_id=run_id, kind="question")
+
+
+def test_a_question_says_what_can_be_answered_and_what_follows(town, question):
+    shown = town.as_("mara").get(f"requests/{question.pk}/").json()
+
+    assert (shown["kind"], shown["requester"], shown["expires_at"]) == ("question", "mara", None)
+    assert [item["choice"] for item in shown["choices"]] == ["retry", "skip", "fail"]
+    assert shown["subject"]["message"] == "no result within 30 s"
+    approval = town.as_("mara").get(f"requests/{town.request().pk}/").json()
+    assert [item["choice"] for item in approval["choices"]] == ["approve", "reject"]
+    listed = town.as_("mara").get("requests/", kind="question").json()["items"]
+    assert [item["id"] for item in listed] == [str(question.pk)]
+
+
+def test_answers_have_the_statuses_of_decisions(town, question, problem):
+    skip = {"decision": "skip", "comment": "gone"}
+
+    problem(town.decide(question, "mara", decision="skip"), 422, "approvals.decision_invalid")
+    problem(town.decide(question, "mara"), 422, "approvals.decision_invalid")
+    problem(town.decide(question, "ann", **skip), 403, "approvals.may_not_decide")
+    first = town.decide(question, "mara", **skip).json()
+    again = town.decide(question, "mara", **skip).json()
+
+    assert (first["outcome"], first["stage_status"]) == ("skip", "answered")
+    assert again == {**first, "replayed": True}
+    problem(town.decide(question, "mara", decision="retry"), 409, "approvals.request_closed")
+
+
+def test_why_an_approver_may_not_answer(town, question):
+    why = town.as_("ann").get(f"requests/{question.pk}/why/").json()
+
+    assert (why["is_eligible"], why["stage"]) == (False, "answer")
+    assert [item["rule"] for item in why["facts"] if not item["holds"]] == ["permission"]
+    assert [item["username"] for item in why["deciders"]] == ["mara"]

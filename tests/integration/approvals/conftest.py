@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.apps import apps
+from django.db import transaction
 
 from approvals.domain import errors
 from approvals.models import Request, RequestStatus, Vote
@@ -17,11 +18,13 @@ from core.identity.services.people import create_machine, create_user
 from core.identity.services.roles import assign_role
 from core.kernel.record import ActorKind
 from core.toolkit.db import read_database_clock
-from engine import loading
+from engine import loading, registry
 from engine.domain.expressions import RUN_NAMES
 from engine.domain.plan import Plan, Step, Wait
 from engine.domain.verbs import CheckScope
 from engine.driver import DriveEnd
+from engine.ports import OpeningWait
+from engine.selectors.facts import get_run_facts
 from tests.founding import founded, lend
 from tests.world import Hand, World
 
@@ -125,6 +128,27 @@ class Office(World):
         remove_member(
             principal=self.system, group_id=self.group(group).pk, user_id=self.users[name].pk
         )
+
+    def question(self, *, kind="timeout", message="no result within 30 s", key="deploy#1"):
+        """Ask about a step of a waiting run as its driver would, and return the request."""
+        run_id = self.run()
+        with transaction.atomic():
+            registry.opener("question").open(
+                OpeningWait(
+                    run=get_run_facts(run_id=run_id),
+                    key=key,
+                    step="deploy",
+                    body={
+                        "error": {"kind": kind, "message": message},
+                        "attempt": 3,
+                        "choices": ["retry", "skip", "fail"],
+                    },
+                    seq=1,
+                    leaf=bytes(32),
+                    at=read_database_clock(),
+                )
+            )
+        return Request.objects.get(run_id=run_id, kind="question")
 
     def overdue(self, request):
         """Let the time of a request be up."""

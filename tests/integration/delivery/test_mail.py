@@ -1,6 +1,7 @@
 """What the mails say, in HTML and in text."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from urllib.parse import urlsplit
 
@@ -8,10 +9,17 @@ import pytest
 from django.test import Client
 from django.urls import resolve
 
+from approvals.domain.rule import Asks, rule_to_json
 from approvals.models import Notice, Request, Vote
 from approvals.outbound.delivery import deliver_due
 from approvals.outbound.mail import compose
 from approvals.services.outbox import NoticeEvent
+from core.identity.models import User
+from core.kernel import limits
+from engine.domain.plan import Plan, Step, Uses
+from engine.models import Run
+from tests.integration.delivery.conftest import RULE
+from tests.world import World
 
 PUBLIC = "https://countersign.example.org"
 NASTY = (
@@ -248,3 +256,130 @@ def test_an_address_without_a_name_still_makes_valid_message_ids(office, setting
 
     assert headers["Message-ID"] == f"<n.{notice.pk.hex}@localhost>"
     assert headers["List-Id"].endswith("<approvals.localhost>")
+
+
+# --- questions and runs --------------------------------------------------------------------------
+
+
+def make_question(office, *, error="timeout"):
+    """Make the request of the office a question about a step that failed."""
+    rule = replace(RULE, asks=Asks.QUESTION)
+    Request.objects.filter(pk=office.request.pk).update(
+        kind="question",
+        rule=rule_to_json(rule),
+        title="Step deploy failed: what now?",
+        if_approved="",
+        if_rejected="",
+        subject={"step": "deploy", "error": error, "message": "no result", "attempt": 3},
+    )
+    office.request.refresh_from_db()
+
+
+@pytest.mark.parametrize(("error", "is_twice"), [("timeout", False), ("uncertain", True)])
+def test_who_may_answer_learns_what_failed_and_what_each_answer_does(
+    office, receive, error, is_twice
+):
+    make_question(office, error=error)
+    message = receive("request.opened")
+
+    for said in (re.sub(r"\s+", " ", text_of(message)), said_in(page_of(message))):
+        for expected in (
+            "waits for somebody to say what becomes of this step",
+            "Started by Mara",
+            "Retry The step executes again",
+            "Skip The step counts as skipped",
+            "Fail The step fails",
+            "Attempt",
+        ):
+            assert expected in said, expected
+        assert ("done twice" in said) is is_twice
+        assert "If approved" not in said
+        assert "If you approve" not in said
+
+
+@pytest.mark.parametrize(
+    ("outcome", "words"),
+    [("retry", "To be retried"), ("skip", "Skipped"), ("fail", "Failed")],
+)
+def test_who_started_the_run_learns_what_becomes_of_the_step(office, receive, outcome, words):
+    make_question(office)
+    office.vote(office.ada, outcome, comment="seen that before")
+    office.close(outcome)
+
+    message = receive("request.decided", to=office.mara)
+
+    assert f"] {words}: Step deploy failed" in message["Subject"]
+    assert "Ada decided at" in text_of(message)
+    assert "seen that before" in text_of(message)
+
+
+@pytest.fixture
+def run(office):
+    """Return a run of the office's project."""
+    world = World(slug="depot")
+    world.user("rita", "requester", "editor", "publisher")
+    verb = Uses(action="python/call@1", arguments={"function": "t.none"})
+    plan = Plan(
+        name="review",
+        title="Review of <b>x</b>",
+        inputs_schema={"type": "object"},
+        variables={},
+        steps={"a": Step(id="a", verb=verb)},
+        outputs={},
+    )
+    world.publish(plan, author="rita")
+    return Run.objects.get(pk=world.start("review", by="rita").run_id)
+
+
+def stuck(office, run, *, to="rita", since="2026-03-01T12:00:00+00:00"):
+    return office.notice(
+        "run.stuck",
+        request=None,
+        run=run,
+        to=User.objects.get(username=to),
+        facts={"state": "legal", "since": since},
+    )
+
+
+@pytest.mark.parametrize(
+    ("since", "words"),
+    [
+        ("2026-03-01T12:00:00+00:00", "in the state legal since 2026-03-01 12:00 UTC"),
+        (None, "in the state legal for too long"),
+    ],
+)
+def test_who_is_named_learns_which_run_is_in_which_state_and_since_when(
+    office, run, mailbox, since, words
+):
+    stuck(office, run, since=since)
+    deliver_due()
+    (message,) = mailbox.messages
+
+    assert message["Subject"].startswith(f"[Run {run.number}] Still in legal: ")
+    for said in (re.sub(r"\s+", " ", text_of(message)), said_in(page_of(message))):
+        assert words in said
+        assert "depot/review" in said
+        assert f"{PUBLIC}/runs/{run.pk}/" in said
+    assert message["References"].startswith(f"<u.{run.pk.hex}@")
+
+
+@pytest.mark.parametrize("why", ["closed", "may not see"])
+def test_an_alarm_that_is_no_news_any_more_is_not_sent(office, run, mailbox, why):
+    if why == "closed":
+        Run.objects.filter(pk=run.pk).update(status="CLOSED")
+    notice = stuck(office, run, to="rita" if why == "closed" else "ada")
+
+    deliver_due()
+
+    notice.refresh_from_db()
+    assert (notice.status, mailbox.messages) == ("dropped", [])
+
+
+def test_an_alarm_that_is_refused_for_good_is_dead_and_keeps_nothing_else(office, run, mailbox):
+    notice = stuck(office, run)
+    Notice.objects.filter(pk=notice.pk).update(attempts=limits.DELIVERY_ATTEMPT_COUNT_MAX)
+
+    deliver_due()
+
+    notice.refresh_from_db()
+    assert (notice.status, mailbox.messages) == ("dead", [])

@@ -18,12 +18,14 @@ from approvals.domain.decision import (
     RequestState,
     judge,
     progress,
+    read_outcome,
 )
 from approvals.domain.digest import Shown, changed_since, shown_digest
-from approvals.domain.quorum import Ballot, Choice, Verdict
+from approvals.domain.quorum import CHOICES, Answer, Ballot, Choice, Verdict
 from approvals.domain.rule import (
     AfterExpiry,
     Approvers,
+    Asks,
     Exclusions,
     Quorum,
     Rule,
@@ -414,3 +416,80 @@ def test_a_stage_nobody_can_finish_is_blocked():
 
     assert went.outcome is None
     assert not went.count.reachable
+
+
+# --- questions -----------------------------------------------------------------------------------
+
+ASKING = replace(
+    RULE,
+    stages=(
+        StageRule(key="answer", approvers=Approvers(permissions=("operate_run",)), quorum=Quorum()),
+    ),
+    exclusions=Exclusions(keywords=()),
+    asks=Asks.QUESTION,
+)
+QUESTION = replace(SHOWN, rule=ASKING)
+
+
+def question(**changes):
+    return state(shown=QUESTION, open_stage="answer", **changes)
+
+
+def reply(choice, **changes):
+    return command(choice=choice, digest=shown_digest(QUESTION), **changes)
+
+
+def test_what_was_asked_is_part_of_what_is_signed():
+    assert shown_digest(QUESTION) != shown_digest(
+        replace(QUESTION, rule=replace(ASKING, asks=Asks.APPROVAL))
+    )
+
+
+@pytest.mark.parametrize("choice", CHOICES[Asks.QUESTION])
+def test_each_answer_to_a_question_is_accepted(choice):
+    assert isinstance(decide(question(), reply(choice, comment="why")), Accepted)
+
+
+@pytest.mark.parametrize("asks", Asks)
+def test_what_was_not_asked_is_no_decision(asks):
+    other = Asks.APPROVAL if asks is Asks.QUESTION else Asks.QUESTION
+    for choice in CHOICES[other]:
+        sent = reply(choice, comment="x") if asks is Asks.QUESTION else command(choice=choice)
+        request = question() if asks is Asks.QUESTION else state()
+        assert problem_codes(request, sent) == [("/decision", "approvals.decision")]
+
+
+def test_only_skipping_a_step_needs_a_reason():
+    assert problem_codes(question(), reply(Choice.SKIP)) == [
+        ("/comment", "approvals.comment_required")
+    ]
+    for choice in (Choice.RETRY, Choice.FAIL):
+        assert isinstance(decide(question(), reply(choice)), Accepted)
+
+
+def test_who_may_not_answer_lacks_the_permission_to_operate():
+    error = refusal(question(), reply(Choice.RETRY), denial="no")
+
+    assert error.details["permission"] == "operate_run"
+
+
+@pytest.mark.parametrize("choice", CHOICES[Asks.QUESTION])
+def test_the_first_answer_ends_a_question(choice):
+    went = progress(question(), stage="answer", ballots=[ballot(ANN, choice)])
+
+    assert (went.stage_verdict, went.outcome, went.next_stage) == (
+        Verdict.ANSWERED,
+        Answer(choice.value),
+        None,
+    )
+
+
+def test_a_question_nobody_answered_stays_open():
+    went = progress(question(), stage="answer", ballots=[], eligible=[])
+
+    assert (went.stage_verdict, went.outcome, went.count.reachable) == (Verdict.OPEN, None, False)
+
+
+@pytest.mark.parametrize("outcome", [*WaitOutcome, *Answer])
+def test_an_outcome_is_read_back(outcome):
+    assert read_outcome(outcome.value) is outcome
