@@ -221,7 +221,8 @@ class Author:
             events = (StateEvent(type="state.left", to=self.dice.choice(targets)),)
         stuck = None
         if self.dice.random() < 0.2:
-            stuck = Stuck(seconds=120, to=self.dice.choice(["", "lost"]))
+            told = {"groups": ["leads"]}
+            stuck = Stuck(seconds=120, to=self.dice.choice(["", "lost"]), notify=told)
         return StateNode(
             id=name, step=step, transitions=tuple(transitions), events=events, stuck=stuck
         )
