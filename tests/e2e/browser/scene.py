@@ -74,10 +74,24 @@ steps:
     with: {function: t.slow, seconds: "soon", name: broken}
 """
 
+# The same failure, and a person says what becomes of it.
+ASKING = """
+schema: flow/v1
+kind: dag
+name: asking
+title: A step that fails and asks
+triggers: [{manual: {}}, {api: {}}]
+steps:
+  breaks:
+    uses: python/call@1
+    with: {function: t.slow, seconds: "soon", name: broken}
+    on-error: {then: ask}
+"""
+
 
 @dataclass(slots=True, kw_only=True)
 class Scene:
-    """A running system with four workflows: release, pair, single and broken."""
+    """A running system with five workflows: release, pair, single, broken and asking."""
 
     system: RunningSystem
     people: dict[str, Client] = field(default_factory=dict)
@@ -117,7 +131,7 @@ def prepare_scene(system: RunningSystem) -> Iterator[Scene]:
     with ExitStack() as stack:
         names = ("mara", "ada", "noor", "pia")
         people = {name: stack.enter_context(sign_in(system, name)) for name in names}
-        sources = [read_source(target_url=system.target_url), PAIR, SINGLE, BROKEN]
+        sources = [read_source(target_url=system.target_url), PAIR, SINGLE, BROKEN, ASKING]
         for source in sources:
             version = people["mara"].save_version("demo", source, message="for the tests")
             people["pia"].publish_version("demo", version["workflow"], version["rev"])

@@ -47,6 +47,27 @@ def test_a_key_chooses_and_only_another_sends(scene: Scene, seat: Seat):
     expect(page.locator("#outcome")).to_contain_text("Rejected by Ada Okafor")
 
 
+def test_the_answers_to_a_question_have_keys_of_their_own(scene: Scene, seat: Seat):
+    run_id = scene.start("asking")
+    scene.people["mara"].wait_run(run_id, statuses=("WAITING",))
+    request = scene.find_request(run_id)
+    page = seat("rex").open(f"/inbox/{request}/")
+    assert list_axe_violations(page) == []
+
+    for key, name in (("r", "Retry"), ("f", "Fail"), ("s", "Skip")):
+        page.keyboard.press("Escape")
+        page.keyboard.press(key)
+        expect(page.get_by_role("button", name=name)).to_have_attribute("aria-pressed", "true")
+    settle(page)
+    assert scene.count_votes(request) == 0
+
+    expect(page.get_by_label("Comment")).to_be_focused()
+    page.keyboard.type("nobody misses it")
+    page.keyboard.press("Control+Enter")
+    expect(page.locator("#outcome")).to_contain_text("Skipped by")
+    scene.people["mara"].wait_run(run_id, statuses=("CLOSED",))
+
+
 def test_a_button_that_is_pressed_again_and_again_decides_once(scene: Scene, seat: Seat):
     request = scene.ask("pair", "Pressed in a hurry")
     page = seat("ada").open(f"/inbox/{request}/")
