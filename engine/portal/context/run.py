@@ -68,7 +68,7 @@ def keys_by_verb(page: RunPage) -> dict[str, list[str]]:
     """Return the keys of a run's waits by their verb: those that were opened."""
     found: dict[str, list[str]] = {}
     for listing in page.events:
-        if listing.event.kind == EventKind.APPROVAL_REQUESTED:
+        if listing.event.kind in {EventKind.APPROVAL_REQUESTED, EventKind.QUESTION_ASKED}:
             data = listing.event.data
             found.setdefault(str(data.get("verb", "")), []).append(str(data.get("key", "")))
     return found

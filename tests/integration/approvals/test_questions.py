@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import transaction
+from django.test import Client
 
 from approvals.domain import errors
 from approvals.models import Notice, Request, Vote
@@ -166,6 +167,17 @@ def registry_panels(office, name, *, run_id, keys):
     return panels.find_panels(
         principal=office.principal(name), run_id=run_id, keys_by_verb={"question": keys}
     )
+
+
+def test_the_page_of_the_run_leads_to_the_question(office, failed):
+    request = failed()
+    browser = Client()
+    browser.force_login(office.users["olga"])
+
+    page = browser.get(f"/runs/{request.run_id}/", {"step": "deploy#1"})
+
+    assert page.status_code == 200
+    assert f'href="/inbox/{request.pk}/"' in page.content.decode()
 
 
 # --- answers -------------------------------------------------------------------------------------
