@@ -21,18 +21,35 @@ from engine.services import children, events
 from engine.services.events import Emitted
 from engine.writing import Place, Written
 
+# What a withdrawal of the same move takes back. A child has begun all the same, and is cancelled.
+_OPENING = frozenset({EffectKind.OPEN, EffectKind.ASK, EffectKind.AWAIT})
+
 Executor = Callable[[Place, Sequence[Effect], Written], None]
 
 
 def execute(place: Place, effects: Sequence[Effect], written: Written) -> None:
     """Do what a move that was just written asks for. Transaction: the append's."""
     by_kind: dict[EffectKind, list[Effect]] = {}
-    for effect in effects:
+    for effect in _lasting(effects):
         by_kind.setdefault(effect.kind, []).append(effect)
     for kinds, executor in _EXECUTORS.items():
         found = [effect for kind in kinds for effect in by_kind.get(kind, ())]
         if found:
             executor(place, found, written)
+
+
+def _lasting(effects: Sequence[Effect]) -> list[Effect]:
+    """Leave out the waits that the same move opens and takes back: nobody ever sees them."""
+    taken_back = {
+        effect.key: index
+        for index, effect in enumerate(effects)
+        if effect.kind is EffectKind.WITHDRAW
+    }
+    return [
+        effect
+        for index, effect in enumerate(effects)
+        if effect.kind not in _OPENING or taken_back.get(effect.key, -1) < index
+    ]
 
 
 def _call(place: Place, effects: Sequence[Effect], written: Written) -> None:
