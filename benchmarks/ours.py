@@ -33,7 +33,9 @@ from engine.worker import WorkerProcess
 
 _SLUG = "engine-bench"
 _STEPS = 10
-_PARKED_SECONDS = 300.0  # until everything waits
+_PARKED_AT_ONCE = 250
+_PARKED_SECONDS = 120.0  # until they wait
+_SETTLE_SECONDS = 1.0  # what workers took before the hints were forgotten
 _PAUSE_SECONDS = 0.02  # between two decisions, so that each finds the machine idle
 
 
@@ -127,10 +129,22 @@ class Ours:
         return float((closed - begun).total_seconds())
 
     def park(self, *, count: int) -> list[tuple[UUID, UUID]]:
-        """Start runs and wait until each waits for a decision: (run id, request id)."""
+        """Start runs and wait until each waits for a decision: (run id, request id).
+
+        A few hundred at a time: the sweep hints again whatever nobody has come for in two seconds,
+        and decisions would then wait behind hints that are no longer about anything.
+        """
+        waiting: list[tuple[UUID, UUID]] = []
+        for begin in range(0, count, _PARKED_AT_ONCE):
+            waiting += self._park(min(_PARKED_AT_ONCE, count - begin))
+        forget_hints()
+        time.sleep(_SETTLE_SECONDS)
+        return waiting
+
+    def _park(self, count: int) -> list[tuple[UUID, UUID]]:
         run_ids = [self.start("gated") for _ in range(count)]
         mine = Request.objects.filter(run_id__in=run_ids, status="open")
-        wait_until(lambda: mine.count() == count, poll_seconds=0.2, seconds=_PARKED_SECONDS)
+        wait_until(lambda: mine.count() == count, poll_seconds=0.1, seconds=_PARKED_SECONDS)
         return list(mine.values_list("run_id", "pk"))
 
     def decide(self, waiting: list[tuple[UUID, UUID]]) -> list[float]:
