@@ -8,6 +8,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import replace
 
+from core.kernel.types import Json
 from engine.domain.plan import (
     AfterError,
     AwaitEvent,
@@ -54,14 +55,19 @@ class Author:
 
     def plan(self) -> Plan:
         """Return a dag, or a state machine."""
-        common = {"name": "random", "title": "t", "inputs_schema": {}, "variables": {"count": 0}}
-        if self.dice.random() < 0.3:
-            states = self._states()
-            first = next(iter(states))
-            return Plan(
-                **common, steps={}, outputs={}, kind=Kind.STATES, states=states, initial=first
-            )
-        return Plan(**common, steps=self._steps(depth=0, most=6), outputs={})
+        machine = self.dice.random() < 0.3
+        states = self._states() if machine else {}
+        return Plan(
+            name="random",
+            title="t",
+            inputs_schema={},
+            variables={"count": 0},
+            steps={} if machine else self._steps(depth=0, most=6),
+            outputs={},
+            kind=Kind.STATES if machine else Kind.DAG,
+            states=states,
+            initial=next(iter(states), ""),
+        )
 
     # --- steps -----------------------------------------------------------------------------------
 
@@ -216,12 +222,12 @@ class Author:
             step = replace(self._step(depth=1, siblings={}), id=name)
         transitions = [self._transition(targets) for _ in range(self.dice.randint(1, 4))]
         transitions.append(Transition(on=On.AFTER, to="off", seconds=3_600))
-        events = ()
+        events: tuple[StateEvent, ...] = ()
         if self.dice.random() < 0.3:
             events = (StateEvent(type="state.left", to=self.dice.choice(targets)),)
         stuck = None
         if self.dice.random() < 0.2:
-            told = {"groups": ["leads"]}
+            told: dict[str, Json] = {"groups": ["leads"]}
             stuck = Stuck(seconds=120, to=self.dice.choice(["", "lost"]), notify=told)
         return StateNode(
             id=name, step=step, transitions=tuple(transitions), events=events, stuck=stuck

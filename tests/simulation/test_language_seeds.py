@@ -60,7 +60,7 @@ class Life:
     def _let_through(self, key: str) -> None:
         run = self.run
         step = run.decider.step_at(key)
-        if step.cache and "mutex" not in run.admit(key).data["gate"] and self.dice.random() < 0.5:
+        if step.cache and run.admit(key).data["gate"] != "mutex" and self.dice.random() < 0.5:
             run.move(
                 Event(
                     kind=EventKind.STEP_REUSED,
@@ -130,24 +130,27 @@ def play(seed: int) -> PureRun:
     )
     life = Life(dice, run)
     for _ in range(MOVES_MAX):
-        if run.closed:
-            break
+        if is_over(run):
+            return run
         life.go_on()
         run.now += timedelta(seconds=dice.random())
-        if run.status is RunStatus.READY and not run.state.running and not run.closed:
+        is_left = run.status is RunStatus.READY and not run.state.running
+        if not is_over(run) and (is_left or dice.random() < 0.05):
             run.claim()
-        if not run.closed and dice.random() < 0.05:
-            run.claim()
-    if not run.closed:  # a machine that goes round for ever
+    if not is_over(run):  # a machine that goes round for ever
         run.cancel()
-        for _ in range(MOVES_MAX):
-            if run.closed:
-                break
-            if run.status is not RunStatus.RUNNING:
-                run.claim()
-            if not run.closed:
-                life.go_on()
+    for _ in range(10 * MOVES_MAX):
+        if is_over(run):
+            break
+        if run.status is not RunStatus.RUNNING:
+            run.claim()
+        if not is_over(run):
+            life.go_on()
     return run
+
+
+def is_over(run: PureRun) -> bool:
+    return bool(run.closed)
 
 
 @pytest.mark.parametrize("first", range(0, 400, 25))

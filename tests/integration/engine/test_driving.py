@@ -11,9 +11,10 @@ from engine import loading
 from engine.domain.decider import Decider
 from engine.domain.errors import NondeterministicError
 from engine.domain.plan import Compensation, OnError, Plan, Retry, Step, Uses
-from engine.driver import DriveEnd, TakenOverError
+from engine.driver import DriveEnd
 from engine.models import Run
 from engine.services.runs import cancel_run
+from engine.session import TakenOverError
 from tests.world import Hand, fold
 
 

@@ -50,6 +50,10 @@ class StubbornOpener:
         del body, path, scope_id
         return ()
 
+    def withdraw(self, *, run_id, keys, reason, origin, at):
+        del run_id, keys, reason, origin, at
+        return ()
+
     def void_all(self, *, run_id, reason, origin, at):
         del run_id, reason, origin, at
         return ()

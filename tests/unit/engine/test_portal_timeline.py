@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from engine.domain.plan import Backoff, Retry
 from engine.domain.keys import step_key
+from engine.domain.plan import Backoff, Retry
 from engine.portal.timeline import Doing, make_timeline
 from tests.plans import approval, boom, plan, undoable, uses
 from tests.pure_run import START, FailsError, PureRun

@@ -2,7 +2,13 @@
 
 import pytest
 
-from engine.domain.semver import find_label, find_range, pick
+from engine.domain.semver import Label, find_label, find_range, pick
+
+
+def label(text: str) -> Label:
+    found = find_label(text)
+    assert found is not None, f"{text} is a label"
+    return found
 
 
 @pytest.mark.parametrize(
@@ -35,8 +41,8 @@ def test_a_range_holds_what_it_says(text, inside, outside):
     wanted = find_range(text)
 
     assert wanted is not None
-    assert [item for item in inside if not wanted.holds(find_label(item))] == []
-    assert [item for item in outside if wanted.holds(find_label(item))] == []
+    assert [item for item in inside if not wanted.holds(label(item))] == []
+    assert [item for item in outside if wanted.holds(label(item))] == []
 
 
 @pytest.mark.parametrize("text", ["1.2.3.4", "v1", "^^1", "latest", "01.2.3", ">=1", "1.2.3-"])
@@ -66,6 +72,6 @@ def test_the_specified_order_of_pre_releases_holds():
     order = ["1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2"]
     order += ["1.0.0-beta.11", "1.0.0-rc.1", "1.0.0"]
 
-    ranks = [find_label(item).rank for item in order]
+    ranks = [label(item).rank for item in order]
 
     assert ranks == sorted(ranks)

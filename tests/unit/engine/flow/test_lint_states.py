@@ -34,7 +34,7 @@ MISTAKES = [
     (f"{START}  s: {{{LATER}, »result: failed}}\n{END}", "misplaced_key", "/states/s/result", "`result` goes only with `final`."),
     (f"{START}  s: {{{LATER}}}\n  end: {{final: true, result: »done}}\n", "wrong_value", "/states/end/result", "`succeeded`, `rejected`"),
     # --- transitions ---
-    (f"{START}  s: {{transitions: [{{after: PT1M, to: »ende}}, {{after: PT2M, to: end}}]}}\n{END}", "unknown_state", "/states/s/transitions/0/to", "There is no state `ende`. Did you mean `end`?"),
+    (f"{START}  s: {{transitions: [{{after: PT1M, to: »ennd}}, {{after: PT2M, to: end}}]}}\n{END}", "unknown_state", "/states/s/transitions/0/to", "There is no state `ennd`. Did you mean `end`?"),
     (f"{START}  s: {{transitions: [»{{after: PT1M}}]}}\n{END}", "missing_key", "/states/s/transitions/0", "`to` is missing"),
     (f"{START}  s: {{transitions: [»{{to: end}}]}}\n{END}", "one_verb", "/states/s/transitions/0", "needs one of `event`, `on-outcome`, `on-success`, `on-error` or `after`"),
     (f"{START}  s: {{{GET}, transitions: [»{{on-success: true, on-error: true, to: end}}]}}\n{END}", "one_verb", "/states/s/transitions/0", "`on-success` and `on-error`"),
@@ -61,12 +61,12 @@ MISTAKES = [
     (f"{START}  s: {{events: [{{event: »a.b, correlate: {{}}}}], {LATER}}}\n{END}", "dead_transition", "/states/s/events/0/event", "Nothing follows from this event"),
     (f"{START}  s: {{events: [{{event: a.b, correlate: {{}}, to: end}}, {{event: »a.b, correlate: {{run: run.id}}, to: s}}]}}\n{END}", "dead_transition", "/states/s/events/1/event", "The state listens to `a.b` already."),
     (f"{START}  s: {{{AWAIT}, events: [{{event: »a.b, correlate: {{}}, to: end}}]}}\n{END}", "dead_transition", "/states/s/events/0/event", "listens to `a.b` already"),
-    (f"{START}  s: {{events: [{{event: a.b, correlate: {{}}, to: »ende}}], {LATER}}}\n{END}", "unknown_state", "/states/s/events/0/to", "There is no state `ende`"),
+    (f"{START}  s: {{events: [{{event: a.b, correlate: {{}}, to: »ennd}}], {LATER}}}\n{END}", "unknown_state", "/states/s/events/0/to", "There is no state `ennd`"),
     (f"{START}  s: {{events: [{{event: a.b, correlate: {{}}, »if: event.data.x}}], transitions: [{{event: a.b, to: end}}]}}\n{END}", "misplaced_key", "/states/s/events/0/if", "`if` goes only with `to`."),
     (f"{START}  s: {{events: [{{event: a.b, correlate: {{id: »event.id}}, to: end}}]}}\n{END}", "not_implemented", "/states/s/events/0/correlate/id", "`event`"),
     # --- stuck ---
     (f"{START}  s: {{{LATER}, stuck: »{{after: P1D}}}}\n{END}", "wrong_value", "/states/s/stuck", "at least 2 keys"),
-    (f"{START}  s: {{{LATER}, stuck: {{after: P1D, to: »ende}}}}\n{END}", "unknown_state", "/states/s/stuck/to", "There is no state `ende`"),
+    (f"{START}  s: {{{LATER}, stuck: {{after: P1D, to: »ennd}}}}\n{END}", "unknown_state", "/states/s/stuck/to", "There is no state `ennd`"),
     (f"{START}  s: {{{LATER}, stuck: {{after: »P9999D, to: end}}}}\n{END}", "bad_duration", "/states/s/stuck/after", "at most P3660D"),
     (f"{START}  s: {{{LATER}, stuck: {{after: P1D, notify: »{{}}}}}}\n{END}", "wrong_value", "/states/s/stuck/notify", "at least 1 key"),
     # --- ways ---

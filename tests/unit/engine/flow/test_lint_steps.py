@@ -53,7 +53,7 @@ MISTAKES = [
     ("  s: {wait: {event: {type: »'a b', correlate: {}}}}\n", "wrong_value", "/steps/s/wait/event/type", "letters and digits"),
     ("  s: {wait: {event: {type: a.b, correlate: {»a.b: run.id}}}}\n", "wrong_value", "/steps/s/wait/event/correlate/a.b", "The name `a.b` must be"),
     ("  s: {wait: {event: {type: a.b, correlate: {id: »event.id}}}}\n", "not_implemented", "/steps/s/wait/event/correlate/id", "`event` is part of flow/v1"),
-    ("  s: {wait: {event: {type: a.b, correlate: {id: »runn.id}}}}\n", "bad_expression", "/steps/s/wait/event/correlate/id", "Did you mean `run`?"),
+    ("  s: {wait: {event: {type: a.b, correlate: {id: »runs.id}}}}\n", "bad_expression", "/steps/s/wait/event/correlate/id", "Did you mean `run`?"),
     # --- emit, set ---
     ("  s: {emit: {type: »'a b'}}\n", "wrong_value", "/steps/s/emit/type", "`type` must be letters and digits"),
     ("  s: {emit: {type: »'a.${{ x }}'}}\n", "bad_expression", "/steps/s/emit/type", "nothing called 'x'"),

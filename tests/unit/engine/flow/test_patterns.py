@@ -3,6 +3,7 @@
 import pytest
 
 from core.kernel import limits
+from core.kernel.types import Json
 from engine.domain.flow.input_schema import check_schema
 from engine.domain.flow.patterns import liken_pattern, size_of_pattern
 from tests.fakes.flow import EVALUATOR
@@ -53,7 +54,7 @@ def test_what_is_read_is_a_small_likeness(pattern, likeness, classes):
     "pattern", [r"\pQ", r"\p{Nonsense}{3}", "a{9,3}", "a{1001}", "(", "[a", "a**"]
 )
 def test_what_is_no_pattern_is_refused(pattern):
-    schema = {"type": "object", "properties": {"a": {"pattern": pattern}}}
+    schema: Json = {"type": "object", "properties": {"a": {"pattern": pattern}}}
 
     (fault,) = check_schema(schema, path="", evaluator=EVALUATOR)
 
@@ -68,7 +69,7 @@ def test_a_pattern_of_any_length_is_measured_at_once():
     "pattern", [r"^\pL{1,64}$", "^[a-z0-9-]{1,63}$", "^(a+)+$", r"^\d{4}-\d{2}$"]
 )
 def test_what_people_write_is_accepted(pattern):
-    properties = {f"p{number}": {"pattern": pattern} for number in range(30)}
+    properties: dict[str, Json] = {f"p{number}": {"pattern": pattern} for number in range(30)}
 
     assert not check_schema(
         {"type": "object", "properties": properties}, path="", evaluator=EVALUATOR
@@ -76,7 +77,7 @@ def test_what_people_write_is_accepted(pattern):
 
 
 def test_what_is_too_large_by_itself_or_together_is_said_where_it_is():
-    properties = {"wide": {"pattern": r"\pL{999}"}}
+    properties: dict[str, Json] = {"wide": {"pattern": r"\pL{999}"}}
     for number in range(60):
         properties[f"p{number}"] = {"pattern": r"\pL{79}"}
 
