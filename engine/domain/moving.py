@@ -15,7 +15,7 @@ from core.kernel.canonical import digest
 from core.kernel.types import Json, JsonLike
 from core.kernel.values import evolve
 from engine.domain.decider import Decider
-from engine.domain.events import Begun, Event, EventKind, with_decided
+from engine.domain.events import Begun, Event, EventKind, Settled, with_decided
 from engine.domain.keys import is_undo, path_of, step_of
 from engine.domain.plan import AwaitEvent, Call, Emit
 from engine.domain.state import RunState, RunStatus, StepError, StepStatus
@@ -99,6 +99,7 @@ class _Work:
     at: datetime
     state: RunState
     events: list[Event]
+    settled: tuple[Settled, ...] = ()  # by the last event
     begun: list[Begun] = field(default_factory=list)
     effects: list[Effect] = field(default_factory=list)
 
@@ -131,6 +132,8 @@ def work_out(
     # What opens may end at once, an event that is sent for one, and a timer may be due already.
     while _open(work) or _fire(work):
         _draw(work)
+    # Only now: what a timer that is due has just ended must not begin.
+    _begin(work)
     _release(work)
     if work.state.closing is not None and not work.state.closed and not work.state.halted:
         _close(work)
@@ -198,17 +201,16 @@ def _over(decider: Decider, state: RunState, key: str, *, at: datetime, hung: st
 
 
 def _draw(work: _Work) -> None:
-    """Draw the consequences, begin what may begin, and record both in the last event."""
-    work.state, settled = work.decider.advance(work.state)
-    begun = _begin(work)
-    work.events[-1] = with_decided(work.events[-1], settled, begun)
-    work.begun += begun
+    """Draw the consequences, and record them in the last event."""
+    work.state, work.settled = work.decider.advance(work.state)
+    work.events[-1] = with_decided(work.events[-1], work.settled, ())
 
 
-def _begin(work: _Work) -> tuple[Begun, ...]:
+def _begin(work: _Work) -> None:
+    """Begin what may begin, and record it in the last event."""
     state, decider = work.state, work.decider
     if state.halted or not work.hands.capacity or not (state.ready or state.backoff):
-        return ()
+        return
     free = work.hands.capacity - (len(state.running) - len(state.remote))
     begun: list[Begun] = []
     # Others may execute more than this driver has hands for.
@@ -221,8 +223,8 @@ def _begin(work: _Work) -> tuple[Begun, ...]:
         state, item = decider.begin(state, key, at=work.at, queue="" if is_own else queue)
         free -= is_own
         begun.append(item)
-    work.state = state
-    return tuple(begun)
+    work.state, work.begun = state, begun
+    work.events[-1] = with_decided(work.events[-1], work.settled, tuple(begun))
 
 
 def _fire(work: _Work) -> bool:
