@@ -12,12 +12,12 @@ from typing import Any
 
 from core.kernel.types import Json
 from engine.domain.circuit import CircuitRule
-from engine.domain.considering import ATTEMPT, MUTEX
+from engine.domain.considering import ATTEMPT
 from engine.domain.events import Event, EventKind
 from engine.domain.expressions import ExpressionError
-from engine.domain.keys import is_undo
 from engine.domain.plan import Circuit, Step
 from engine.domain.state import RunState
+from engine.domain.unwinding import MUTEX
 from engine.executing import Ended
 from engine.gates import cache, circuit, mutex, rate
 from engine.session import Session
@@ -48,9 +48,9 @@ def admit(session: Session) -> Admission:
 def note(session: Session, *, before: RunState, ended: Sequence[Ended]) -> None:
     """Tell the circuits and the cache how attempts ended. Transactions of their own."""
     for item in ended:
-        step = session.rules.decider.step_at(item.key)
-        if is_undo(item.key) or not (step.circuit or step.cache):
+        if not session.rules.decider.needs_note(item.key):
             continue
+        step = session.rules.decider.step_at(item.key)
         names = _names(session, before, item.key, step)
         if step.circuit is not None:
             circuit.note(

@@ -14,7 +14,7 @@ from engine import effects, remote, writing
 from engine.domain.errors import RunTooLongError
 from engine.domain.events import Begun, Event, EventKind
 from engine.domain.moving import Move, lose
-from engine.domain.state import RunStatus
+from engine.domain.state import RunState, RunStatus
 from engine.executing import Ended
 from engine.remote import Collected, NewTask
 from engine.session import Session, Unwritten
@@ -130,12 +130,22 @@ def can_defer(session: Session, found: Found, move: Move) -> bool:
         return False
     if move.effects or move.status is not RunStatus.RUNNING or found.events or found.collected:
         return False
+    if not _is_alone(move.state):
+        return False
     count = len(session.unwritten.events) if session.unwritten else 0
     if count + len(move.events) > limits.LAZY_EVENT_COUNT_MAX:
         return False
     decider = session.rules.decider
     keys = (found.ended[0].key, move.begun[0].key)
+    if decider.needs_note(keys[0]):
+        return False
     return not move.begun[0].queue and all(decider.is_lazy(key) for key in keys)
+
+
+def _is_alone(state: RunState) -> bool:
+    """Say whether nothing but the attempt that executes can move a run, so that nobody looks."""
+    others = state.waiting_count or state.remote or state.timers or state.backoff or state.held
+    return not others and len(state.running) == 1
 
 
 def defer(session: Session, move: Move) -> None:

@@ -171,6 +171,8 @@ class Driver:
         # Known to the heartbeat before the row says so: a run it does not find here is orphaned.
         self._attempts.enter(run_id=session.run.id, epoch=session.epoch)
         if self._write(session, move, claiming=True, collected=collected):
+            elsewhere = [item.ended for item in collected if item.ended is not None]
+            admitting.note(session, before=state, ended=elsewhere)
             self._tell_cancelled(session)
             return move
         self._attempts.leave(run_id=session.run.id)
@@ -282,7 +284,8 @@ class Driver:
                 appending.defer(session, move)
                 return move
             if self._write(session, move, claiming=False, collected=found.collected):
-                admitting.note(session, before=before, ended=found.ended)
+                elsewhere = [item.ended for item in found.collected if item.ended is not None]
+                admitting.note(session, before=before, ended=(*found.ended, *elsewhere))
                 self._tell_cancelled(session)
                 return move
             again = appending.forget_unwritten(session)

@@ -15,13 +15,14 @@ from core.kernel.values import evolve
 from engine.domain import applying_waits, containers, machine, unwinding
 from engine.domain.cancelling import cancel, owe
 from engine.domain.completing import complete
-from engine.domain.considering import ATTEMPT, MUTEX, start
+from engine.domain.considering import ATTEMPT, start
 from engine.domain.definition import Definition
 from engine.domain.errors import UnexpectedEventError
 from engine.domain.events import Event, EventKind
 from engine.domain.expressions import ExpressionError
 from engine.domain.keys import is_undo, step_key
 from engine.domain.retrying import is_retried, retry_delay
+from engine.domain.settling import release_around
 from engine.domain.state import (
     Closing,
     Outcome,
@@ -31,7 +32,7 @@ from engine.domain.state import (
     StepStatus,
 )
 from engine.domain.timers import Purpose, read_timer
-from engine.domain.unwinding import back_off
+from engine.domain.unwinding import MUTEX, back_off
 
 Applier = Callable[[Definition, RunState, Event], RunState]
 
@@ -195,7 +196,8 @@ def _end_attempt(
         remote=state.remote.delete(key) if key in state.remote else state.remote,
         idle_claim_count=0 if moves else state.idle_claim_count,
     )
-    return key, state.steps[key].status is StepStatus.RUNNING, state
+    is_wanted = state.steps[key].status is StepStatus.RUNNING
+    return key, is_wanted, state if is_wanted else release_around(state, key)
 
 
 def _exhausted(error: StepError, entry_count: int) -> StepError:

@@ -7,9 +7,9 @@ from core.kernel.canonical import digest
 from core.kernel.types import Json
 from core.kernel.values import evolve
 from engine.domain import machine, unwinding
-from engine.domain.cancelling import children
+from engine.domain.cancelling import children, owe_unfinished
 from engine.domain.completing import complete
-from engine.domain.considering import MUTEX, start
+from engine.domain.considering import start
 from engine.domain.definition import Definition
 from engine.domain.errors import NondeterministicError, UnexpectedEventError
 from engine.domain.events import Event, EventKind
@@ -23,7 +23,7 @@ from engine.domain.state import (
     StepState,
     StepStatus,
 )
-from engine.domain.unwinding import back_off
+from engine.domain.unwinding import MUTEX, back_off
 from engine.domain.verbs import WaitOutcome
 
 # --- waits ---------------------------------------------------------------------------------------
@@ -161,6 +161,7 @@ def _question_resolved(definition: Definition, state: RunState, event: Event) ->
     state = evolve(state, steps=state.steps.set(key, step))
     choice = str(event.data["choice"])
     if choice == "skip":
+        state = owe_unfinished(definition, state, key)  # it failed midway all the same
         return settle(state, key, Outcome.SKIPPED, "question")
     if choice == "fail":
         return unwinding.give_in(definition, state, key)
@@ -171,11 +172,12 @@ def _question_resolved(definition: Definition, state: RunState, event: Event) ->
             round=step.round + 1,
             status=StepStatus.PENDING,
         )
-        state = evolve(state, steps=state.steps.set(key, again))
+        state = start(definition, evolve(state, steps=state.steps.set(key, again)), key)
         # An attempt nobody knows the end of may still be executing: its time has to be over.
-        if step.wake_at is not None and step.wake_at > event.at:
-            return back_off(state, key, step.wake_at)
-        return start(definition, state, key)
+        due = step.wake_at if step.wake_at is not None and step.wake_at > event.at else None
+        if due is not None and state.steps[key].status in {StepStatus.READY, StepStatus.HELD}:
+            return back_off(unwinding.unready(state, key), key, due)
+        return state
     waiting = evolve(step, status=StepStatus.PENDING, arguments=None)
     return evolve(state, steps=state.steps.set(key, waiting), restarting=(*state.restarting, key))
 
@@ -195,7 +197,7 @@ def restart(definition: Definition, state: RunState, key: str) -> RunState:
         round=step.round + 1,
         locals=step.locals,
         mutex=step.mutex,
-        passed=frozenset({MUTEX}) if step.mutex else frozenset(),
+        passed=step.passed & {MUTEX},  # it may have failed while it waited for its mutex
     )
     state = evolve(
         state,

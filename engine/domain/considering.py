@@ -31,9 +31,8 @@ from engine.domain.plan import (
 from engine.domain.settling import settle
 from engine.domain.state import Outcome, RunState, StepStatus
 from engine.domain.timers import Purpose, timer_name
-from engine.domain.unwinding import enable, fail_expression
+from engine.domain.unwinding import MUTEX, enable, fail_expression
 
-MUTEX = "mutex"
 ATTEMPT = "attempt"  # the rate, the circuit and the cache, which each attempt passes anew
 
 Starter = Callable[[Definition, RunState, str, dict[str, Json]], RunState]

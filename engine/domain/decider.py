@@ -152,6 +152,11 @@ class Decider:
         """Say whether attempts of a key may be recorded later than they end."""
         return not is_undo(key) and self.definition.step(key).lazy
 
+    def needs_note(self, key: str) -> bool:
+        """Say whether a circuit or the cache is to be told how attempts of a key end."""
+        step = self.definition.step(key)
+        return not is_undo(key) and (step.circuit is not None or step.cache is not None)
+
     def beginnable(self, state: RunState, *, at: datetime) -> Iterator[str]:
         """Yield the keys that may begin an attempt, in the order in which they should."""
         due = [

@@ -325,7 +325,8 @@ def _refused(work: _Work, key: str, error: StepError, prepared: str) -> Event:
 
 def _release(work: _Work) -> None:
     for key in work.state.releasing:
-        body: dict[str, Json] = {"mutex": work.state.steps[key].mutex}
+        step = work.state.steps.get(key)  # gone, if what it is in begins anew
+        body: dict[str, Json] = {"mutex": step.mutex if step is not None else ""}
         _effect(work, EffectKind.RELEASE, key, "mutex", body)
     if work.state.releasing:
         work.state = evolve(work.state, releasing=())

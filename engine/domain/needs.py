@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from engine.domain.definition import Definition
 from engine.domain.keys import sibling_key
-from engine.domain.plan import AfterError, Join, Step
+from engine.domain.plan import AfterError, Join, Map, Matrix, Step
 from engine.domain.settling import GOOD
 from engine.domain.state import Outcome, RunState, StepState, StepStatus
 
@@ -74,11 +74,19 @@ def _rule_all(
     skipped = [need for need in step.needs if ends[need].outcome is Outcome.SKIPPED]
     if not skipped:
         return Ruling(verdict=Verdict.CONSIDER)
-    if step.verb.verb in definition.verbs:  # a gate is skipped only by its own `if`
+    if _is_gate(definition, step):  # it is skipped only by its own `if`
         return Ruling(verdict=Verdict.UNREACHED, why=f"{skipped[0]} skipped")
     if step.condition is None:
         return Ruling(verdict=Verdict.SKIP, why=f"{skipped[0]} skipped")
     return Ruling(verdict=Verdict.CONSIDER)
+
+
+def _is_gate(definition: Definition, step: Step) -> bool:
+    """Say whether a step is a wait of a package above, once or for each of many."""
+    verb = step.verb
+    while isinstance(verb, Map | Matrix):
+        verb = verb.body.verb
+    return verb.verb in definition.verbs
 
 
 def _stops(definition: Definition, step: Step, key: str, *, need: str, end: StepState) -> bool:

@@ -7,7 +7,7 @@ consequences are drawn: see `hearing`.
 from core.kernel.values import evolve
 from engine.domain.definition import Definition
 from engine.domain.events import Settled
-from engine.domain.keys import is_undo
+from engine.domain.keys import is_undo, parent_of
 from engine.domain.plan import AfterError
 from engine.domain.state import Outcome, RunState, StepStatus, worse
 from engine.domain.timers import Purpose, timer_name
@@ -69,7 +69,8 @@ def settle(
         state = evolve(state, news=(*state.news, news))
     state = evolve(state, steps=state.steps.set(key, ended))
     state = _forget(state, key)
-    if before.mutex:
+    # What executes goes on although its step has ended: until then nobody else may have the mutex.
+    if before.mutex and not _executes(state, key):
         state = evolve(state, releasing=(*state.releasing, key))
     if is_undo(key):
         return _undo_settled(state, outcome)
@@ -87,6 +88,23 @@ def means(definition: Definition, state: RunState, key: str) -> Outcome:
     if step.outcome is Outcome.CANCELLED and step.why in LOCAL_REASONS:
         return Outcome.SUCCEEDED
     return MEANS.get(step.outcome, Outcome.SUCCEEDED)
+
+
+def release_around(state: RunState, key: str) -> RunState:
+    """Return the state without the mutexes that were kept for an attempt which has just ended."""
+    around = key
+    while around and not is_undo(key):
+        step = state.steps.get(around)
+        is_over = step is not None and step.mutex and step.status is StepStatus.ENDED
+        if is_over and not _executes(state, around):
+            state = evolve(state, releasing=(*state.releasing, around))
+        around = parent_of(around)
+    return state
+
+
+def _executes(state: RunState, key: str) -> bool:
+    """Say whether an attempt of an instance, or inside it, executes."""
+    return any(item == key or item.startswith(f"{key}/") for item in state.running)
 
 
 def _forget(state: RunState, key: str) -> RunState:

@@ -28,6 +28,7 @@ from engine.domain.state import (
 )
 
 QUESTION = "question"  # the verb of a question to a person
+MUTEX = "mutex"  # the gate that a step passes once
 CHOICES = ("retry", "skip", "fail")
 
 
@@ -40,6 +41,10 @@ def fail(definition: Definition, state: RunState, key: str, error: StepError) ->
     """
     state = drop_timers(cancel_inside(definition, state, key, why="failed"), key)
     failed = evolve(state.steps[key], error=error, started_at=None)
+    if failed.mutex and MUTEX not in failed.passed:
+        # It failed while it waited for its mutex: nothing would take what it is granted.
+        failed = evolve(failed, mutex="")
+        state = evolve(state, releasing=(*state.releasing, key))
     state = evolve(state, steps=state.steps.set(key, failed))
     if is_undo(key):
         return settle(state, key, Outcome.FAILED, error.kind)
@@ -66,7 +71,7 @@ def ask(state: RunState, key: str) -> RunState:
         "choices": list(CHOICES),
     }
     asking = evolve(step, status=StepStatus.OPENING, arguments=question)
-    state = _unready(state, key)
+    state = unready(state, key)
     return evolve(state, steps=state.steps.set(key, asking), opening=(*state.opening, key))
 
 
@@ -85,7 +90,7 @@ def give_in(definition: Definition, state: RunState, key: str) -> RunState:
         arguments=None,
         unwinding=tuple(undo_key(item) for item in targets),
     )
-    state = _unready(state, key)
+    state = unready(state, key)
     return evolve(
         state,
         steps=state.steps.set(key, unwinding),
@@ -178,7 +183,8 @@ def _is_in(path: str, place: str) -> bool:
     return path == place or path.startswith(f"{place}/")
 
 
-def _unready(state: RunState, key: str) -> RunState:
+def unready(state: RunState, key: str) -> RunState:
+    """Return the state in which an instance neither may begin nor waits to be let through."""
     if key not in state.ready and key not in state.held and key not in state.backoff:
         return state
     return evolve(

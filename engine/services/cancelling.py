@@ -71,16 +71,23 @@ def cancel_children(*, parent_id: UUID, key: str | None) -> int:
     Returns:
         The number of children that were let go.
     """
+    count = 0
+    # Again, because a child may have gone on as another run while its lock was waited for.
+    while child_ids := _list_awaited(parent_id, key):
+        count += len(child_ids)
+        for child_id in child_ids:
+            row = store.lock_run(run_id=child_id)
+            assert row is not None, "runs are never deleted"
+            with connection.cursor() as cursor:
+                cursor.execute(_LET_GO, (child_id,))
+            if row.status != RunStatus.CLOSED:
+                cancel_locked(
+                    row=row, reason="The calling run went on without it.", origin=ENGINE_ORIGIN
+                )
+    return count
+
+
+def _list_awaited(parent_id: UUID, key: str | None) -> list[UUID]:
     with connection.cursor() as cursor:
         cursor.execute(_AWAITED, (parent_id, key, key))
-        child_ids = [row[0] for row in cursor.fetchall()]
-    for child_id in child_ids:
-        row = store.lock_run(run_id=child_id)
-        assert row is not None, "runs are never deleted"
-        with connection.cursor() as cursor:
-            cursor.execute(_LET_GO, (child_id,))
-        if row.status != RunStatus.CLOSED:
-            cancel_locked(
-                row=row, reason="The calling run went on without it.", origin=ENGINE_ORIGIN
-            )
-    return len(child_ids)
+        return [row[0] for row in cursor.fetchall()]

@@ -1,5 +1,7 @@
 """Runs that other runs call: chosen, checked, started, reported and cancelled."""
 
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -381,3 +383,32 @@ def test_a_successor_takes_its_predecessors_place(world, parent, child):
         events.exchange(run_id=successor, project_id=world.project.pk, awaited=waits, emitted=[])
     got = entries_of(successor)[1:]
     assert [(item.kind, item.payloads["data"]) for item in got] == [("event.received", {"n": 2})]
+
+
+def test_who_goes_on_as_another_run_meanwhile_is_let_go_too(world, child, parent):
+    child_id = call(parent, child, arguments={"who": "kim"})
+    successor = ids.uuid7()
+    is_locked, is_waiting = threading.Event(), threading.Event()
+
+    def go_on():
+        with transaction.atomic():
+            store.lock_run(run_id=child_id)
+            children.continue_run(
+                run_id=child_id, successor_id=successor, state="review", variables={}
+            )
+            Run.objects.filter(pk=child_id).update(status="CLOSED", outcome="continued")
+            is_locked.set()
+            assert is_waiting.wait(10)
+            time.sleep(0.5)  # until the other waits for the lock
+
+    def let_go():
+        assert is_locked.wait(10)
+        with transaction.atomic():
+            store.lock_run(run_id=parent)
+            is_waiting.set()
+            children.withdraw_child(run_id=parent, key="c#1")
+
+    at_once(go_on, let_go)
+
+    assert Run.objects.get(pk=successor).parent_reported
+    assert entries_of(successor)[-1].kind == "run.cancel_requested"
