@@ -51,7 +51,10 @@ def note(session: Session, *, before: RunState, ended: Sequence[Ended]) -> None:
         if not session.rules.decider.needs_note(item.key):
             continue
         step = session.rules.decider.step_at(item.key)
-        names = _names(session, before, item.key, step)
+        try:
+            names = _names(session, before, item.key, step)
+        except ExpressionError:  # what it reads has changed since: nothing is worth a halted run
+            continue
         if step.circuit is not None:
             circuit.note(
                 project_id=session.rules.project_id,
