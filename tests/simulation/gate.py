@@ -46,9 +46,15 @@ class GateOpener:
         del body, path, scope_id
         return ()
 
+    def withdraw(self, *, run_id, keys, reason, origin, at):
+        del reason, origin, at
+        return self._close(run_id, [key for key in find_open_gates(run_id) if key in keys])
+
     def void_all(self, *, run_id, reason, origin, at):
         del reason, origin, at
-        keys = find_open_gates(run_id)
+        return self._close(run_id, find_open_gates(run_id))
+
+    def _close(self, run_id, keys):
         for key in keys:
             with connection.cursor() as cursor:
                 cursor.execute(_CLOSE, [run_id, key])

@@ -17,19 +17,22 @@ from core.kernel.clock import FakeClock
 from core.toolkit import realtime
 from core.toolkit.breaker import Breaker
 from engine import loading, registry
-from engine.models import Run
+from engine.domain.plan import walk
 from engine.registry import SweepFunction
 from tests.simulation import clockwork
+from tests.simulation.aftermath import find_leftovers, runs_of
 from tests.simulation.casting import GATE, random_plan
 from tests.simulation.clockwork import Clockwork
 from tests.simulation.gate import GateOpener, GateVerb
 from tests.simulation.roles import ON_STAGE, Roles, steal_lease
 from tests.simulation.stage import Fate, Part, Stage
+from tests.simulation.variety import child_plan, varied_plan
 from tests.simulation.verdict import find_violations
 from tests.world import World
 
 _TURN_COUNT_MAX = 6_000
 _CALM_FROM = (60, 150, 400, 1_000)  # turns: then nothing goes wrong any more, so all must end
+_VARIED_SHARE = 0.5  # of the plays that have more than steps and approvals
 _LOOK_EVERY = 20  # turns between two looks whether all is over
 _FAULTS = [Fate.CRASH_BEFORE, Fate.CRASH_AFTER, Fate.SEVER_BEFORE, Fate.SEVER_AFTER]
 _BUGS = [Fate.BUG_BEFORE, Fate.BUG_AFTER]
@@ -98,6 +101,8 @@ def opened_theatre(monkeypatch: pytest.MonkeyPatch) -> Iterator[Theatre]:
 def _send_task(name: str, *, kwargs: dict[str, Any], **_: Any) -> None:
     if name == "engine.drive" and ON_STAGE:
         ON_STAGE[-1].take_hint(UUID(kwargs["run_id"]))
+    if name == "engine.execute" and ON_STAGE:
+        ON_STAGE[-1].take_task_hint()
 
 
 class _Play:
@@ -107,8 +112,12 @@ class _Play:
         self.theatre, self.stage, self.seed = theatre, theatre.stage, seed
         # Another die than the one that deals with turns: so a change of the stage keeps the plan.
         dice = random.Random(f"plan {seed}")
-        self.plan = random_plan(dice, name=f"play{theatre.count}")
+        name = f"play{theatre.count}"
+        self.is_varied = dice.random() < _VARIED_SHARE
+        self.plan = (varied_plan if self.is_varied else random_plan)(dice, name=name)
         theatre.world.publish(self.plan, author="mara")
+        if self.is_varied:
+            theatre.world.publish(child_plan(dice, name=name), author="mara")
         self.run_count = dice.choice([1, 1, 2])
         self.sticky = dice.choice([0.0, 0.5, 0.9])
         self.fault_rate = dice.choice([0.0, 0.01, 0.03, 0.1])
@@ -154,8 +163,13 @@ class _Play:
             registry._SWEEPS.update(kept)
         violations += self.stage.problems
         violations += find_violations(
-            plan=self.plan, roles=self.roles, key_count=self.run_count, is_quiet=self.is_quiet
+            plan=self.plan,
+            roles=self.roles,
+            key_count=self.run_count,
+            is_quiet=self.is_quiet and not self.is_varied,
+            is_varied=self.is_varied,
         )
+        violations += find_leftovers(plan=self.plan, roles=self.roles)
         return Report(seed=self.seed, violations=violations, schedule=self.stage.schedule)
 
     def _cast(self) -> None:
@@ -170,8 +184,12 @@ class _Play:
             roles.add_sweep(f"sweep{number}")
         for name in self.stage.dice.sample(_NAMES, k=2):
             roles.add_client(name, partial(roles.decide, name))
-        if any(getattr(step.verb, "verb", "") == GATE for step in self.plan.steps.values()):
+        if any(step.verb.verb == GATE for _, step in walk(self.plan)):
             roles.add_client("gates", roles.open_gates)
+        if self.is_varied:
+            roles.add_helper()
+            roles.add_client("sender", roles.send_events)
+            roles.add_client("answers", roles.answer_questions)
         if self.is_cancelled:
             for number in range(self.stage.dice.choice([1, 2])):
                 roles.add_client(f"cancel{number}", roles.cancel)
@@ -192,12 +210,12 @@ class _Play:
         """Let the curtain fall when every run is over."""
         if len(self.roles.run_ids) < self.run_count:
             return
-        rows = Run.objects.filter(pk__in=self.roles.run_ids).values_list("pk", "status")
-        halted = {pk for pk, status in rows if status == "HALTED"} - self.operated
-        for run_id in sorted(halted, key=self.roles.run_ids.index):
+        runs = runs_of(self.plan)
+        halted = [run.pk for run in runs if run.status == "HALTED"]
+        for run_id in sorted(set(halted) - self.operated, key=self.roles.place):
             self.operated.add(run_id)
             self.roles.add_client("operator", partial(self.roles.operate, run_id))
-        if all(status == "CLOSED" for _, status in rows):
+        if all(run.status == "CLOSED" and run.is_told for run in runs):
             self.roles.curtain = True
             self.stage.note("—", "the curtain falls")
 

@@ -16,18 +16,23 @@ from django.db import InterfaceError, OperationalError, connection
 from approvals.models import Request
 from approvals.services.decide import decide
 from core.identity.domain.principal import Principal
+from core.kernel import ids
 from core.kernel.errors import PlatformError
+from core.kernel.types import Json
 from countersign import TransientError, current_attempt, function
 from engine import store
 from engine.crew import Crew
 from engine.domain.verbs import WaitOutcome
 from engine.executing import Ended
+from engine.models import Run, Wait
+from engine.services import events
 from engine.services.runs import cancel_run, start_run
 from engine.sweep import sweep_once
 from engine.worker import WorkerProcess
 from tests.simulation.casting import FUNCTION
 from tests.simulation.gate import find_open_gates, resolve_gate
 from tests.simulation.stage import BugError, Crash, Process, Stage
+from tests.simulation.variety import LABEL
 from tests.world import World
 
 _GATE_OUTCOMES = [
@@ -107,7 +112,11 @@ class Roles:
     calm: bool = False  # nothing goes wrong any more
     hand_count: int = 0
     hang_count: int = 0
-    _hint_dice: dict[int, random.Random] = field(default_factory=dict)
+    task_hint_count: int = 0
+    event_count: int = 0
+    _task_dice: random.Random = field(default_factory=lambda: random.Random("task hints"))
+    _callers: dict[UUID, tuple[UUID, str]] = field(default_factory=dict)
+    _hint_dice: dict[tuple[int | str, ...], random.Random] = field(default_factory=dict)
 
     # --- casting -----------------------------------------------------------------------------
 
@@ -118,6 +127,17 @@ class Roles:
         process = Process(f"hand{self.hand_count}", skew=skew)
         self.stage.spawn(
             process.name, partial(self._hand, process), process=process, on_death=self._replace_hand
+        )
+
+    def add_helper(self) -> None:
+        """Start a worker of another queue; another one comes when it dies."""
+        self.hand_count += 1
+        process = Process(f"helper{self.hand_count}")
+        self.stage.spawn(
+            process.name,
+            partial(self._helper, process),
+            process=process,
+            on_death=partial(self._unless_over, self.add_helper),
         )
 
     def add_sweep(self, name: str) -> None:
@@ -158,7 +178,7 @@ class Roles:
                 self.stage.kill(process, why="ends, drained")
                 raise Crash
             # In the order of the runs, because the database hands several out in no order.
-            self.hints.sort(key=self._place)
+            self.hints.sort(key=self.place)
             run_id = self.hints.pop(self.stage.dice.randrange(len(self.hints)))
             self.stage.note(process.name, "takes a hint")
             try:
@@ -168,6 +188,31 @@ class Roles:
                 connection.close()
             else:
                 self.stage.note(process.name, f"drove: {end}")
+
+    def _helper(self, process: Process) -> None:
+        worker = WorkerProcess(
+            name=process.name,
+            on_hang=partial(self._hang, process),
+            clock=self.stage.clock,
+            crew=TurnCrew(self.stage, process),
+            queues=(LABEL,),
+        )
+        self._insist(process.name, worker.register)
+        self.workers[process] = worker
+        self.stage.spawn(f"{process.name}.heart", partial(self._heart, worker), process=process)
+        while self._rest(until=lambda: self.task_hint_count > 0 or process in self.draining):
+            if process in self.draining:
+                self._insist(process.name, partial(store.expire_worker, worker=worker.id))
+                self.stage.kill(process, why="ends, drained")
+                raise Crash
+            self.task_hint_count -= 1
+            try:
+                count = worker.execute_tasks()
+            except _ENDED as error:
+                self.stage.note(process.name, f"executed into {error!r}")
+                connection.close()
+            else:
+                self.stage.note(process.name, f"executed {count} attempts")
 
     def _heart(self, worker: WorkerProcess) -> None:
         while self._rest(seconds=self.stage.dice.choice([0.5, 2.0, 6.0])):
@@ -235,7 +280,8 @@ class Roles:
         dice = self.stage.dice
         while self._rest(seconds=dice.choice([1.0, 5.0, 30.0])):
             requests = list(Request.objects.filter(run_id__in=self.run_ids, status="open"))
-            requests.sort(key=lambda item: (self._place(item.run_id), item.step_key))
+            requests = [item for item in requests if item.kind != "question"]
+            requests.sort(key=lambda item: (self.place(item.run_id), item.step_key))
             for request in requests:
                 if dice.random() < 0.3:
                     continue
@@ -252,6 +298,49 @@ class Roles:
                 idempotency_key=f"{who}-{request.pk}",
             )
             self.stage.note(who, f"voted, replayed: {result.replayed}")
+
+    def send_events(self) -> None:
+        """Send what runs wait for, and what none waits for yet; some of it twice."""
+        dice = self.stage.dice
+        while self._rest(seconds=dice.choice([1.0, 10.0, 60.0])):
+            waits = list(Wait.objects.filter(type__startswith=f"{self.workflow}."))
+            waits.sort(key=lambda item: (self.place(item.run_id), item.key))
+            wanted = [(item.type, item.correlate) for item in waits if dice.random() < 0.7]
+            if dice.random() < 0.3:
+                wanted.append((f"{self.workflow}.any", {}))
+            for type_, data in wanted:
+                event_id = ids.uuid7()
+                for _ in range(dice.choice([1, 1, 2])):
+                    self._insist("sender", partial(self._send, type_, data, event_id))
+
+    def _send(self, type_: str, data: dict[str, Json], event_id: UUID) -> None:
+        events.publish(
+            project_id=self.world.project.pk,
+            event_type=type_,
+            data={**data, "n": 1},
+            origin=self.principals["mara"].origin,
+            event_id=event_id,
+        )
+        self.stage.note("sender", f"sent {type_.rpartition('.')[2]}")
+
+    def answer_questions(self) -> None:
+        """Say what becomes of steps that failed."""
+        dice = self.stage.dice
+        while self._rest(seconds=dice.choice([1.0, 20.0])):
+            mine = Request.objects.filter(run_id__in=self.run_ids, status="open", kind="question")
+            for request in sorted(mine, key=lambda i: (self.place(i.run_id), i.step_key)):
+                choice = dice.choice(["retry", "skip", "fail"])
+                self._insist("answers", partial(self._answer, request, choice))
+
+    def _answer(self, request: Request, choice: str) -> None:
+        decide(
+            principal=self.principals["mara"],
+            request_id=request.pk,
+            decision=choice,
+            comment="it is fine",
+            digest_hex=bytes(request.shown_digest).hex(),
+        )
+        self.stage.note("answers", f"{request.step_key}: {choice}")
 
     def open_gates(self) -> None:
         """End waits at gates, some twice."""
@@ -282,16 +371,36 @@ class Roles:
 
     def take_hint(self, run_id: UUID) -> None:
         """Do to a hint what a broker may do. Each run has dice of its own for that."""
-        place = self._place(run_id)
+        place = self.place(run_id)
         dice = self._hint_dice.setdefault(place, random.Random(f"hints {place}"))
         draw = dice.random()
         if draw < 0.15 and not self.calm:
             return
         self.hints += [run_id, run_id] if draw > 0.85 else [run_id]
 
-    def _place(self, run_id: UUID | None) -> int:
-        """Return which of the play's runs this is; one that is just starting comes last."""
-        return self.run_ids.index(run_id) if run_id in self.run_ids else len(self.run_ids)
+    def take_task_hint(self) -> None:
+        """Tell the helpers that there are attempts for them, or forget to."""
+        if self.calm or self._task_dice.random() > 0.15:
+            self.task_hint_count += 1
+
+    def place(self, run_id: UUID | None) -> tuple[int | str, ...]:
+        """Return which of the play's runs this is; one that is just starting comes last.
+
+        A run that a run called comes after that one, by the step that called it.
+        """
+        if run_id in self.run_ids:
+            return (self.run_ids.index(run_id),)
+        if run_id is not None and run_id not in self._callers:
+            with self.stage.unnoticed():
+                caller = Run.objects.filter(pk=run_id).values_list("parent_id", "parent_key")
+                found = caller.first()
+            if found is None or found[0] is None:
+                return (len(self.run_ids),)
+            self._callers[run_id] = found
+        if run_id is None:
+            return (len(self.run_ids),)
+        parent_id, key = self._callers[run_id]
+        return (*self.place(parent_id), key)
 
     def act(self) -> dict[str, str]:
         """Execute a step's function: take a while, then end as the dice say."""
@@ -299,7 +408,7 @@ class Roles:
         dice = self.stage.dice
         call = Call(
             run_id=attempt.run_id,
-            key=attempt.idempotency_key.removeprefix(f"{attempt.run_id}:").removesuffix(":1"),
+            key=attempt.idempotency_key.removeprefix(f"{attempt.run_id}:").rpartition(":")[0],
             idempotency_key=attempt.idempotency_key,
             attempt=attempt.number,
             process=self.stage.current.process.name,

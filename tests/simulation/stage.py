@@ -207,6 +207,16 @@ class Stage:
         part = getattr(self._local, "part", None)
         return self.reader_skew if part is None else part.process.skew
 
+    @contextmanager
+    def unnoticed(self) -> Iterator[None]:
+        """Let what this thread reads inside the block be no part of the play."""
+        muted = getattr(self._local, "muted", False)
+        self._local.muted = True
+        try:
+            yield
+        finally:
+            self._local.muted = muted
+
     def rest(
         self, why: str, *, until: Callable[[], bool] | None = None, alarm: float | None = None
     ) -> None:

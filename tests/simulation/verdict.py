@@ -16,40 +16,72 @@ from audit import store as ledger
 from audit.store import StoredEntry
 from engine.domain.errors import NondeterministicError
 from engine.domain.events import EventKind, find_decided
-from engine.domain.keys import is_undo, step_of
-from engine.domain.plan import Plan
+from engine.domain.keys import is_undo, path_of, step_of
+from engine.domain.plan import Plan, walk
 from engine.domain.state import Outcome, RunState, StepStatus
 from engine.models import Dedupe, Run
 from tests.simulation.casting import GATE
 from tests.simulation.roles import Call, Roles
+from tests.simulation.variety import child_of
 from tests.world import fold
 
 _ENTRY_COUNT_MAX = 10_000
-_ENDS = (EventKind.STEP_COMPLETED, EventKind.ATTEMPT_FAILED, EventKind.ATTEMPT_LOST)
+_ENDS = (
+    EventKind.STEP_COMPLETED,
+    EventKind.ATTEMPT_FAILED,
+    EventKind.ATTEMPT_LOST,
+    EventKind.ATTEMPT_UNCERTAIN,
+)
+_LOST = (EventKind.ATTEMPT_LOST, EventKind.ATTEMPT_UNCERTAIN)
 _Place = tuple[str, int]  # an attempt: the step's key, and its number
 
 
-def find_violations(*, plan: Plan, roles: Roles, key_count: int, is_quiet: bool) -> list[str]:
-    """Return what does not hold, in sentences. `is_quiet`: nothing went wrong, hints aside."""
+def find_violations(
+    *, plan: Plan, roles: Roles, key_count: int, is_quiet: bool, is_varied: bool
+) -> list[str]:
+    """Return what does not hold, in sentences.
+
+    Args:
+        plan: what was played.
+        roles: who played, and what they did.
+        key_count: how many runs were asked for.
+        is_quiet: nothing went wrong, hints aside.
+        is_varied: the plan has more than steps and approvals beside each other.
+    """
     runs = list(Run.objects.filter(workflow__slug=plan.name).order_by("number"))
     found = []
     if len(runs) != key_count:
         found.append(f"{key_count} starts made {len(runs)} runs")
     for run in runs:
         try:
-            found += [f"run {run.number}: {item}" for item in _judge(run, plan, roles)]
+            judged = _judge(run, plan, roles, is_varied=is_varied)
+            found += [f"run {run.number}: {item}" for item in judged]
             if is_quiet and not roles.hang_count:
                 found += [f"run {run.number}: {item}" for item in _judge_quiet(run)]
         except Exception as error:  # noqa: BLE001 - a stream that cannot be read is a finding too
             found.append(f"run {run.number}: cannot be judged: {error!r}")
+    for run in Run.objects.filter(workflow__slug=child_of(plan.name)).order_by("number"):
+        found += [f"child {run.number}: {item}" for item in _judge_child(run, roles)]
     return found
 
 
-def _judge(run: Run, plan: Plan, roles: Roles) -> Iterator[str]:
+def _judge_child(run: Run, roles: Roles) -> Iterator[str]:
     entries = ledger.read_verified(stream=run.pk, limit=_ENTRY_COUNT_MAX)
     calls = [call for call in roles.calls if call.run_id == str(run.pk)]
     yield from _judge_stream(run, entries)
-    yield from _judge_attempts(entries, calls, is_closed=run.status == "CLOSED")
+    if run.status != "CLOSED":
+        yield f"stuck: it is {run.status}"
+        return
+    yield from _judge_attempts(entries, calls, lazy=frozenset(), is_closed=True)
+    yield from _judge_row(run, fold(run.pk), entries)
+
+
+def _judge(run: Run, plan: Plan, roles: Roles, *, is_varied: bool) -> Iterator[str]:
+    entries = ledger.read_verified(stream=run.pk, limit=_ENTRY_COUNT_MAX)
+    calls = [call for call in roles.calls if call.run_id == str(run.pk)]
+    yield from _judge_stream(run, entries)
+    lazy = frozenset(path for path, step in walk(plan) if step.lazy)
+    yield from _judge_attempts(entries, calls, lazy=lazy, is_closed=run.status == "CLOSED")
     halts = [item for item in entries if item.kind == EventKind.RUN_HALTED]
     if halts and not roles.skewed:
         yield f"halted, although all hands agree: {halts[0].data} {halts[0].payloads}"
@@ -67,9 +99,12 @@ def _judge(run: Run, plan: Plan, roles: Roles) -> Iterator[str]:
             raise
         state = fold(run.pk)
     yield from _judge_row(run, state, entries)
-    yield from _judge_ends(plan, state, entries)
-    yield from _judge_undoing(plan, state, entries)
-    yield from _judge_approvals(run, entries)
+    if is_varied:
+        yield from _judge_all_ended(state, entries)
+    else:
+        yield from _judge_ends(plan, state, entries)
+        yield from _judge_undoing(plan, state, entries)
+        yield from _judge_approvals(run, entries)
     yield from _judge_outsiders(run, entries)
 
 
@@ -92,8 +127,10 @@ def _judge_stream(run: Run, entries: list[StoredEntry]) -> Iterator[str]:
 
 
 def _judge_attempts(
-    entries: list[StoredEntry], calls: list[Call], *, is_closed: bool
+    entries: list[StoredEntry], calls: list[Call], *, lazy: frozenset[str], is_closed: bool
 ) -> Iterator[str]:
+    """Judge what was executed. What is `lazy` may be repeated, and nothing on record says so."""
+    calls = [call for call in calls if path_of(call.key) not in lazy]
     begun = Counter[_Place]()
     ends: dict[_Place, StoredEntry] = {}
     ended = Counter[_Place]()
@@ -111,11 +148,18 @@ def _judge_attempts(
     halted = any(item.kind == EventKind.RUN_HALTED for item in entries)
     if is_closed and ended != begun and not halted:
         yield f"attempts begun and ended differ: {begun - ended}, {ended - begun}"
-    yield from _judge_calls(begun, calls)
-    yield from _judge_outcomes(ends, calls)
+    retry_count = sum(
+        entry.kind == EventKind.QUESTION_RESOLVED and entry.data["choice"] == "retry"
+        for entry in entries
+    )
+    yield from _judge_calls(begun, calls, retry_count=retry_count)
+    told = {place: entry for place, entry in ends.items() if path_of(place[0]) not in lazy}
+    yield from _judge_outcomes(told, calls)
 
 
-def _judge_calls(begun: Mapping[_Place, int], calls: list[Call]) -> Iterator[str]:
+def _judge_calls(
+    begun: Mapping[_Place, int], calls: list[Call], *, retry_count: int
+) -> Iterator[str]:
     called = Counter((call.key, call.attempt) for call in calls)
     for call in calls:
         place = (call.key, call.attempt)
@@ -123,14 +167,16 @@ def _judge_calls(begun: Mapping[_Place, int], calls: list[Call]) -> Iterator[str
             yield f"{place} was executed {called[place]} times"
         if place not in begun:
             yield f"{place} was executed, but nothing on record says so"
-        if call.idempotency_key != f"{call.run_id}:{call.key}:1":
+        start, _, number = call.idempotency_key.rpartition(":")
+        # Only somebody who says to try again begins another round.
+        if start != f"{call.run_id}:{call.key}" or not 1 <= int(number) <= 1 + retry_count:
             yield f"the key of {place} is {call.idempotency_key}"
 
 
 def _judge_outcomes(ends: Mapping[_Place, StoredEntry], calls: list[Call]) -> Iterator[str]:
     outcomes = {(call.key, call.attempt): "".join(call.outcome) for call in calls}
     for place, entry in ends.items():
-        if entry.kind == EventKind.ATTEMPT_LOST or entry.data.get("error") == "timeout":
+        if entry.kind in _LOST or entry.data.get("error") == "timeout":
             continue
         told = "ok" if entry.kind == EventKind.STEP_COMPLETED else entry.data["error"]
         if outcomes.get(place) != told:
@@ -163,6 +209,22 @@ def _judge_ends(plan: Plan, state: RunState, entries: list[StoredEntry]) -> Iter
             yield f"{key} is {step.status} and ended {ends[key]} times"
     if set(ends) != set(state.steps) or not {f"{item}#1" for item in plan.steps} <= set(ends):
         yield "steps that ended are not those of the plan"
+
+
+def _judge_all_ended(state: RunState, entries: list[StoredEntry]) -> Iterator[str]:
+    """See that every instance ended, each by one entry, and that nothing is left open."""
+    left = {key: step.status for key, step in state.steps.items() if step.status != "ended"}
+    if left:
+        yield f"steps never ended: {left}"
+    still = (state.timers, state.held, state.opening, state.listening, state.withdrawing)
+    if any(still) or state.straggler_count or state.open_count:
+        yield f"something goes on in a closed run: {still}"
+    completed = Counter(
+        str(entry.data["key"]) for entry in entries if entry.kind == EventKind.STEP_COMPLETED
+    )
+    retries = [item for item in entries if item.kind == EventKind.QUESTION_RESOLVED]
+    if not retries and any(count > 1 for count in completed.values()):
+        yield f"steps completed more than once: {completed}"
 
 
 def _judge_undoing(plan: Plan, state: RunState, entries: list[StoredEntry]) -> Iterator[str]:
@@ -238,13 +300,14 @@ def _judge_outsiders(run: Run, entries: list[StoredEntry]) -> Iterator[str]:
         if item.kind == EventKind.APPROVAL_REQUESTED and item.data["verb"] == GATE
     }
     rows = _read_gates(run.pk)
-    if gates != set(rows) or any(rows.values()):
+    withdrawn = {str(item.data["key"]) for item in entries if item.kind == EventKind.WAIT_WITHDRAWN}
+    if not gates - withdrawn <= set(rows) <= gates or any(rows.values()):
         yield f"gates {gates} were asked, the rows are {rows}"
     resolved = Counter(
         str(item.data["key"]) for item in entries if item.kind == EventKind.APPROVAL_RESOLVED
     )
     for key in gates:
-        if resolved[key] != 1:
+        if resolved[key] + (key in withdrawn) != 1:
             yield f"the gate {key} was resolved {resolved[key]} times"
 
 
