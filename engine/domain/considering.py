@@ -12,7 +12,7 @@ from engine.domain.cancelling import cancel
 from engine.domain.definition import Definition
 from engine.domain.expressions import ExpressionError
 from engine.domain.keys import sibling_key
-from engine.domain.needs import PARTIAL, Verdict, rule_needs
+from engine.domain.needs import PARTIAL, Verdict, is_gate, rule_needs
 from engine.domain.plan import (
     AwaitEvent,
     Call,
@@ -57,7 +57,7 @@ def consider(definition: Definition, state: RunState, key: str) -> RunState:
             if not definition.evaluator.condition(step.condition, seen):
                 return settle(state, key, Outcome.SKIPPED, "if")
         except ExpressionError as error:
-            if not isinstance(step.verb, Wait):
+            if not is_gate(definition, step):
                 return fail_expression(definition, state, key, error)
             gate_note = f"if: {error}"  # an error never removes a gate
     return start(definition, state, key, gate_note=gate_note)

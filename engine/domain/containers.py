@@ -18,6 +18,7 @@ from engine.domain.cancelling import cancel, cancel_inside, children, owe
 from engine.domain.definition import Definition
 from engine.domain.expressions import TOO_LARGE, ExpressionError
 from engine.domain.keys import child_key, number_of, parent_of
+from engine.domain.needs import is_gate
 from engine.domain.plan import Enough, Group, Loop, Map, Matrix, Race, Step
 from engine.domain.settling import GOOD, means, settle
 from engine.domain.state import (
@@ -59,6 +60,9 @@ def open_container(definition: Definition, state: RunState, key: str) -> RunStat
         return _open_loop(definition, state, key, verb)
     assert isinstance(verb, Map | Matrix), f"{key} is a container"
     items = _items(definition, state, key, verb)
+    if not items and is_gate(definition, definition.step(key)):
+        # Nobody is asked, so nobody has said yes.
+        return settle(state, key, Outcome.UNREACHED, "nobody is asked")
     state = _set(state, key, Inside(total=len(items), items=items), StepStatus.OPEN)
     return _spawn(definition, state, key) if items else _finish_many(definition, state, key)
 

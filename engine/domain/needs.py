@@ -74,14 +74,14 @@ def _rule_all(
     skipped = [need for need in step.needs if ends[need].outcome is Outcome.SKIPPED]
     if not skipped:
         return Ruling(verdict=Verdict.CONSIDER)
-    if _is_gate(definition, step):  # it is skipped only by its own `if`
+    if is_gate(definition, step):  # it is skipped only by its own `if`
         return Ruling(verdict=Verdict.UNREACHED, why=f"{skipped[0]} skipped")
     if step.condition is None:
         return Ruling(verdict=Verdict.SKIP, why=f"{skipped[0]} skipped")
     return Ruling(verdict=Verdict.CONSIDER)
 
 
-def _is_gate(definition: Definition, step: Step) -> bool:
+def is_gate(definition: Definition, step: Step) -> bool:
     """Say whether a step is a wait of a package above, once or for each of many."""
     verb = step.verb
     while isinstance(verb, Map | Matrix):

@@ -7,11 +7,11 @@ import pytest
 from engine import appending
 from engine.domain.events import Event, EventKind
 from engine.domain.moving import EffectKind
-from engine.domain.plan import AfterError, Cache, OnError
+from engine.domain.plan import AfterError, Cache, Map, OnError, Step
 from engine.domain.state import StepStatus
 from engine.executing import Ended
 from tests.constructs import check, check_open, drive, each, event, group, matrix, race, ran
-from tests.plans import approval, boom, plan, undoable, uses
+from tests.plans import APPROVAL, approval, boom, plan, undoable, uses
 from tests.pure_run import PureRun
 
 ASKS = OnError(then=AfterError.ASK)
@@ -151,3 +151,25 @@ def test_lazy_steps_beside_what_others_may_move_are_recorded_at_once(other):
 
 def test_a_lazy_step_whose_result_others_use_is_recorded_at_once():
     assert not appending.can_defer(*lazy_chain(cache=Cache(key="k", ttl_seconds=60)))
+
+
+def test_an_approval_of_nothing_opens_no_gate():
+    mapped = Map(items="inputs.hosts", name="host", body=Step(id="item", verb=APPROVAL))
+    run = PureRun(
+        plan(Step(id="ask", verb=mapped), uses("deploy", "ask")), inputs={"hosts": []}
+    ).drive()
+
+    assert run.outcome("ask") == "unreached"
+    assert run.outcome("deploy") == "unreached"
+    assert run.executed == []
+
+
+def test_an_error_in_the_if_of_a_mapped_approval_keeps_the_gate():
+    mapped = Map(items="inputs.hosts", name="host", body=Step(id="item", verb=APPROVAL))
+    run = PureRun(
+        plan(Step(id="ask", verb=mapped, condition="inputs.absent"), uses("deploy", "ask")),
+        inputs={"hosts": ["a"]},
+    ).drive()
+
+    assert run.outcome("ask#1/item#1") == "waiting"
+    assert run.resolve("ask#1/item#1", "approved").closed == "succeeded"
