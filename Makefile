@@ -4,7 +4,7 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo test simulate check e2e bench docs hooks clean
+.PHONY: help run demo test simulate chaos check e2e bench docs hooks clean
 
 PY := .venv/bin/python
 CODE := core audit engine approvals countersign examples benchmarks tests manage.py
@@ -28,6 +28,10 @@ simulate: ## Play SEEDS=10000 of the engine over a faulty store, or one and prin
 	@scripts/bootstrap dev
 	@exec $(PY) -m pytest -q -x -s -o timeout=0 -p no:randomly tests/simulation/test_engine_seeds.py \
 	  $(if $(SEED),-k ends_once --seed $(SEED),--seeds $(or $(SEEDS),10000)) $(ARGS)
+
+chaos: ## Kill workers, Redis and PostgreSQL under load for SECONDS=60 and count what came of it
+	@scripts/bootstrap dev
+	@CHAOS_SECONDS=$(or $(SECONDS),60) $(PY) -m pytest -q -s -p no:randomly tests/e2e/test_chaos.py $(ARGS)
 
 check: ## Format, lint, types, contracts, migrations, spelling, fast tests
 	@scripts/bootstrap dev
