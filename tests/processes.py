@@ -34,6 +34,14 @@ class RunningSystem:
         family = _descendants(self.supervisor)
         return [pid for pid in family if all(word in _command(pid) for word in words)]
 
+    def programs(self, name: str) -> list[int]:
+        """Return the processes that are a server's own, not those it forked or that watch it."""
+        return [
+            pid
+            for pid in self.pids(name, "-D")
+            if Path(_command(pid).partition(" -D")[0].split()[-1]).name == name
+        ]
+
     def worker_children(self) -> list[int]:
         """Return the prefork children that execute steps."""
         workers = set(self.pids("celery", "engine@"))

@@ -2,19 +2,14 @@
 
 import os
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
-from tests.e2e.conftest import sign_in
-from tests.processes import ROOT, eventually
+from tests.e2e.conftest import assert_the_ledger_verifies, sign_in
+from tests.processes import eventually
 
 pytestmark = [pytest.mark.processes, pytest.mark.timeout(600)]
-
-# The tests' own servers; a command run by hand finds those of the running system.
-HIDDEN = frozenset({"DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE", "VAR"})
 
 SLOW = """
 schema: flow/v1
@@ -70,22 +65,6 @@ def kinds(client, run_id):
     return [event["kind"] for event in client.list_run_events(run_id)]
 
 
-def assert_the_ledger_verifies(system):
-    done = subprocess.run(
-        [sys.executable, "manage.py", "verify_ledger"],
-        cwd=ROOT,
-        env={
-            **{name: value for name, value in os.environ.items() if name not in HIDDEN},
-            "VAR": str(system.folder / "var"),
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "The ledger verifies" in done.stdout
-
-
 def test_a_worker_killed_mid_step_loses_nothing(system, mara):
     run_id = start(mara, "killed", seconds=6)
     pid = int(eventually(lambda: witness(system, "killed"))[0].split()[0])
@@ -137,3 +116,24 @@ def test_an_attempt_that_hangs_ends_by_its_timeout(system, mara):
     assert run["outcome"] == "failed"
     stuck = next(step for step in run["steps"] if step["step"] == "stuck")
     assert stuck["error"]["kind"] == "timeout"
+
+
+def test_a_worker_frozen_past_its_lease_changes_nothing(system, mara):
+    run_id = start(mara, "frozen", seconds=3)
+    pid = int(eventually(lambda: witness(system, "frozen"))[0].split()[0])
+
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        run = mara.wait_run(run_id, timeout_seconds=180)
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+    told = kinds(mara, run_id)
+    assert run["outcome"] == "succeeded"
+    assert told.count("attempt.lost") == 1
+    time.sleep(6)  # it ends what it executed, and has nobody left to tell
+    assert kinds(mara, run_id) == told
+    assert told.count("step.completed") == 2
+    keys = [line.split()[2] for line in witness(system, "frozen")]
+    assert keys[0] == keys[1] != keys[2]
+    assert_the_ledger_verifies(system)
