@@ -41,6 +41,23 @@ class StateLinter:
             all_known &= self._check_state(state)
         if all_known:
             self._check_ways()
+        self._check_successors()
+
+    def _check_successors(self) -> None:
+        """Refuse to go on as another run while this one may owe a compensation."""
+        draft = self.tools.draft
+        steps = (step for level in draft.levels.values() for step in level.steps.values())
+        if not any(step.compensate for step in steps):
+            return
+        for state in draft.states.values():
+            for transition in state.transitions:
+                if transition.continues:
+                    message = (
+                        "A successor cannot undo what this run has done; remove `continue-as-new` "
+                        "or every `compensate`."
+                    )
+                    path = f"{transition.path}/continue-as-new"
+                    self.tools.reporter.error(Code.BAD_COMPENSATION, path, message)
 
     # --- one state ---------------------------------------------------------------------------
 

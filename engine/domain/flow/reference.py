@@ -41,7 +41,7 @@ _MEANINGS: Mapping[Code, str] = {
     Code.NOT_UPSTREAM: "An expression reads a step that need not have ended.",
     Code.UNKNOWN_FIELD: "An expression reads what is never there.",
     Code.UNREAD_OUTCOME: "`all-settled` after an approval whose outcome no `if` reads.",
-    Code.BAD_COMPENSATION: "`on-error` names a step that cannot be undone.",
+    Code.BAD_COMPENSATION: "Something could not be undone when it has to be.",
     Code.BAD_INPUTS: "`inputs` is no usable JSON Schema.",
     Code.BAD_BLOCK: "What a verb says about its block, when it has no code of its own.",
     Code.DUPLICATE_ID: "An id of a step or state that is there already, at whatever depth.",

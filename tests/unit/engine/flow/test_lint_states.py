@@ -64,6 +64,7 @@ MISTAKES = [
     (f"{START}  s: {{events: [{{event: a.b, correlate: {{}}, to: »ennd}}], {LATER}}}\n{END}", "unknown_state", "/states/s/events/0/to", "There is no state `ennd`"),
     (f"{START}  s: {{events: [{{event: a.b, correlate: {{}}, »if: event.data.x}}], transitions: [{{event: a.b, to: end}}]}}\n{END}", "misplaced_key", "/states/s/events/0/if", "`if` goes only with `to`."),
     (f"{START}  s: {{events: [{{event: a.b, correlate: {{id: »event.id}}, to: end}}]}}\n{END}", "not_implemented", "/states/s/events/0/correlate/id", "`event`"),
+    (f"{START}  s: {{{GET}, compensate: {{{GET}}}, transitions: [{{on-success: true, to: s, continue-as-new: »true}}, {{after: PT1M, to: end}}]}}\n{END}", "bad_compensation", "/states/s/transitions/0/continue-as-new", "A successor cannot undo"),
     # --- stuck ---
     (f"{START}  s: {{{LATER}, stuck: »{{after: P1D}}}}\n{END}", "wrong_value", "/states/s/stuck", "at least 2 keys"),
     (f"{START}  s: {{{LATER}, stuck: {{after: P1D, to: »ennd}}}}\n{END}", "unknown_state", "/states/s/stuck/to", "There is no state `ennd`"),
