@@ -3,7 +3,7 @@
 import pytest
 
 from approvals.models import Request
-from engine.domain.plan import Kind, On, Plan, SetVars, StateEvent, StateNode, Step, Transition
+from engine.domain.plan import Emit, Kind, On, Plan, StateEvent, StateNode, Step, Transition
 from engine.driver import DriveEnd
 from engine.models import Wait
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.django_db
 def test_a_state_that_is_left_at_once_listens_to_nothing_any_more(world, hand):
     going = StateNode(
         id="going",
-        step=Step(id="going", verb=SetVars(values={"count": "vars.count + 1"})),
+        step=Step(id="going", verb=Emit(type="going")),
         transitions=(Transition(on=On.SUCCESS, to="gone"),),
         events=(StateEvent(type="left", to="gone"),),
     )
@@ -21,9 +21,9 @@ def test_a_state_that_is_left_at_once_listens_to_nothing_any_more(world, hand):
         name="machine",
         title="t",
         inputs_schema={},
-        variables={"count": 0},
+        variables={},
         steps={},
-        outputs={"count": "vars.count"},
+        outputs={},
         kind=Kind.STATES,
         states={"going": going, "gone": StateNode(id="gone", final="succeeded")},
         initial="going",
