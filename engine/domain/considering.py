@@ -11,7 +11,7 @@ from engine.domain import containers
 from engine.domain.cancelling import cancel
 from engine.domain.definition import Definition
 from engine.domain.expressions import ExpressionError
-from engine.domain.keys import sibling_key
+from engine.domain.keys import parent_of, sibling_key
 from engine.domain.needs import PARTIAL, Verdict, is_gate, rule_needs
 from engine.domain.plan import (
     AwaitEvent,
@@ -123,9 +123,23 @@ def _hold_for_mutex(
     definition: Definition, state: RunState, key: str, seen: dict[str, Json]
 ) -> RunState:
     name = definition.render_name(definition.step(key).mutex, seen)
+    if _is_held_around(state, key, name):  # by itself it would wait for ever
+        inside = evolve(state.steps[key], passed=state.steps[key].passed | {MUTEX})
+        return start(definition, evolve(state, steps=state.steps.set(key, inside)), key)
     held = evolve(state.steps[key], mutex=name)
     state = evolve(state, steps=state.steps.set(key, held))
     return enable(state, key, arguments=None, status=StepStatus.HELD)
+
+
+def _is_held_around(state: RunState, key: str, name: str) -> bool:
+    """Say whether something an instance is inside of holds a mutex already."""
+    around = parent_of(key)
+    while around:
+        step = state.steps[around]
+        if step.mutex == name and MUTEX in step.passed:
+            return True
+        around = parent_of(around)
+    return False
 
 
 # --- verbs ---------------------------------------------------------------------------------------

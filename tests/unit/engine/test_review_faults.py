@@ -7,7 +7,7 @@ import pytest
 from engine import appending
 from engine.domain.events import Event, EventKind
 from engine.domain.moving import EffectKind
-from engine.domain.plan import AfterError, Cache, Map, OnError, Step
+from engine.domain.plan import AfterError, Cache, Group, Map, OnError, Step
 from engine.domain.state import StepStatus
 from engine.executing import Ended
 from tests.constructs import check, check_open, drive, each, event, group, matrix, race, ran
@@ -173,3 +173,12 @@ def test_an_error_in_the_if_of_a_mapped_approval_keeps_the_gate():
 
     assert run.outcome("ask#1/item#1") == "waiting"
     assert run.resolve("ask#1/item#1", "approved").closed == "succeeded"
+
+
+def test_a_step_inside_what_holds_its_mutex_does_not_wait_for_itself():
+    inner = uses("work", mutex="printer")
+    run = PureRun(plan(Step(id="all", verb=Group(steps={"work": inner}), mutex="printer")))
+
+    assert run.drive().closed == "succeeded"
+    assert [event.data["key"] for event in run.events if "gate" in event.data] == ["all#1"]
+    assert [item.key for item in run.effects if item.kind is EffectKind.RELEASE] == ["all#1"]
