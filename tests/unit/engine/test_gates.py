@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from core.kernel.types import JsonLike
 from engine.domain.errors import UnexpectedEventError
 from engine.domain.events import Event, EventKind
 from engine.domain.moving import EffectKind, lose
@@ -125,6 +126,20 @@ def test_each_turn_and_each_item_is_let_through():
     }
     assert admitted == {"m#1/item#1", "m#1/item#2", "l#1/turn#1", "l#1/turn#2"}
     check(run, "failed")  # the loop's turns are over
+
+
+@pytest.mark.parametrize("delay_ms", [0, 5000])
+def test_a_run_that_no_gate_lets_through_waits_until_it_is_to_ask_again(delay_ms):
+    run = PureRun(plan(uses("a", rate=RATE)))
+    run.claim()
+    data: dict[str, JsonLike] = {"keys": ["a#1"], "delay_ms": delay_ms}
+    move = run.move(Event(kind=EventKind.STEP_HELD, at=run.now, data=data))
+
+    assert move.status is RunStatus.WAITING
+    assert move.wake_at == (START + timedelta(milliseconds=delay_ms) if delay_ms else None)
+    assert run.claim().status is RunStatus.RUNNING  # whoever takes it asks anew
+    run.work([])
+    check(run, "succeeded")
 
 
 # --- mutexes -------------------------------------------------------------------------------------
