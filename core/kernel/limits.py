@@ -46,6 +46,7 @@ RETRY_ENTRY_COUNT_MAX = 100_000  # in a run of so many no step is tried again: t
 OUTSIDE_ENTRY_COUNT_MAX = 11_000  # of a run's entries for decisions, one a step, and for operators
 PAGE_EVENT_COUNT_MAX = 5_000  # entries the page of one run reads: half a second
 LAZY_EVENT_COUNT_MAX = 200  # events of lazy steps in one append; what gets lost is done again
+STEP_VIEW_COUNT_MAX = 10_000  # steps of one run that its page and the API list
 PARALLEL_STEP_COUNT_MAX = 8  # steps one driver executes at the same time
 ERROR_CHARS_MAX = 2_000  # an error message kept on record
 IDEMPOTENCY_KEY_CHARS_MAX = 200  # fits two UUIDs and a name, and an index row

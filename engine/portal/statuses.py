@@ -44,6 +44,7 @@ _STEP_OUTCOMES: Final = {
     Outcome.CANCELLED: ("cancelled", "Cancelled"),
     Outcome.WITHDRAWN: ("cancelled", "Withdrawn"),
     Outcome.VOIDED: ("cancelled", "Voided"),
+    Outcome.CONTINUED: ("approved", "Continued"),
 }
 _STEP_STATUSES: Final = {
     StepStatus.PENDING: ("pending", "Queued"),
@@ -52,6 +53,9 @@ _STEP_STATUSES: Final = {
     StepStatus.BACKOFF: ("pending", "Will be tried again"),
     StepStatus.OPENING: ("pending", "Queued"),
     StepStatus.WAITING: ("waiting", "Waiting"),
+    StepStatus.HELD: ("pending", "Held"),
+    StepStatus.SLEEPING: ("pending", "Sleeping"),
+    StepStatus.OPEN: ("running", "Under way"),
     StepStatus.UNWINDING: ("failed", "Failed, undoing"),
 }
 _RUN_OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
@@ -60,6 +64,7 @@ _RUN_OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
     Outcome.REJECTED: ("rejected", "Rejected"),
     Outcome.EXPIRED: ("expired", "Timed out"),
     Outcome.CANCELLED: ("cancelled", "Cancelled"),
+    Outcome.CONTINUED: ("approved", "Continued"),
 }
 _RUN_STATUSES: Final = {
     RunStatus.READY: ("pending", "Queued"),

@@ -17,10 +17,11 @@ from core.identity.selectors.access import list_scopes
 from core.kernel.types import Json
 from engine import loading
 from engine.domain.errors import NondeterministicError, UnexpectedEventError
+from engine.domain.keys import is_undo, step_of
 from engine.domain.plan import Uses
 from engine.domain.state import RunState, RunStatus, StepState
-from engine.domain.keys import is_undo, step_key, step_of
 from engine.models import Run
+from engine.selectors.step_keys import list_keys
 from engine.selectors.targets import get_run_target
 
 log = structlog.get_logger(__name__)
@@ -204,17 +205,15 @@ def _run_view(row: Run) -> RunView:
 
 
 def _step_views(rules: loading.Rules, state: RunState) -> list[StepView]:
-    plan = rules.decider.plan
-    keys = [step_key(step) for step in plan.steps]
-    keys += sorted(key for key in state.steps if is_undo(key))
-    return [_step_view(rules, key, state.steps[key]) for key in keys if key in state.steps]
+    return [
+        _step_view(rules, key, state.steps[key])
+        for key in list_keys(decider=rules.decider, state=state)
+    ]
 
 
 def _step_view(rules: loading.Rules, key: str, step: StepState) -> StepView:
     undoes = is_undo(key)
-    verb = rules.decider.plan.steps[step_of(key)].verb
-    if undoes:
-        verb = rules.decider.uses_of(key)
+    verb = rules.decider.uses_of(key) if undoes else rules.decider.step_at(key).verb
     return StepView(
         key=key,
         step=step_of(key),

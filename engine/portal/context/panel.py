@@ -7,6 +7,8 @@ from typing import Final
 
 from core.kernel.types import Json
 from engine.domain.events import EventKind, find_decided
+from engine.domain.keys import path_of
+from engine.domain.nodes import index_plan
 from engine.domain.plan import Uses
 from engine.portal.context.address import Query
 from engine.portal.context.steps import StepWords, describe_action, explain_why, say_took
@@ -63,7 +65,7 @@ def make_panel(
     """
     view = chosen.view
     assert view is not None, "a step of a run has a state"
-    step = page.plan.steps[view.step]
+    step = index_plan(page.plan).nodes[path_of(view.key)].step
     undo = step.compensate if view.undoes else None
     verb = undo.uses if undo else step.verb
     arguments: Json = dict(verb.arguments) if isinstance(verb, Uses) else None

@@ -149,7 +149,7 @@ def _timeline(page: RunPage) -> Timeline:
 
 def _needs(plan: Plan) -> dict[str, list[str]]:
     return {
-        step_key(step.id): [step_key(need) for need in step.needs] for step in plan.steps.values()
+        step_key(key): [step_key(need) for need in step.needs] for key, step in plan.steps.items()
     }
 
 

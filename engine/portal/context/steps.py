@@ -1,13 +1,16 @@
 """The steps of a run in words: for the graph, the timeline and the panel. Read `describe_steps`."""
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from core.kernel.types import Json
 from core.toolkit.portal.words import say_ago, say_due, say_duration
-from engine.domain.plan import Plan, Step, Uses
+from engine.domain.keys import BODIES, parent_of, path_of, sibling_key, undone_by
+from engine.domain.nodes import index_plan
+from engine.domain.plan import Kind, Plan, StateNode, Step, Uses, Wait, inner_steps, walk
 from engine.domain.state import StepStatus
 from engine.portal.context.drawing import StepFacts
 from engine.portal.panels import WaitPanel
@@ -16,6 +19,19 @@ from engine.portal.timeline import Row
 from engine.selectors.runs import StepView
 
 UNDO: Final = "compensate/"
+_FIRST: Final = re.compile(r"#1(?=/|$)")
+_WORDS: Final = {
+    "timer": "waits for time",
+    "event": "waits for an event",
+    "emit": "sends an event",
+    "call": "calls a workflow",
+    "set": "sets variables",
+    "steps": "a group of steps",
+    "race": "the first wins",
+    "map": "for each item",
+    "matrix": "for each combination",
+    "loop": "again and again",
+}
 _SYMBOLS: Final = {"http/request": "link", "python/call": "zap"}
 
 
@@ -32,22 +48,29 @@ class StepWords:
 
 
 def short_key(key: str) -> str:
-    """Return a step's key without the number of its round: "scan#1" → "scan"."""
-    return key.rpartition("#")[0] or key
+    """Return a key without the numbers that say "the first": "scan#1" → "scan"."""
+    return _FIRST.sub("", key)
 
 
 def title_of(key: str) -> str:
-    """Return the title of a key of either form: "compensate/deploy#1" → "Undo deploy"."""
-    step = short_key(key) if "#" in key else key
+    """Return the title of a key of either form.
+
+    "compensate/deploy#1" → "Undo deploy", "scan#1/item#3" → "Scan, item 3".
+    """
+    step = short_key(key)
     if step.startswith(UNDO):
-        return f"Undo {say_step(step.removeprefix(UNDO)).lower()}"
-    return say_step(step)
+        return f"Undo {title_of(step.removeprefix(UNDO)).lower()}"
+    around, _, last = step.rpartition("/")
+    name, _, number = last.partition("#")
+    if around and name in BODIES:
+        return f"{title_of(around)}, {name} {number or 1}"
+    return say_step(name) + (f", visit {number}" if number else "")
 
 
 def describe_action(step: Step) -> str:
     """Return what a step does in a few words: a function's name, a method and address, a verb."""
     if not isinstance(step.verb, Uses):
-        return step.verb.verb
+        return _WORDS.get(step.verb.verb, step.verb.verb)
     name = step.verb.action.partition("@")[0]
     arguments = step.verb.arguments
     function = arguments.get("function")
@@ -62,25 +85,64 @@ def describe_action(step: Step) -> str:
 def symbol_of(step: Step) -> str:
     """Return the icon of a step that has no mark."""
     if not isinstance(step.verb, Uses):
-        return "user"
+        return "user" if isinstance(step.verb, Wait) else "workflow"
     return _SYMBOLS.get(step.verb.action.partition("@")[0], "zap")
 
 
 def describe_plan(plan: Plan) -> list[StepFacts]:
-    """Return a definition's steps as nodes without a status."""
-    return [
+    """Return a definition's steps as nodes without a status; states in the order they are written.
+
+    What a container repeats is told by the container; the steps of groups and races come after it.
+    """
+    described = [
         StepFacts(
-            key=step.id,
-            needs=step.needs,
+            key=path,
+            needs=_places(path, step),
             kind=_kind(step),
             title=say_step(step.id),
             detail=describe_action(step),
             right="if" if step.condition else "",
-            is_human=not isinstance(step.verb, Uses),
+            is_human=isinstance(step.verb, Wait),
             symbol=symbol_of(step),
         )
-        for step in plan.steps.values()
+        for path, step in walk(plan)
+        if not BODIES.intersection(path.split("/"))
     ]
+    return described if plan.kind != Kind.STATES else _with_ways(plan, described)
+
+
+def _places(path: str, step: Step) -> tuple[str, ...]:
+    """Return the paths of what a step comes after: what it needs, else the container it is in."""
+    around = path.rpartition("/")[0]
+    if not around:
+        return step.needs
+    return tuple(f"{around}/{need}" for need in step.needs) or (around,)
+
+
+def _with_ways(plan: Plan, described: list[StepFacts]) -> list[StepFacts]:
+    """Return all states as nodes; a way back to a state that is written earlier is not drawn."""
+    known = {facts.key: facts for facts in described}
+    names = list(plan.states)
+    made = []
+    for place, name in enumerate(names):
+        before = [item for item in names[:place] if name in _targets(plan.states[item])]
+        final = plan.states[name].final
+        facts = known.get(name) or StepFacts(
+            key=name,
+            needs=(),
+            kind="state",
+            title=say_step(name),
+            detail=final or "state",
+            symbol="workflow",
+        )
+        made.append(replace(facts, needs=tuple(before)))
+        made += [item for item in described if item.key.startswith(f"{name}/")]
+    return made
+
+
+def _targets(state: StateNode) -> set[str]:
+    targets = {way.to for way in state.transitions} | {entry.to for entry in state.events}
+    return targets | ({state.stuck.to} if state.stuck else set())
 
 
 def describe_steps(
@@ -101,9 +163,10 @@ def describe_steps(
         now: the present.
     """
     described = []
+    nodes = index_plan(plan).nodes
     for view in views:
         key = short_key(view.key)
-        step = plan.steps[view.step]
+        step = nodes[path_of(view.key)].step
         chip = describe_step(status=view.status, outcome=view.outcome)
         row, panel = rows.get(view.key), panels.get(view.key)
         words = StepWords(
@@ -114,12 +177,12 @@ def describe_steps(
             seconds=row.seconds if row else None,
             view=view,
         )
-        is_human = not view.undoes and not isinstance(step.verb, Uses)
+        is_human = not view.undoes and isinstance(step.verb, Wait)
         is_asked = is_human and panel is not None and panel.needed_count > 0
         shows_time = words.seconds is not None and chip.mark != "waiting"
         facts = StepFacts(
             key=key,
-            needs=(view.step,) if view.undoes else step.needs,
+            needs=_needs_of(view, step),
             kind=f"undo {key}" if view.undoes else _kind(step),
             title=words.title,
             detail=_detail(view, step=step, panel=panel, now=now),
@@ -133,6 +196,15 @@ def describe_steps(
         )
         described.append((words, facts))
     return described
+
+
+def _needs_of(view: StepView, step: Step) -> tuple[str, ...]:
+    """Return the short keys of what a step of a run comes after."""
+    if view.undoes:
+        return (short_key(undone_by(view.key)),)
+    around = parent_of(view.key)
+    needs = tuple(short_key(sibling_key(view.key, need)) for need in step.needs)
+    return needs or ((short_key(around),) if around else ())
 
 
 def explain_why(view: StepView) -> str:
@@ -187,6 +259,8 @@ def _detail(view: StepView, *, step: Step, panel: WaitPanel | None, now: datetim
 
 
 def _kind(step: Step) -> str:
+    if inner_steps(step):
+        return f"{step.verb.verb} {step.id}"
     if not isinstance(step.verb, Uses):
         return step.verb.verb
     function: Json = step.verb.arguments.get("function")
