@@ -18,7 +18,7 @@ _PROBE = "tests/integration/core/test_health.py::test_probes_cannot_be_posted_to
 def _run_tests(*arguments):
     hidden = ("DATABASE_URL", "REDIS_URL", "VAR", "PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS")
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-s", "--no-migrations", *arguments],
+        [sys.executable, "-m", "pytest", "-q", "-s", *arguments],
         cwd=BASE_DIR,
         env={key: value for key, value in os.environ.items() if key not in hidden},
         capture_output=True,
