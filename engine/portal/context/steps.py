@@ -211,10 +211,8 @@ def explain_why(view: StepView) -> str:
     """Return why a step ended without executing, in a sentence; "" if it needs none."""
     if view.outcome not in {"skipped", "unreached", "cancelled"}:
         return ""
-    if view.why == "if":
-        return "Its condition was false."
-    if view.why == "cancel":
-        return "The run was cancelled before it began."
+    if view.why in _WHY_WORDS:
+        return _WHY_WORDS[view.why]
     need, _, end = view.why.partition(" ")
     return f"{say_step(need)} {_END_WORDS.get(end, end)}." if need else ""
 
@@ -228,6 +226,20 @@ def say_took(seconds: float | None) -> str:
     return say_duration(timedelta(seconds=seconds))
 
 
+_WHY_WORDS: Final = {
+    "if": "Its condition was false.",
+    "cancel": "The run was cancelled before it began.",
+    "race": "Another branch was faster.",
+    "join": "Enough others ended well.",
+    "enough": "Enough others ended well.",
+    "fail-fast": "Another combination failed.",
+    "failed": "What it is part of failed.",
+    "timeout": "The time was up.",
+    "left": "The run went on to another state.",
+    "question": "A person skipped it.",
+    "nobody is asked": "Nobody was asked.",
+    "too few ended well": "Too few of what it needs ended well.",
+}
 _END_WORDS: Final = {
     "failed": "failed",
     "skipped": "was skipped",
