@@ -1,7 +1,7 @@
 """Asking the gates a step has to pass: mutex, cache, circuit, rate. Read `admit`, then `note`.
 
-A gate is asked before the entry that tells of its yes is written. If that entry is not written, a
-yes stays: the run asks again and is let through at once.
+A gate is asked before the entry that tells of its yes is written. If that entry is not written, the
+run asks again: a mutex and a circuit say yes as before, a rate gives it another instant.
 """
 
 from collections.abc import Sequence
