@@ -1,7 +1,7 @@
 """Reading runs: the list from rows, one run by folding its stream. Read `get_run` first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -21,6 +21,7 @@ from engine.domain.keys import is_undo, step_of
 from engine.domain.plan import Uses
 from engine.domain.state import RunState, RunStatus, StepState
 from engine.models import Run
+from engine.selectors.run_shapes import RunShape, read_shape
 from engine.selectors.step_keys import list_keys
 from engine.selectors.targets import get_run_target
 
@@ -79,6 +80,7 @@ class RunDetail:
     outputs: Mapping[str, Json]
     steps: tuple[StepView, ...]
     unreadable: str = ""
+    shape: RunShape = field(default_factory=RunShape)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +144,7 @@ def get_run(*, principal: Principal, run_id: UUID) -> RunDetail:
         inputs=state.inputs,
         outputs=outputs,
         steps=tuple(_step_views(rules, state)),
+        shape=read_shape(state),
     )
 
 
