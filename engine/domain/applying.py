@@ -123,14 +123,14 @@ def _run_halted(definition: Definition, state: RunState, event: Event) -> RunSta
 def _step_completed(definition: Definition, state: RunState, event: Event) -> RunState:
     key, is_wanted, state = _end_attempt(state, event)
     if not is_wanted:  # its step has ended without it, but what it did may have to be undone
-        return state if is_undo(key) else owe(definition, state, key)
+        return state if is_undo(key) else unwinding.undo_late(owe(definition, state, key), key)
     return complete(definition, state, key, event.payloads.get("result"))
 
 
 def _attempt_failed(definition: Definition, state: RunState, event: Event) -> RunState:
     key, is_wanted, state = _end_attempt(state, event)
     if not is_wanted:
-        return state
+        return unwinding.undo_late(state, key)
     message = str(event.payloads.get("message", ""))
     error = StepError(kind=str(event.data["error"]), message=message)
     failed = evolve(state.steps[key], error=error, started_at=None)
@@ -152,7 +152,7 @@ def _attempt_failed(definition: Definition, state: RunState, event: Event) -> Ru
 def _attempt_lost(definition: Definition, state: RunState, event: Event) -> RunState:
     key, is_wanted, state = _end_attempt(state, event, moves=False)
     if not is_wanted:
-        return state
+        return unwinding.undo_late(state, key)
     step = state.steps[key]
     lost = evolve(step, lost=step.lost + 1, started_at=None)
     state = evolve(state, steps=state.steps.set(key, lost))
@@ -166,7 +166,7 @@ def _attempt_uncertain(definition: Definition, state: RunState, event: Event) ->
     """A step that must not execute twice may have been executed: somebody has to look."""
     key, is_wanted, state = _end_attempt(state, event)
     if not is_wanted:
-        return state
+        return unwinding.undo_late(state, key)
     step = state.steps[key]
     message = "its worker died while it was executed, so nobody knows whether it happened"
     due = (step.started_at or event.at) + timedelta(seconds=definition.step(key).timeout_seconds)

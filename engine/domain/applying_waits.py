@@ -7,14 +7,12 @@ from core.kernel.canonical import digest
 from core.kernel.types import Json
 from core.kernel.values import evolve
 from engine.domain import machine, unwinding
-from engine.domain.cancelling import children, owe_unfinished
+from engine.domain.cancelling import owe_unfinished
 from engine.domain.completing import complete
-from engine.domain.considering import start
 from engine.domain.definition import Definition
 from engine.domain.errors import NondeterministicError, UnexpectedEventError
 from engine.domain.events import Event, EventKind
-from engine.domain.keys import undo_key
-from engine.domain.plan import Call, Uses
+from engine.domain.plan import Call
 from engine.domain.settling import settle
 from engine.domain.state import (
     Outcome,
@@ -23,7 +21,6 @@ from engine.domain.state import (
     StepState,
     StepStatus,
 )
-from engine.domain.unwinding import MUTEX, back_off
 from engine.domain.verbs import WaitOutcome
 
 # --- waits ---------------------------------------------------------------------------------------
@@ -165,56 +162,8 @@ def _question_resolved(definition: Definition, state: RunState, event: Event) ->
         return settle(state, key, Outcome.SKIPPED, "question")
     if choice == "fail":
         return unwinding.give_in(definition, state, key)
-    if isinstance(definition.step(key).verb, Uses):
-        again = evolve(
-            step,
-            forgiven=step.attempt - step.lost,
-            round=step.round + 1,
-            status=StepStatus.PENDING,
-        )
-        state = start(definition, evolve(state, steps=state.steps.set(key, again)), key)
-        # An attempt nobody knows the end of may still be executing: its time has to be over.
-        due = step.wake_at if step.wake_at is not None and step.wake_at > event.at else None
-        if due is not None and state.steps[key].status in {StepStatus.READY, StepStatus.HELD}:
-            return back_off(unwinding.unready(state, key), key, due)
-        return state
-    waiting = evolve(step, status=StepStatus.PENDING, arguments=None)
+    waiting = evolve(step, status=StepStatus.PENDING)
     return evolve(state, steps=state.steps.set(key, waiting), restarting=(*state.restarting, key))
-
-
-def restart(definition: Definition, state: RunState, key: str) -> RunState:
-    """Return the state in which an instance that is no action begins anew, with all inside it."""
-    steps = state.steps
-    inside = _all_inside(definition, state, key)
-    for child in inside:
-        steps = steps.delete(child)
-    # What has been undone may be done, and undone, again.
-    undone = state.undone.intersection(inside)
-    for child in undone:
-        steps = steps.delete(undo_key(child))
-    step = steps[key]
-    again = StepState(
-        round=step.round + 1,
-        locals=step.locals,
-        mutex=step.mutex,
-        passed=step.passed & {MUTEX},  # it may have failed while it waited for its mutex
-    )
-    state = evolve(
-        state,
-        steps=steps.set(key, again),
-        undone=state.undone - undone,
-        undoable=tuple(item for item in state.undoable if item not in undone),
-        restarting=tuple(item for item in state.restarting if item != key),
-    )
-    return start(definition, state, key)
-
-
-def _all_inside(definition: Definition, state: RunState, key: str) -> list[str]:
-    found: list[str] = []
-    for child in children(definition, state, key):
-        if child in state.steps:
-            found += [*_all_inside(definition, state, child), child]
-    return found
 
 
 APPLIERS: Mapping[str, Any] = {

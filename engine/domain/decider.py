@@ -17,7 +17,6 @@ from core.kernel.canonical import UncanonicalError, canonical_bytes, digest
 from core.kernel.values import evolve
 from engine.domain import machine, unwinding
 from engine.domain.applying import apply_event
-from engine.domain.applying_waits import restart
 from engine.domain.cancelling import cancel_open
 from engine.domain.considering import ATTEMPT, consider, needs_admission
 from engine.domain.definition import Definition
@@ -25,10 +24,11 @@ from engine.domain.errors import NondeterministicError, UnexpectedEventError
 from engine.domain.events import Begun, Event, Settled, find_decided
 from engine.domain.expressions import Evaluator, ExpressionError
 from engine.domain.hearing import hear
-from engine.domain.keys import is_undo, undone_by
+from engine.domain.keys import is_undo
 from engine.domain.mentions import mentioned
 from engine.domain.nodes import index_plan
 from engine.domain.plan import Plan, Step, Uses
+from engine.domain.restarting import find_restart, restart
 from engine.domain.state import Closing, Outcome, RunState, StepStatus
 from engine.domain.verbs import WaitVerb
 
@@ -70,7 +70,7 @@ class Decider:
             elif state.todo:
                 rest = evolve(state, todo=state.todo[1:])
                 state = consider(self.definition, rest, state.todo[0])
-            elif key := self._to_restart(state):
+            elif key := find_restart(state):
                 state = restart(self.definition, state, key)
             else:
                 unwound = unwinding.advance(self.definition, state)
@@ -213,15 +213,6 @@ class Decider:
         if self.definition.is_machine and state.current and state.current not in state.steps:
             return machine.finish(machine.leave(self.definition, state), Outcome.CANCELLED)
         return state
-
-    def _to_restart(self, state: RunState) -> str:
-        if not state.restarting:
-            return ""
-        busy = (*state.running, *state.undo, undone_by(state.undoing))
-        for key in state.restarting:
-            if not any(item.startswith(f"{key}/") for item in busy):
-                return key
-        return ""
 
     def _is_over(self, state: RunState) -> bool:
         is_busy = state.open_count or state.straggler_count or state.running or state.undoing

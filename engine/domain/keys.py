@@ -4,6 +4,7 @@
     deploy#1/smoke#1        inside a group or a race
     diagnose#1/item#3       the third item of a map; `cell` of a matrix, `turn` of a loop
     compensate/build#1      what undoes an instance
+    deploy#1@2/smoke#1      inside `deploy#1` as it was before it began anew for the second time
 
 A key without its numbers is a *path*: the place in the plan that instances share.
 """
@@ -15,7 +16,8 @@ from functools import lru_cache
 BODIES = frozenset({"item", "cell", "turn"})
 
 _UNDO = "compensate/"
-_NUMBERS = re.compile(r"#\d+")
+_NUMBERS = re.compile(r"#\d+(?:@\d+)?")
+_TRIES = re.compile(r"@\d+")
 _CACHE_SIZE = 50_000
 
 
@@ -57,6 +59,20 @@ def is_undo(key: str) -> bool:
 def undone_by(key: str) -> str:
     """Return the key of the instance that a compensation undoes; any other key as it is."""
     return key.removeprefix(_UNDO)
+
+
+def earlier_key(key: str, around: str, number: int) -> str:
+    """Return the key under which an instance is kept once what it is in begins anew.
+
+    `around` is what begins anew, the instance itself or a container around it; `number` which try
+    of that is over.
+    """
+    return f"{around}@{number}{key.removeprefix(around)}"
+
+
+def any_try_of(key: str) -> str:
+    """Return the key that all tries of an instance share: `deploy#1@2/smoke#1` without the `@2`."""
+    return _TRIES.sub("", key)
 
 
 @lru_cache(maxsize=_CACHE_SIZE)

@@ -180,6 +180,7 @@ class RunState:
     undoing: str = ""  # key of the compensation that is in progress
     undoable: tuple[str, ...] = ()
     undone: frozenset[str] = frozenset()
+    late: frozenset[str] = frozenset()  # keys to be undone once an attempt nobody wants has ended
     unwinding: tuple[str, ...] = ()  # keys of steps in UNWINDING
     restarting: tuple[str, ...] = ()  # keys to begin anew once nothing executes inside
     current: str = ""  # key of the visit to a state, in a state machine

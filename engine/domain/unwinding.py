@@ -16,7 +16,15 @@ from core.kernel.values import evolve
 from engine.domain.cancelling import cancel_inside, owe_unfinished
 from engine.domain.definition import Definition, expression_error
 from engine.domain.expressions import ExpressionError
-from engine.domain.keys import is_undo, parent_of, path_of, prefix_of, undo_key, undone_by
+from engine.domain.keys import (
+    any_try_of,
+    is_undo,
+    parent_of,
+    path_of,
+    prefix_of,
+    undo_key,
+    undone_by,
+)
 from engine.domain.plan import AfterError, OnError
 from engine.domain.settling import drop_timers, settle
 from engine.domain.state import (
@@ -81,7 +89,9 @@ def give_in(definition: Definition, state: RunState, key: str) -> RunState:
     assert failed.error is not None, f"{key} has failed"
     state = owe_unfinished(definition, state, key)
     on_error = _on_error(definition, key)
-    targets = _targets(definition, state, key, on_error.compensate if on_error else ())
+    named = on_error.compensate if on_error else ()
+    state = evolve(state, late=state.late | _late_targets(definition, state, key, named))
+    targets = _targets(definition, state, key, named)
     if not targets:
         return settle(state, key, Outcome.FAILED, failed.error.kind)
     unwinding = evolve(
@@ -98,6 +108,19 @@ def give_in(definition: Definition, state: RunState, key: str) -> RunState:
         undo=(*state.undo, *targets),
         undone=state.undone | set(targets),
     )
+
+
+def undo_late(state: RunState, key: str) -> RunState:
+    """Return the state after an attempt has ended that nobody wanted any more.
+
+    If an `on-error` has named its step meanwhile, what it did is undone now.
+    """
+    if key not in state.late:
+        return state
+    state = evolve(state, late=state.late - {key})
+    if key not in state.undoable or key in state.undone:
+        return state
+    return evolve(state, undo=(*state.undo, key), undone=state.undone | {key})
 
 
 def advance(definition: Definition, state: RunState) -> RunState:
@@ -142,7 +165,9 @@ def back_off(state: RunState, key: str, wake_at: datetime) -> RunState:
 def _undo_next(definition: Definition, state: RunState) -> RunState:
     """Let the compensation that is next execute."""
     key = undo_key(state.undo[0])
-    state = evolve(state, undo=state.undo[1:], undoing=key, steps=state.steps.set(key, StepState()))
+    # What is done once more is undone once more: other systems must not take it for a repetition.
+    undoing = StepState(round=state.steps[state.undo[0]].round)
+    state = evolve(state, undo=state.undo[1:], undoing=key, steps=state.steps.set(key, undoing))
     compensation = definition.undo(key)
     assert compensation is not None, f"{key} compensates nothing"
     try:
@@ -162,21 +187,45 @@ def _targets(
 ) -> tuple[str, ...]:
     """Return the completed, not yet undone instances of the steps `named`, newest first.
 
-    Of a step inside the same container as `key`, only those in the same instance of it.
+    Of a step inside the same container as `key`, only those in the same instance of it, of every
+    try of that. What still executes has its turn when that has ended.
     """
-    if not named:
-        return ()
+    places = _places(definition, key, named)
+    return tuple(
+        item
+        for item in reversed(state.undoable if places else ())
+        if item not in state.undone and item not in state.running and _is_at(item, places)
+    )
+
+
+def _late_targets(
+    definition: Definition, state: RunState, key: str, named: tuple[str, ...]
+) -> frozenset[str]:
+    """Return the instances of the steps `named` that execute although nobody waits for them."""
+    places = _places(definition, key, named)
+    return frozenset(
+        item
+        for item in (state.running if places else ())
+        if not is_undo(item)
+        and state.steps[item].status is StepStatus.ENDED
+        and definition.step(item).compensate is not None
+        and _is_at(item, places)
+    )
+
+
+def _places(definition: Definition, key: str, named: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Return the path of each step that is named, and how the keys of its instances begin."""
     places = []
     for name in named:
         node = definition.tree.nodes[definition.tree.ids[name]]
         around = prefix_of(parent_of(key), node.depth) if node.depth else ""
         places.append((node.path, f"{around}/" if around else ""))
-    return tuple(
-        item
-        for item in reversed(state.undoable)
-        if item not in state.undone
-        and any(item.startswith(around) and _is_in(path_of(item), path) for path, around in places)
-    )
+    return places
+
+
+def _is_at(key: str, places: list[tuple[str, str]]) -> bool:
+    own, path = any_try_of(key), path_of(key)
+    return any(own.startswith(around) and _is_in(path, place) for place, around in places)
 
 
 def _is_in(path: str, place: str) -> bool:
@@ -196,7 +245,7 @@ def unready(state: RunState, key: str) -> RunState:
 
 
 def _is_unwound(state: RunState, key: str) -> bool:
-    return all(
-        undo in state.steps and state.steps[undo].status is StepStatus.ENDED
+    return not any(
+        undo == state.undoing or undone_by(undo) in state.undo
         for undo in state.steps[key].unwinding
     )

@@ -248,14 +248,6 @@ def test_what_was_undone_before_a_container_began_anew_is_undone_again():
     check(run, "failed")
 
 
-def test_what_completed_in_both_rounds_is_undone_once():
-    run = drive(group("g", undoable("u"), uses("a", "u"), on_error=ASKS), actions={"a": boom()})
-    run.choose("g#1", "retry").choose("g#1", "fail")
-
-    assert ran(run) == ["g#1/u#1", "g#1/a#1", "g#1/u#1", "g#1/a#1", "compensate/g#1/u#1"]
-    check(run, "failed")
-
-
 # --- at most once --------------------------------------------------------------------------------
 
 
