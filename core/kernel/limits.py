@@ -47,6 +47,7 @@ OUTSIDE_ENTRY_COUNT_MAX = 11_000  # of a run's entries for decisions, one a step
 PAGE_EVENT_COUNT_MAX = 5_000  # entries the page of one run reads: half a second
 LAZY_EVENT_COUNT_MAX = 200  # events of lazy steps in one append; what gets lost is done again
 STEP_VIEW_COUNT_MAX = 10_000  # steps of one run that its page and the API list
+INSTANCE_PAGE_COUNT = 50  # instances of one map on a page; beside a run at most twice as many
 PARALLEL_STEP_COUNT_MAX = 8  # steps one driver executes at the same time
 ERROR_CHARS_MAX = 2_000  # an error message kept on record
 IDEMPOTENCY_KEY_CHARS_MAX = 200  # fits two UUIDs and a name, and an index row
@@ -149,8 +150,27 @@ HTTP_HEADER_CHARS_MAX = 4_000  # one header's value, and one header kept of an a
 HTTP_REQUEST_BYTES_MAX = 1024 * 1024  # the body sent; larger data belongs in a function
 HTTP_ADDRESS_COUNT_MAX = 16  # addresses of one name that are tried
 
+# --- actions ---------------------------------------------------------------------------------
+TRANSFORM_FIELD_COUNT_MAX = 50  # expressions of one `transform/cel`
+COMPARE_REPORT_COUNT_MAX = 100  # differences listed, and places ignored; the rest are counted
+COMPARE_EXCERPT_CHARS_MAX = 200  # of a value that differs, in the report
+SQL_ROW_COUNT_MAX = 10_000  # rows of one statement; results are records, not data sets
+SQL_TEXT_CHARS_MAX = 20_000  # one statement
+SQL_TIMEOUT_DEFAULT = timedelta(minutes=10)  # of one statement, if its attempt has no less
+SQL_CONNECT_SECONDS = 10  # to reach the database
+SHELL_ARGUMENT_COUNT_MAX = 200  # arguments of one program, and names in its environment
+SHELL_ARGUMENT_CHARS_MAX = 20_000  # one of them; Linux takes 128 KiB
+SHELL_INPUT_CHARS_MAX = 1_000_000  # what a program reads from its standard input
+SHELL_OUTPUT_BYTES_MAX = 256 * 1024  # kept of each stream, from its end, where errors are
+MAIL_RECIPIENT_COUNT_MAX = 500  # of one `email/send`; more is a newsletter
+MAIL_SUBJECT_CHARS_MAX = 200  # mail programs show fewer
+MAIL_TEXT_CHARS_MAX = 100_000  # of one mail
+
 # --- portal ----------------------------------------------------------------------------------
 CARRIED_CHARS_MAX = 200_000  # typed text, signed, that a sign-in page carries; larger is not kept
 LOGIN_BUCKET_COUNT_MAX = 10_000  # names and addresses a process counts by itself without Redis
 INBOX_COUNT_MAX = 200  # requests one page of the inbox shows, most pressing first
 INBOX_CANDIDATE_COUNT_MAX = 5_000  # requests of somebody's audiences that are looked at for it
+
+# --- database --------------------------------------------------------------------------------
+PREPARED_COUNT_MAX = 300  # hot statements of one connection; each costs its server some 50 KB

@@ -83,7 +83,9 @@ class Chip:
 
 
 def describe_step(*, status: str, outcome: str | None) -> Chip:
-    """Return how a step stands."""
+    """Return how a step stands; a visit that ended without an outcome was left."""
+    if outcome is None and status == StepStatus.ENDED:
+        return Chip(mark="approved", word="Left")
     if outcome is not None and status == StepStatus.ENDED:
         mark, word = _STEP_OUTCOMES[Outcome(outcome)]
     else:

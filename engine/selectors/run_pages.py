@@ -25,7 +25,8 @@ from engine.domain.plan import Plan
 from engine.domain.state import Outcome, RunStatus
 from engine.models import Run, Workflow
 from engine.selectors.access_table import AccessGrant, list_access
-from engine.selectors.runs import RunDetail, get_run
+from engine.selectors.runs import InstanceQuery, RunDetail, read_run
+from engine.selectors.step_views import InstancePage
 from engine.selectors.targets import get_run_target
 
 # Small ones; results, inputs and outputs may have a megabyte each.
@@ -45,6 +46,7 @@ class RunState(StrEnum):
     REJECTED = "rejected"
     EXPIRED = "expired"
     CANCELLED = "cancelled"
+    CONTINUED = "continued"
 
 
 _STATES = {
@@ -58,6 +60,7 @@ _STATES = {
     RunState.REJECTED: Q(outcome=Outcome.REJECTED),
     RunState.EXPIRED: Q(outcome=Outcome.EXPIRED),
     RunState.CANCELLED: Q(outcome=Outcome.CANCELLED),
+    RunState.CONTINUED: Q(outcome=Outcome.CONTINUED),
 }
 
 
@@ -143,6 +146,7 @@ class RunPage:
     may_start: bool
     now: datetime
     opened: StoredEntry | None = None
+    instances: InstancePage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,17 +192,25 @@ def list_run_rows(
     )
 
 
-def get_run_page(*, principal: Principal, run_id: UUID, event_seq: int | None = None) -> RunPage:
+def get_run_page(
+    *,
+    principal: Principal,
+    run_id: UUID,
+    event_seq: int | None = None,
+    wanted: InstanceQuery | None = None,
+) -> RunPage:
     """Return one run as its page shows it; a constant number of queries.
 
     Args:
         principal: who reads.
         run_id: the run.
         event_seq: the number of an event to read in full, if there is one of that number.
+        wanted: the step whose instances are shown, if it has any.
 
     Raises: RunMissingError.
     """
-    detail = get_run(principal=principal, run_id=run_id)
+    reading = read_run(principal=principal, run_id=run_id, wanted=wanted or InstanceQuery())
+    detail = reading.detail
     row = (
         Run.objects.select_related("workflow", "initiator", "on_behalf_of")
         .only(
@@ -224,6 +236,7 @@ def get_run_page(*, principal: Principal, run_id: UUID, event_seq: int | None = 
         may_start=_may(principal, Permission.TRIGGER_WORKFLOW, scope_id),
         now=read_database_clock(),
         opened=None if event_seq is None else _opened(run_id, event_seq),
+        instances=reading.instances,
     )
 
 

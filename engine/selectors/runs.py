@@ -1,7 +1,7 @@
 """Reading runs: the list from rows, one run by folding its stream. Read `get_run` first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -17,13 +17,19 @@ from core.identity.selectors.access import list_scopes
 from core.kernel.types import Json
 from engine import loading
 from engine.domain.errors import NondeterministicError, UnexpectedEventError
-from engine.domain.keys import is_undo, step_of
-from engine.domain.plan import Uses
-from engine.domain.state import RunState, RunStatus, StepState
+from engine.domain.state import RunState, RunStatus
 from engine.models import Run
+from engine.selectors.run_links import Relations, find_relations
 from engine.selectors.run_shapes import RunShape, read_shape
-from engine.selectors.step_keys import list_keys
+from engine.selectors.step_views import (
+    InstancePage,
+    StepFilters,
+    StepReader,
+    StepView,
+    Tally,
+)
 from engine.selectors.targets import get_run_target
+from engine.selectors.waited import find_surroundings
 
 log = structlog.get_logger(__name__)
 
@@ -49,38 +55,44 @@ class RunView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StepView:
-    """A step of a run. `undoes` is true for a compensation."""
-
-    key: str
-    step: str
-    undoes: bool
-    verb: str
-    status: str
-    outcome: str | None
-    attempt: int
-    started_at: datetime | None
-    wake_at: datetime | None
-    outputs: Mapping[str, Json]
-    error_kind: str | None
-    error_message: str | None
-    why: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunDetail:
     """A run with what its stream tells.
 
-    `steps` are in the plan's order, compensations last. They are empty, and `unreadable` says why,
-    if the stream cannot be folded with the run's version.
+    `steps` are in the plan's order, compensations last; `hidden_step_count` more are left out where
+    something is repeated often, and `tallies` say how all of them stand. They are empty, and
+    `unreadable` says why, if the stream cannot be folded with the run's version.
     """
 
     run: RunView
     inputs: Json
     outputs: Mapping[str, Json]
     steps: tuple[StepView, ...]
-    unreadable: str = ""
+    relations: Relations
+    hidden_step_count: int = 0
+    tallies: tuple[Tally, ...] = ()
     shape: RunShape = field(default_factory=RunShape)
+    unreadable: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceQuery:
+    """Which step's instances are wanted beside a run, which of them, and which page from 1.
+
+    The step itself is listed whatever else is left out. A `key` that names nothing changes nothing.
+    """
+
+    key: str = ""
+    number: int = 1
+    status: str = ""
+    outcome: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReading:
+    """A run with a page of the instances of one of its steps, `None` if it has none."""
+
+    detail: RunDetail
+    instances: InstancePage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,27 +137,67 @@ def list_runs(
 
 def get_run(*, principal: Principal, run_id: UUID) -> RunDetail:
     """Return one run with its steps. Raises: RunMissingError."""
+    return read_run(principal=principal, run_id=run_id, wanted=InstanceQuery()).detail
+
+
+def read_run(*, principal: Principal, run_id: UUID, wanted: InstanceQuery) -> RunReading:
+    """Return one run with a page of a step's instances; a constant number of queries.
+
+    Raises: RunMissingError.
+    """
     get_run_target(principal=principal, run_id=run_id)
     row = _rows().get(pk=run_id)
-    try:
-        rules = loading.get_rules(version_id=row.version_id)
-        state, head = loading.load_state(decider=rules.decider, run_id=row.id, seq=row.seq)
-    except (NondeterministicError, UnexpectedEventError) as error:
-        return _unreadable(row, error.message)
-    except Exception:  # what halted the run may be a bug that folding it meets again
-        if row.status != RunStatus.HALTED:
-            raise
-        log.exception("engine.run_unreadable", run=str(row.id))
-        return _unreadable(row, "A bug keeps the record from being read; the log has it.")
-    loading.keep_state(head=head, state=state)
-    outputs = state.closing.outputs if state.closing else {}
-    return RunDetail(
+    folded = _fold(row)
+    if isinstance(folded, str):
+        relations = find_relations(principal=principal, run_id=run_id)
+        return RunReading(detail=_unreadable(row, folded, relations))
+    rules, state = folded
+    reader = StepReader(rules.decider, state)
+    listed = reader.list_steps(keep=wanted.key)
+    filters = StepFilters(status=wanted.status, outcome=wanted.outcome)
+    page = reader.list_instances(key=wanted.key, number=wanted.number, filters=filters)
+    around = find_surroundings(
+        principal=principal,
+        run_id=run_id,
+        project_id=rules.project_id,
+        steps=(*listed.steps, *(page.steps if page else ())),
+    )
+    detail = RunDetail(
         run=_run_view(row),
         inputs=state.inputs,
-        outputs=outputs,
-        steps=tuple(_step_views(rules, state)),
+        outputs=state.closing.outputs if state.closing else {},
+        steps=around.fill(listed.steps),
+        relations=around.relations,
+        hidden_step_count=listed.hidden_count,
+        tallies=listed.tallies,
         shape=read_shape(state),
     )
+    shown = replace(page, steps=around.fill(page.steps)) if page else None
+    return RunReading(detail=detail, instances=shown)
+
+
+def list_run_steps(
+    *,
+    principal: Principal,
+    run_id: UUID,
+    filters: StepFilters,
+    after: str = "",
+    limit: int,
+) -> list[StepView]:
+    """Return a run's steps in their order, all of them, after a key; a constant number of queries.
+
+    Of a run that cannot be read there are none; `get_run` says why. Raises: RunMissingError.
+    """
+    get_run_target(principal=principal, run_id=run_id)
+    folded = _fold(_rows().get(pk=run_id))
+    if isinstance(folded, str):
+        return []
+    rules, state = folded
+    steps = StepReader(rules.decider, state).list_after(filters=filters, after=after, limit=limit)
+    around = find_surroundings(
+        principal=principal, run_id=run_id, project_id=rules.project_id, steps=steps
+    )
+    return list(around.fill(steps))
 
 
 def list_run_events(
@@ -184,8 +236,31 @@ def _rows() -> QuerySet[Run]:
     )
 
 
-def _unreadable(row: Run, why: str) -> RunDetail:
-    return RunDetail(run=_run_view(row), inputs=None, outputs={}, steps=(), unreadable=why)
+def _fold(row: Run) -> tuple[loading.Rules, RunState] | str:
+    """Return a run's rules and state, or why its stream cannot be read."""
+    try:
+        rules = loading.get_rules(version_id=row.version_id)
+        state, head = loading.load_state(decider=rules.decider, run_id=row.id, seq=row.seq)
+    except (NondeterministicError, UnexpectedEventError) as error:
+        return error.message
+    except Exception:  # what halted the run may be a bug that folding it meets again
+        if row.status != RunStatus.HALTED:
+            raise
+        log.exception("engine.run_unreadable", run=str(row.id))
+        return "A bug keeps the record from being read; the log has it."
+    loading.keep_state(head=head, state=state)
+    return rules, state
+
+
+def _unreadable(row: Run, why: str, relations: Relations) -> RunDetail:
+    return RunDetail(
+        run=_run_view(row),
+        inputs=None,
+        outputs={},
+        steps=(),
+        relations=relations,
+        unreadable=why,
+    )
 
 
 def _run_view(row: Run) -> RunView:
@@ -204,33 +279,6 @@ def _run_view(row: Run) -> RunView:
         closed_at=row.closed_at,
         seq=row.seq,
         head_hex=bytes(row.head).hex(),
-    )
-
-
-def _step_views(rules: loading.Rules, state: RunState) -> list[StepView]:
-    return [
-        _step_view(rules, key, state.steps[key])
-        for key in list_keys(decider=rules.decider, state=state)
-    ]
-
-
-def _step_view(rules: loading.Rules, key: str, step: StepState) -> StepView:
-    undoes = is_undo(key)
-    verb = rules.decider.uses_of(key) if undoes else rules.decider.step_at(key).verb
-    return StepView(
-        key=key,
-        step=step_of(key),
-        undoes=undoes,
-        verb=verb.action if isinstance(verb, Uses) else verb.verb,
-        status=step.status,
-        outcome=step.outcome,
-        attempt=step.attempt,
-        started_at=step.started_at,
-        wake_at=step.wake_at,
-        outputs=step.outputs,
-        error_kind=step.error.kind if step.error else None,
-        error_message=step.error.message if step.error else None,
-        why=step.why,
     )
 
 

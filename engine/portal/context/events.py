@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from core.toolkit.portal.words import say_count
 from engine.domain.events import EventKind, find_decided
-from engine.portal.context.steps import short_key, title_of
 from engine.portal.context.tree import Shown, make_shown
+from engine.portal.naming import short_key, title_of
 from engine.portal.statuses import describe_step
 from engine.selectors.run_pages import EventListing
 

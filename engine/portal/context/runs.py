@@ -27,6 +27,7 @@ _STATE_WORDS: Final = {
     RunState.REJECTED: "Rejected",
     RunState.EXPIRED: "Timed out",
     RunState.CANCELLED: "Cancelled",
+    RunState.CONTINUED: "Continued as another run",
 }
 
 

@@ -1,7 +1,6 @@
 """The steps of a run in words: for the graph, the timeline and the panel. Read `describe_steps`."""
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,13 +12,12 @@ from engine.domain.nodes import index_plan
 from engine.domain.plan import Kind, Plan, StateNode, Step, Uses, Wait, inner_steps, walk
 from engine.domain.state import StepStatus
 from engine.portal.context.drawing import StepFacts
+from engine.portal.naming import Titles, depth_of, short_key
 from engine.portal.panels import WaitPanel
 from engine.portal.statuses import describe_step, say_step
 from engine.portal.timeline import Row
-from engine.selectors.runs import StepView
+from engine.selectors.step_views import StepView
 
-UNDO: Final = "compensate/"
-_FIRST: Final = re.compile(r"#1(?=/|$)")
 _WORDS: Final = {
     "timer": "waits for time",
     "event": "waits for an event",
@@ -37,7 +35,10 @@ _SYMBOLS: Final = {"http/request": "link", "python/call": "zap"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepWords:
-    """A step of a run. `key` is its id, or `compensate/<id>`; `seconds` is `None` where unknown."""
+    """A step of a run. `key` is its short key; `seconds` is `None` where unknown.
+
+    `name` is its title where its surroundings are seen, `depth` how many containers are around it.
+    """
 
     key: str
     title: str
@@ -45,26 +46,8 @@ class StepWords:
     word: str
     seconds: float | None
     view: StepView | None
-
-
-def short_key(key: str) -> str:
-    """Return a key without the numbers that say "the first": "scan#1" → "scan"."""
-    return _FIRST.sub("", key)
-
-
-def title_of(key: str) -> str:
-    """Return the title of a key of either form.
-
-    "compensate/deploy#1" → "Undo deploy", "scan#1/item#3" → "Scan, item 3".
-    """
-    step = short_key(key)
-    if step.startswith(UNDO):
-        return f"Undo {title_of(step.removeprefix(UNDO)).lower()}"
-    around, _, last = step.rpartition("/")
-    name, _, number = last.partition("#")
-    if around and name in BODIES:
-        return f"{title_of(around)}, {name} {number or 1}"
-    return say_step(name) + (f", visit {number}" if number else "")
+    name: str = ""
+    depth: int = 0
 
 
 def describe_action(step: Step) -> str:
@@ -147,13 +130,13 @@ def _targets(state: StateNode) -> set[str]:
 
 def describe_steps(
     plan: Plan,
-    views: tuple[StepView, ...],
+    views: Sequence[StepView],
     *,
     rows: Mapping[str, Row],
     panels: Mapping[str, WaitPanel],
     now: datetime,
 ) -> list[tuple[StepWords, StepFacts]]:
-    """Return a run's steps in the plan's order, compensations last.
+    """Return a run's steps in the order of the views, in words and as nodes.
 
     Args:
         plan: the run's.
@@ -162,40 +145,69 @@ def describe_steps(
         panels: what is known of waits by key.
         now: the present.
     """
-    described = []
     nodes = index_plan(plan).nodes
+    titles = Titles.over(views)
+    described = []
     for view in views:
-        key = short_key(view.key)
-        step = nodes[path_of(view.key)].step
-        chip = describe_step(status=view.status, outcome=view.outcome)
-        row, panel = rows.get(view.key), panels.get(view.key)
-        words = StepWords(
-            key=key,
-            title=title_of(key),
-            mark=chip.mark,
-            word=chip.word,
-            seconds=row.seconds if row else None,
-            view=view,
-        )
-        is_human = not view.undoes and isinstance(step.verb, Wait)
-        is_asked = is_human and panel is not None and panel.needed_count > 0
-        shows_time = words.seconds is not None and chip.mark != "waiting"
-        facts = StepFacts(
-            key=key,
-            needs=_needs_of(view, step),
-            kind=f"undo {key}" if view.undoes else _kind(step),
-            title=words.title,
-            detail=_detail(view, step=step, panel=panel, now=now),
-            right=say_took(words.seconds) if shows_time else "",
-            mark=chip.mark,
-            word=chip.word,
-            is_human=is_human,
-            symbol=symbol_of(step),
-            given=panel.given_count if panel and is_asked and chip.mark == "waiting" else 0,
-            needed=panel.needed_count if panel and is_asked and chip.mark == "waiting" else 0,
-        )
+        words = make_words(view, titles=titles, row=rows.get(view.key))
+        node = nodes.get(path_of(view.key))
+        if node is None:
+            facts = _visit_facts(plan, view, words)
+        else:
+            facts = _facts(view, node.step, words, panel=panels.get(view.key), now=now)
         described.append((words, facts))
     return described
+
+
+def make_words(view: StepView, *, titles: Titles, row: Row | None = None) -> StepWords:
+    """Return a step in words; `row` is its last in the timeline."""
+    chip = describe_step(status=view.status, outcome=view.outcome)
+    return StepWords(
+        key=short_key(view.key),
+        title=titles.of(view.key),
+        mark=chip.mark,
+        word=chip.word,
+        seconds=row.seconds if row else None,
+        view=view,
+        name=titles.name(view.key),
+        depth=depth_of(view.key),
+    )
+
+
+def _facts(
+    view: StepView, step: Step, words: StepWords, *, panel: WaitPanel | None, now: datetime
+) -> StepFacts:
+    is_human = view.is_asked or (not view.undoes and isinstance(step.verb, Wait))
+    is_asked = is_human and panel is not None and panel.needed_count > 0
+    shows_time = words.seconds is not None and words.mark != "waiting"
+    return StepFacts(
+        key=words.key,
+        needs=_needs_of(view, step),
+        kind=f"undo {words.key}" if view.undoes else _kind(step),
+        title=words.title,
+        detail=_detail(view, step=step, panel=panel, now=now),
+        right=say_took(words.seconds) if shows_time else "",
+        mark=words.mark,
+        word=words.word,
+        is_human=is_human,
+        symbol=symbol_of(step),
+        given=panel.given_count if panel and is_asked and words.mark == "waiting" else 0,
+        needed=panel.needed_count if panel and is_asked and words.mark == "waiting" else 0,
+    )
+
+
+def _visit_facts(plan: Plan, view: StepView, words: StepWords) -> StepFacts:
+    """Return a visit to a state that executes nothing as a node."""
+    return StepFacts(
+        key=words.key,
+        needs=(),
+        kind="state",
+        title=words.title,
+        detail=plan.states[view.step].final or "state",
+        mark=words.mark,
+        word=words.word,
+        symbol="workflow",
+    )
 
 
 def _needs_of(view: StepView, step: Step) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ from datetime import timedelta
 from typing import Final
 
 from core.toolkit.portal.words import say_duration
-from engine.portal.context.steps import StepWords, say_took, short_key
+from engine.portal.context.steps import StepWords, say_took
+from engine.portal.naming import short_key
 from engine.portal.timeline import Bar, Doing, Row, Timeline
 
 _ROW_COUNT_MAX: Final = 500  # rows of one page; who looks for one step finds it by its address

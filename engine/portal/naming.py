@@ -1,0 +1,124 @@
+"""Keys of steps as addresses and titles have them. Pure. Read `short_key`, then `Titles`.
+
+A short key leaves out the numbers that say "the first":
+
+- `scan`: a step, or a state; `review#2` is the second visit to one
+- `deploy/smoke`: inside a group or a race
+- `scan/item#3`: the third item of a map
+- `compensate/deploy`: what undoes it
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from core.kernel.types import Json
+from engine.domain.keys import BODIES, is_undo, parent_of, undone_by
+from engine.portal.statuses import say_step
+from engine.selectors.step_views import StepView
+
+_FIRST: Final = re.compile(r"#1(?=/|$)")
+_NUMBER: Final = re.compile(r"#\d+$")
+_UNDO: Final = "compensate/"
+_KEY_CHARS_MAX: Final = 2_000  # an address that is longer names nothing
+_ITEM_CHARS_MAX: Final = 60
+_CELL: Final = "cell"
+_NAMES: Final = ("name", "id", "key", "title", "slug")  # fields that say what an item is
+
+
+@dataclass(frozen=True, slots=True)
+class Titles:
+    """What steps of a run are called: with their items, where these are known.
+
+    `views` are by key; what is not among them is named by its key alone.
+    """
+
+    views: dict[str, StepView] = field(default_factory=dict)
+
+    @classmethod
+    def over(cls, views: Iterable[StepView]) -> "Titles":
+        """Return the titles of steps as a selector gave them."""
+        return cls({view.key: view for view in views})
+
+    def of(self, key: str) -> str:
+        """Return a title that stands alone.
+
+        "compensate/deploy#1" → "Undo deploy", "scan#1/item#3" → "Scan, item 3 of 20: eu-west".
+        """
+        if is_undo(key):
+            done = self.of(undone_by(key))
+            return f"Undo {done[:1].lower()}{done[1:]}"
+        around, name = parent_of(key), self.name(key)
+        if _is_body(key):
+            return f"{self.of(around)}, {name[:1].lower()}{name[1:]}"
+        repeated = _repeated_in(around)
+        return f"{name} ({self.of(repeated)})" if repeated else name
+
+    def name(self, key: str) -> str:
+        """Return a title for where the surroundings are seen: "Build", "Item 3 of 20: eu-west"."""
+        if is_undo(key):
+            return self.of(key)
+        name, _, number = short_key(key).rpartition("/")[2].partition("#")
+        if not _is_body(key):
+            return say_step(name) + (f", visit {number}" if number else "")
+        view = self.views.get(key)
+        said = say_item(view.item) if view is not None else ""
+        if name == _CELL and said:
+            return f"Cell ({said})"
+        among = f" of {view.total}" if view is not None and view.total else ""
+        return f"{name.capitalize()} {number or 1}{among}" + (f": {said}" if said else "")
+
+
+def short_key(key: str) -> str:
+    """Return a key without the numbers that say "the first": "scan#1" → "scan"."""
+    return _FIRST.sub("", key)
+
+
+def long_key(short: str) -> str:
+    """Return the key that a short one stands for; nonsense becomes a key that no step has."""
+    undo, rest = (_UNDO, undone_by(short)) if is_undo(short) else ("", short)
+    parts = rest[:_KEY_CHARS_MAX].split("/")
+    return undo + "/".join(part if _NUMBER.search(part) else f"{part}#1" for part in parts)
+
+
+def title_of(key: str) -> str:
+    """Return the title of a key, short or long, of which nothing more is known."""
+    return Titles().of(key)
+
+
+def depth_of(key: str) -> int:
+    """Return how many containers are around a step; 0 for a compensation."""
+    return 0 if is_undo(key) else key.count("/")
+
+
+def say_item(item: Json) -> str:
+    """Return what an item of a map, or a cell of a matrix, is called; "" if it has no name."""
+    if isinstance(item, dict):
+        named = next((item[name] for name in _NAMES if isinstance(item.get(name), str)), None)
+        values = [value for value in item.values() if not isinstance(value, dict | list)]
+        said = str(named) if named else ", ".join(_say(value) for value in values[:4])
+    elif isinstance(item, list) or item is None:
+        said = ""
+    else:
+        said = _say(item)
+    said = " ".join(said.split())
+    return f"{said[: _ITEM_CHARS_MAX - 1]}…" if len(said) > _ITEM_CHARS_MAX else said
+
+
+def _say(value: Json) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _is_body(key: str) -> bool:
+    """Say whether a key is what a map, a matrix or a loop repeats."""
+    name = key.rpartition("/")[2].partition("#")[0]
+    return name in BODIES and "/" in key
+
+
+def _repeated_in(key: str) -> str:
+    """Return the innermost instance of a map, matrix or loop around a key, "" for none."""
+    while key and not _is_body(key):
+        key = parent_of(key)
+    return key

@@ -1,0 +1,120 @@
+"""The runs around a run: who called it, whom it called, what it goes on from. Read `Relations`.
+
+That another run exists is on a run's own record, so its id is told to whoever may read that. What
+it is about is told only to those who may see it.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import Q, QuerySet
+
+from core.identity.domain.permissions import Permission
+from core.identity.domain.principal import Principal
+from core.identity.selectors.access import ScopeSet, list_scopes
+from engine.models import Run
+
+LINK_COUNT_MAX: Final = 500  # other runs that one page names; the API lists all by their ids
+_FIELDS: Final = (
+    "id",
+    "number",
+    "title",
+    "status",
+    "outcome",
+    "workflow__slug",
+    "workflow__project__slug",
+    "workflow__scope_id",
+    "workflow__scope__parent_id",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunLink:
+    """Another run. `number` is `None`, and the texts are empty, if the reader may not see it."""
+
+    id: UUID
+    number: int | None = None
+    title: str = ""
+    status: str = ""
+    outcome: str = ""
+    project_slug: str = ""
+    workflow_slug: str = ""
+
+    @property
+    def is_visible(self) -> bool:
+        """Say whether the reader may look at it."""
+        return self.number is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relations:
+    """The runs around a run.
+
+    `parent` called it, in its step `parent_key`. It goes on where `predecessor` ended as continued,
+    and `successor` where it did itself. `others` are those that were asked for, by id.
+    """
+
+    parent: RunLink | None
+    parent_key: str
+    predecessor: RunLink | None
+    successor: RunLink | None
+    others: dict[UUID, RunLink]
+
+
+def find_relations(*, principal: Principal, run_id: UUID, others: Iterable[UUID] = ()) -> Relations:
+    """Return the runs around a run, and other runs by id; at most 5 queries.
+
+    Args:
+        principal: who reads; it may see the run itself.
+        run_id: the run.
+        others: ids of runs on its record; of more than `LINK_COUNT_MAX` the rest is not told.
+    """
+    own = Run.objects.only("parent_id", "parent_key", "predecessor_id").get(pk=run_id)
+    wanted = {item for item in (own.parent_id, own.predecessor_id) if item is not None}
+    wanted |= set(list(dict.fromkeys(others))[:LINK_COUNT_MAX])
+    scopes = list_scopes(principal=principal, permission=Permission.VIEW_WORKFLOW)
+    links: dict[UUID, RunLink] = {}
+    successor: RunLink | None = None
+    rows = Run.objects.filter(Q(pk__in=wanted) | Q(predecessor_id=run_id))
+    for before, row in _read(rows):
+        links[row["id"]] = _link(row, scopes)
+        if before == run_id:
+            successor = links[row["id"]]
+    return Relations(
+        parent=links.get(own.parent_id) if own.parent_id else None,
+        parent_key=own.parent_key,
+        predecessor=links.get(own.predecessor_id) if own.predecessor_id else None,
+        successor=successor,
+        others=links,
+    )
+
+
+def find_links(*, principal: Principal, run_ids: Collection[UUID]) -> dict[UUID, RunLink]:
+    """Return runs by id, as far as the reader may see them; at most 4 queries, 0 for none."""
+    if not run_ids:
+        return {}
+    scopes = list_scopes(principal=principal, permission=Permission.VIEW_WORKFLOW)
+    rows = Run.objects.filter(pk__in=list(dict.fromkeys(run_ids))[:LINK_COUNT_MAX])
+    return {row["id"]: _link(row, scopes) for _, row in _read(rows)}
+
+
+def _read(rows: QuerySet[Run]) -> Iterable[tuple[UUID | None, dict[str, Any]]]:
+    for row in rows.values("predecessor_id", *_FIELDS):
+        yield row["predecessor_id"], row
+
+
+def _link(row: dict[str, Any], scopes: ScopeSet) -> RunLink:
+    place = (row["workflow__scope_id"], row["workflow__scope__parent_id"])
+    if not scopes.covers(scope_id=place[0], parent_id=place[1]):
+        return RunLink(id=row["id"])
+    return RunLink(
+        id=row["id"],
+        number=row["number"],
+        title=row["title"],
+        status=row["status"],
+        outcome=row["outcome"],
+        project_slug=row["workflow__project__slug"],
+        workflow_slug=row["workflow__slug"],
+    )
