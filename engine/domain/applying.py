@@ -231,7 +231,7 @@ def _step_held(definition: Definition, state: RunState, event: Event) -> RunStat
 
 def _step_reused(definition: Definition, state: RunState, event: Event) -> RunState:
     key, _, state = _held(state, event)
-    return complete(definition, state, key, event.payloads.get("result"))
+    return complete(definition, state, key, event.payloads.get("result"), is_reused=True)
 
 
 def _held(state: RunState, event: Event) -> tuple[str, StepState, RunState]:

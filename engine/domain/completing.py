@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from core.kernel.types import Json
 from core.kernel.values import evolve
 from engine.domain import unwinding
-from engine.domain.cancelling import owe
+from engine.domain.cancelling import owe, owe_unfinished
 from engine.domain.definition import Definition
 from engine.domain.expressions import ExpressionError
 from engine.domain.keys import is_undo
@@ -22,9 +22,18 @@ def complete(
     *,
     outcome: Outcome = Outcome.SUCCEEDED,
     outputs: Mapping[str, Json] | None = None,
+    is_reused: bool = False,
 ) -> RunState:
-    """End an instance whose verb has made a result. `outputs`: what it has if none are written."""
+    """End an instance whose verb has made a result.
+
+    `outputs`: what it has if none are written; `is_reused`: another step has made the result, so
+    that this one has done nothing that could be undone.
+    """
     step = state.steps[key]
+    if is_reused:  # but an attempt may have failed before
+        state = owe_unfinished(definition, state, key)
+    elif not is_undo(key):  # also if its outputs cannot be read: its action has completed
+        state = owe(definition, state, key)
     names = None if is_undo(key) else definition.step(key).outputs
     try:
         made = {"result": result} if outputs is None else dict(outputs)
@@ -32,14 +41,10 @@ def complete(
             seen = definition.variables(state, key) | {"result": result}
             made = {name: definition.evaluator.evaluate(text, seen) for name, text in names.items()}
     except ExpressionError as error:
-        if not is_undo(key):  # its action has completed: what it did has to be undone
-            state = owe(definition, state, key)
         return unwinding.fail_expression(definition, state, key, error)
     kept = result if _is_kept(definition, key) else None
     done = evolve(step, outputs=made, result=kept, arguments=None, started_at=None)
     state = evolve(state, steps=state.steps.set(key, done))
-    if not is_undo(key):
-        state = owe(definition, state, key)
     return settle(state, key, outcome)
 
 

@@ -40,7 +40,7 @@ Starter = Callable[[Definition, RunState, str, dict[str, Json]], RunState]
 
 def consider(definition: Definition, state: RunState, key: str) -> RunState:
     """Decide about an instance whose needs have all ended, or enough of them."""
-    if state.steps[key].status is not StepStatus.PENDING:
+    if state.steps[key].status is not StepStatus.PENDING or key in state.restarting:
         return state
     step = definition.step(key)
     ruling = rule_needs(definition, state, key)

@@ -20,7 +20,7 @@ from engine.domain.expressions import TOO_LARGE, ExpressionError
 from engine.domain.keys import child_key, number_of, parent_of
 from engine.domain.needs import is_gate
 from engine.domain.plan import Enough, Group, Loop, Map, Matrix, Race, Step
-from engine.domain.settling import GOOD, means, settle
+from engine.domain.settling import GOOD, means, release_around, settle
 from engine.domain.state import (
     Inside,
     Outcome,
@@ -73,7 +73,8 @@ def hear(definition: Definition, state: RunState, child: str) -> RunState:
     inside = state.steps[key].inside
     assert inside is not None, f"{key} is a container"
     if inside.over:
-        return evolve(state, straggler_count=state.straggler_count - 1)
+        state = evolve(state, straggler_count=state.straggler_count - 1)
+        return release_around(state, child)
     step = state.steps[child]
     assert step.outcome is not None, f"{child} has ended"
     meant = _class_of(definition, state, child)

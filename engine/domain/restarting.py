@@ -63,7 +63,8 @@ def _set_aside(definition: Definition, state: RunState, key: str) -> RunState:
     steps, number = state.steps, state.steps[key].round
     for item in inside:
         if is_owed:
-            steps = steps.set(earlier_key(item, key, number), steps[item])
+            kept = evolve(steps[item], status=StepStatus.ENDED)
+            steps = steps.set(earlier_key(item, key, number), kept)
         if item != key:
             steps = steps.delete(item)
     # What has been undone may be done, and undone, again.

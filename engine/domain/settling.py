@@ -51,6 +51,8 @@ def settle(
             was decided. Any other end becomes news.
     """
     before = state.steps[key]
+    # What executes goes on although its step has ended: until then nobody else may have the mutex.
+    keeps_mutex = bool(before.mutex) and _goes_on(state, key)
     ended = evolve(
         before,
         status=StepStatus.ENDED,
@@ -60,6 +62,7 @@ def settle(
         wake_at=None,
         unwinding=(),
         passed=frozenset(),
+        keeps_mutex=keeps_mutex,
     )
     if implied is None:
         implied = outcome in _IMPLIED and not why
@@ -69,8 +72,7 @@ def settle(
         state = evolve(state, news=(*state.news, news))
     state = evolve(state, steps=state.steps.set(key, ended))
     state = _forget(state, key)
-    # What executes goes on although its step has ended: until then nobody else may have the mutex.
-    if before.mutex and not _executes(state, key):
+    if before.mutex and not keeps_mutex:
         state = evolve(state, releasing=(*state.releasing, key))
     if is_undo(key):
         return _undo_settled(state, outcome)
@@ -91,20 +93,31 @@ def means(definition: Definition, state: RunState, key: str) -> Outcome:
 
 
 def release_around(state: RunState, key: str) -> RunState:
-    """Return the state without the mutexes that were kept for an attempt which has just ended."""
+    """Return the state without the mutexes that were kept for what has just ended."""
     around = key
     while around and not is_undo(key):
         step = state.steps.get(around)
-        is_over = step is not None and step.mutex and step.status is StepStatus.ENDED
-        if is_over and not _executes(state, around):
-            state = evolve(state, releasing=(*state.releasing, around))
+        if step is not None and step.keeps_mutex and not _goes_on(state, around):
+            freed = evolve(step, keeps_mutex=False)
+            state = evolve(
+                state,
+                steps=state.steps.set(around, freed),
+                releasing=(*state.releasing, around),
+            )
         around = parent_of(around)
     return state
 
 
-def _executes(state: RunState, key: str) -> bool:
-    """Say whether an attempt of an instance, or inside it, executes."""
-    return any(item == key or item.startswith(f"{key}/") for item in state.running)
+def _goes_on(state: RunState, key: str) -> bool:
+    """Say whether an attempt of an instance, or anything inside it, goes on."""
+    inside = f"{key}/"
+    if any(item == key or item.startswith(inside) for item in state.running):
+        return True
+    # A map that has enough ends before all of its items have.
+    return state.straggler_count > 0 and any(
+        item.startswith(inside) and step.status is not StepStatus.ENDED
+        for item, step in state.steps.items()
+    )
 
 
 def _forget(state: RunState, key: str) -> RunState:

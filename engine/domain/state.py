@@ -122,6 +122,7 @@ class StepState:
     unwinding: tuple[str, ...] = ()  # compensations that must end before this step does
     why: str = ""
     mutex: str = ""  # what it holds, or waits for
+    keeps_mutex: bool = False  # although it has ended, for what still goes on inside
     passed: frozenset[str] = frozenset()  # gates that have let it through
     queue: str = ""  # the label of the workers its attempt was handed to; "": the driver's own
     child: str = ""  # the run it started

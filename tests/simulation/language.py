@@ -52,6 +52,7 @@ class Author:
     def __init__(self, dice: random.Random) -> None:
         self.dice = dice
         self.count = 0
+        self.is_undoing = dice.random() < 0.2  # much of it can be undone, and is tried again
 
     def plan(self) -> Plan:
         """Return a dag, or a state machine."""
@@ -91,7 +92,8 @@ class Author:
         )
         undoable = [name for name, other in known.items() if other.compensate]
         named = tuple(self.dice.sample(undoable, k=min(len(undoable), self.dice.randint(0, 2))))
-        on_error = OnError(compensate=named, then=self.dice.choice(list(AfterError)))
+        then = AfterError.ASK if self.is_undoing else self.dice.choice(list(AfterError))
+        on_error = OnError(compensate=named, then=then)
         condition = self.dice.choice(_CONDITIONS)
         reads: tuple[str, ...] = ()
         if needs and self.dice.random() < 0.2:
@@ -106,7 +108,7 @@ class Author:
             if join is Join.COUNT and needs
             else 0,
             cancel_rest=self.dice.random() < 0.5,
-            on_error=on_error if self.dice.random() < 0.25 else None,
+            on_error=on_error if self.dice.random() < (0.6 if self.is_undoing else 0.25) else None,
         )
 
     def _step(self, *, depth: int, siblings: Mapping[str, Step]) -> Step:
@@ -127,7 +129,7 @@ class Author:
             step,
             total_seconds=self.dice.choice([None, None, None, 30.0, 300.0]),
             mutex=self.dice.choice(["", "", "", "", "lock"]),
-            compensate=undo if self.dice.random() < 0.3 else None,
+            compensate=undo if self.dice.random() < (0.8 if self.is_undoing else 0.3) else None,
             compensate_on_failure=self.dice.random() < 0.3,
             priority=self.dice.choice([0, 0, 0, 5]),
         )

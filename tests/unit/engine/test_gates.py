@@ -11,7 +11,7 @@ from engine.domain.moving import EffectKind, lose
 from engine.domain.plan import AfterError, Cache, Circuit, OnError, Rate, Retry
 from engine.domain.state import RunStatus
 from tests.constructs import check, check_open, drive, each, event, group, loop, ran
-from tests.plans import approval, boom, failing, plan, uses
+from tests.plans import approval, boom, failing, plan, undoable, uses
 from tests.pure_run import START, PureRun
 
 RATE = Rate(key="api", limit=1, seconds=10)
@@ -110,6 +110,17 @@ def test_a_reused_result_that_does_not_fit_fails_the_step():
     reuse(run, "a#1", {})
 
     assert run.error_kind("a") == "expression"
+    check(run, "failed")
+
+
+def test_what_was_reused_is_not_undone_because_another_run_has_done_it():
+    run = PureRun(
+        plan(undoable("a", cache=CACHE), uses("b", "a")), inputs={"n": 1}, actions={"b": boom()}
+    )
+    run.claim()
+    run.work(list(reuse(run, "a#1", {}).begun))
+
+    assert ran(run) == ["b#1"]
     check(run, "failed")
 
 

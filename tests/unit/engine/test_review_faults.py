@@ -7,11 +7,11 @@ import pytest
 from engine import appending
 from engine.domain.events import Event, EventKind
 from engine.domain.moving import EffectKind
-from engine.domain.plan import AfterError, Cache, Group, Map, OnError, Step
+from engine.domain.plan import AfterError, Cache, Enough, Group, Map, OnError, Retry, Step
 from engine.domain.state import StepStatus
 from engine.executing import Ended
 from tests.constructs import check, check_open, drive, each, event, group, matrix, race, ran
-from tests.plans import APPROVAL, approval, boom, plan, undoable, uses
+from tests.plans import APPROVAL, approval, boom, failing, plan, undoable, uses
 from tests.pure_run import PureRun
 
 ASKS = OnError(then=AfterError.ASK)
@@ -107,6 +107,23 @@ def test_what_held_a_mutex_may_be_gone_when_it_is_given_back():
     assert released(run) == ["m#1/item#1", "m#1/item#2"]
     assert "m#1/item#2" not in run.state.steps
     check_open(run)
+
+
+def test_a_mutex_is_kept_until_the_last_of_a_map_that_has_enough_has_ended():
+    body = uses("x", retry=Retry(retries_max=1))
+    enough = each("m", body, enough=Enough(count=1), fields={"mutex": "m"})
+    run = PureRun(plan(enough), inputs={"items": [1, 2]}, actions={"m": failing(1)})
+    run.claim()
+    run.move(run.admit("m#1"))
+    run.move(run._execute("m#1/item#2"))  # fails, and is tried again later
+    run.move(run._execute("m#1/item#1"))
+
+    assert run.outcome("m") == "succeeded"
+    assert not run.state.running
+    assert released(run) == []
+    run.drive()
+    assert released(run) == ["m#1"]
+    check(run, "succeeded")
 
 
 # --- gates ---------------------------------------------------------------------------------------

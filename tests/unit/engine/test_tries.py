@@ -3,7 +3,7 @@
 import pytest
 
 from engine.domain.events import Event, EventKind
-from engine.domain.plan import AfterError, Compensation, OnError, Uses
+from engine.domain.plan import AfterError, Compensation, Join, OnError, Uses
 from tests.constructs import check, check_open, drive, each, group, race, ran
 from tests.plans import approval, boom, failing, plan, undoable, uses
 from tests.pure_run import PureRun
@@ -118,6 +118,21 @@ def test_a_compensation_that_is_repeated_is_no_repetition_for_other_systems():
 
     assert (first, run.state.steps["compensate/g#1/u#1"].round) == (1, 2)
     check(run, "failed")
+
+
+def test_what_is_to_begin_anew_is_not_begun_by_what_it_joins():
+    step = uses("a", "s", "t", join=Join.ANY, on_error=ASKS)
+    run = PureRun(plan(uses("s"), uses("t"), step), actions={"a": failing(1, "permanent")})
+    run.claim()
+    run.move(run._execute("s#1"))
+    run.move(run._execute("a#1"))
+    chosen = {"key": "a#1", "choice": "retry"}
+    run.outside(Event(kind=EventKind.QUESTION_RESOLVED, at=run.now, data=chosen))
+    run.move(run._execute("t#1"))
+
+    assert dict(run.state.running) == {"a#1": 2}
+    run.move(run._execute("a#1"))
+    check(run, "succeeded")
 
 
 # --- attempts that end late ----------------------------------------------------------------------
