@@ -6,6 +6,7 @@ order of ENGINE §3: the run, its children, requests, events, slots.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -137,13 +138,14 @@ def _continue(place: Place, effects: Sequence[Effect], written: Written) -> None
 def _alarm(place: Place, effects: Sequence[Effect], written: Written) -> None:
     facts = get_run_facts(run_id=place.run.id)
     for effect in effects:
+        body: Mapping[str, Any] = effect.body
         registry.raise_alarm(
             Alarm(
                 run=facts,
                 key=effect.key,
                 state=effect.step,
-                notify=effect.body,
-                since=None,
+                notify=body["notify"],
+                since=datetime.fromisoformat(body["since"]),
                 at=written.entries[effect.event].at,
             )
         )

@@ -39,6 +39,7 @@ def enter(definition: Definition, state: RunState, name: str, *, why: str) -> Ru
     state = evolve(
         state,
         current=key,
+        entered_at=state.at,
         visits=state.visits.set(name, number),
         visit_count=state.visit_count + 1,
         rush_count=state.rush_count + 1,
@@ -114,7 +115,8 @@ def is_stuck(definition: Definition, state: RunState, key: str) -> RunState:
     assert stuck is not None, f"{key} has a deadline"
     state = evolve(state, news=(*state.news, Settled(key=key, outcome=STUCK, why="")))
     if stuck.notify:
-        state = evolve(state, alarms=(*state.alarms, key))
+        assert state.entered_at is not None, "the visit has begun"
+        state = evolve(state, alarms=(*state.alarms, (key, state.entered_at)))
     if not stuck.to:
         return _stay(definition, state)
     return enter(definition, leave(definition, state), stuck.to, why=STUCK)

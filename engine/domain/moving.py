@@ -32,7 +32,7 @@ class EffectKind(StrEnum):
     CALL = "call"  # a child run; body: run (its id), version, inputs, detached
     WITHDRAW = "withdraw"  # whatever was opened under the key, by `verb`
     RELEASE = "release"  # the mutex an ended step held or waited for
-    ALARM = "alarm"  # a run is in a state for too long; body: whom to notify
+    ALARM = "alarm"  # a run is in a state for too long; body: notify (whom), since
     CONTINUE = "continue"  # the run goes on as another; body: run (its id), state, vars
 
 
@@ -242,10 +242,11 @@ def _open(work: _Work) -> bool:
     """Open what is to be opened and take back what is not wanted; say whether there was any."""
     if work.state.halted:
         return False
-    for key in work.state.alarms:
+    for key, since in work.state.alarms:
         stuck = work.decider.plan.states[path_of(key)].stuck
         assert stuck is not None, f"{key} has a deadline"
-        _effect(work, EffectKind.ALARM, key, "stuck", stuck.notify)
+        told: dict[str, Json] = {"notify": dict(stuck.notify), "since": since.isoformat()}
+        _effect(work, EffectKind.ALARM, key, "stuck", told)
     if work.state.alarms:
         work.state = evolve(work.state, alarms=())
     # An alarm is no event of its own: nothing follows from it.

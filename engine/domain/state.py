@@ -189,7 +189,9 @@ class RunState:
     visit_count: int = 0  # of all states
     rush_count: int = 0  # visits since the last event
     listening: Map[str, str] = field(default_factory=Map)  # key of a state's event → its type
-    alarms: tuple[str, ...] = ()  # keys of visits whom somebody is to be told about
+    entered_at: datetime | None = None  # when the current visit began
+    # Keys of visits whom somebody is to be told about, and since when each goes on.
+    alarms: tuple[tuple[str, datetime], ...] = ()
     carried: Mapping[str, Json] | None = None  # what a successor begins with, see `Closing`
     broken: str = ""  # why a machine's expression ended the run
     news: tuple[Settled, ...] = ()  # ends no event tells by itself; `advance` hands them out

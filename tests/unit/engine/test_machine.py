@@ -276,7 +276,9 @@ def test_a_run_that_is_stuck_tells_somebody_once():
     run = live(state("a", success("done"), step=approval("a"), stuck=stuck), DONE).wait(3600)
 
     alarms = [effect for effect in run.effects if effect.kind is EffectKind.ALARM]
-    assert [(effect.key, effect.body) for effect in alarms] == [("a#1", {"groups": ["leads"]})]
+    assert [(effect.key, effect.body) for effect in alarms] == [
+        ("a#1", {"notify": {"groups": ["leads"]}, "since": START.isoformat()})
+    ]
     run.wait(3600)
     assert len([effect for effect in run.effects if effect.kind is EffectKind.ALARM]) == 1
     check(run.resolve("a", "approved"), "succeeded")
@@ -287,7 +289,8 @@ def test_a_run_that_is_stuck_may_go_elsewhere():
     run = live(state("a", success("done"), step=approval("a"), stuck=stuck), DONE, LOST).wait(3600)
 
     assert run.withdrawn() == [("approval", "a#1")]
-    assert EffectKind.ALARM in {effect.kind for effect in run.effects}
+    alarms = [effect.body for effect in run.effects if effect.kind is EffectKind.ALARM]
+    assert [item["since"] for item in alarms] == [START.isoformat()]
     check(run, "rejected")
 
 
