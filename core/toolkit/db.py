@@ -6,6 +6,8 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections
 
+from core.toolkit import prepared
+
 
 def require_transaction() -> None:
     """State that the caller is inside a transaction.
@@ -31,9 +33,10 @@ def read_database_clock() -> datetime:
 def fetch_rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
     """Execute a hot statement that returns rows, and return them all.
 
-    As `cursor.execute` and `cursor.fetchall`, with the same checks and errors, in half the time of
-    Django's cursor, whose layers cost as much as a short statement takes. While somebody counts or
-    wraps statements, it is Django's cursor. Transaction: joins one.
+    As `cursor.execute` and `cursor.fetchall`, with the same checks and errors, in a quarter of the
+    time of Django's cursor, whose layers cost as much as a short statement takes: see
+    `core.toolkit.prepared`. While somebody counts or wraps statements, it is Django's cursor.
+    Transaction: joins one.
     """
     link = connections[DEFAULT_DB_ALIAS]
     if link.execute_wrappers or link.queries_logged:
@@ -46,7 +49,4 @@ def fetch_rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
     link.ensure_connection()
     link.validate_no_broken_transaction()
     with link.wrap_database_errors:
-        cursor = link.connection.cursor()
-        cursor.execute(sql, params)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+        return prepared.fetch(link.connection, sql, params)
