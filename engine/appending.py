@@ -17,6 +17,7 @@ from engine.domain.moving import Move, lose
 from engine.domain.state import RunState, RunStatus
 from engine.executing import Ended
 from engine.remote import Collected, NewTask
+from engine.services.children import ChildRefusedError
 from engine.session import Session, Unwritten
 
 
@@ -87,7 +88,8 @@ def write(
     """Write a move, with what lazy steps did before it, and do what it asks for.
 
     Returns:
-        `False`: the run is not as the driver knew it; nothing was written.
+        `False`: the run, or what it wants to call, is not as the driver knew it; nothing was
+        written.
     """
     move = _with_unwritten(session, move)
     place = writing.Place(
@@ -103,14 +105,17 @@ def write(
     if not (move.effects or tasks or collected):
         written = writing.append(place, move, claiming=claiming)
     else:
-        with transaction.atomic():
-            written = writing.append(place, move, claiming=claiming)
-            if written is not None:
-                effects.execute(place, move.effects, written)
-                if tasks:
-                    remote.publish(run_id=session.run.id, tasks=tasks)
-                if collected:
-                    remote.discard(task_ids=[item.task_id for item in collected])
+        try:
+            with transaction.atomic():
+                written = writing.append(place, move, claiming=claiming)
+                if written is not None:
+                    effects.execute(place, move.effects, written)
+                    if tasks:
+                        remote.publish(run_id=session.run.id, tasks=tasks)
+                    if collected:
+                        remote.discard(task_ids=[item.task_id for item in collected])
+        except ChildRefusedError:
+            written = None  # worked out again, the step is refused
     if written is None:
         return False
     session.head, session.state, session.unwritten = written.head, move.state, None

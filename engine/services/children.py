@@ -55,6 +55,10 @@ _KINDS: Mapping[type[PlatformError], str] = {
 }
 
 
+class ChildRefusedError(Exception):
+    """What a run wants to call cannot be started any more. Never leaves the engine."""
+
+
 def check_child(
     *, run_id: UUID, version_id: UUID, arguments: Mapping[str, Json]
 ) -> StepError | None:
@@ -99,12 +103,16 @@ def start_child(
     Transaction: needs the append's; a worker is hinted after the commit.
 
     Raises:
-        What `check_child` would say now, if it has changed since; the append is rolled back then.
+        ChildRefusedError: `check_child` would say so now, because something has changed since.
+            The append is to be rolled back, and worked out again.
     """
     require_transaction()
     chosen = starting.find_chosen(version_id=version_id)
     assert chosen is not None, "versions are never deleted"
-    inputs, calls = _prepare(chosen, arguments)
+    try:
+        inputs, calls = _prepare(chosen, arguments)
+    except tuple(_KINDS) as error:
+        raise ChildRefusedError from error
     number, at = starting.draw_number()
     parent = Run.objects.select_related("initiator").get(pk=parent_id)
     title, event = starting.make_started_event(

@@ -42,6 +42,7 @@ def test_an_alarm_says_since_when_the_run_is_in_the_state(monkeypatch):
     field.settle()
 
     (alarm,) = raised
+    assert alarm.since is not None, "the visit has begun"
     assert (alarm.key, dict(alarm.notify)) == ("second#1", {"groups": ["leads"]})
     assert (alarm.since - run.created_at).total_seconds() > 0.2
     assert 1.0 <= (alarm.at - alarm.since).total_seconds() < 30.0

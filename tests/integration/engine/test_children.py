@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,10 +12,10 @@ from audit import store as ledger
 from core.kernel import ids, limits
 from engine import loading, store
 from engine.domain.errors import CallUnresolvedError
-from engine.domain.plan import Call, Plan, Step, Uses
+from engine.domain.plan import AfterError, Call, OnError, Plan, Step, Uses
 from engine.gates import mutex
 from engine.inbox import Awaited
-from engine.models import Dedupe, Inbox, Run, Slot, Wait
+from engine.models import Dedupe, Inbox, Run, Slot, Version, Wait
 from engine.services import children, events, reporting
 from engine.services.runs import cancel_run
 from tests.integration.engine.threads import at_once
@@ -206,6 +207,34 @@ def test_calls_do_not_nest_without_end(world, parent, child):
     answer = refusal(inner, child.pk)
 
     assert answer.kind == "too-deep"
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_call_that_becomes_impossible_while_it_is_written_fails_its_step(
+    world, child, hand, monkeypatch, is_first
+):
+    """What the called workflow calls is withdrawn between the check and the append."""
+    world.publish(plan("middle", Call(workflow="child")), author="mara")
+    called = Step(id="c", verb=Call(workflow="middle", arguments={"who": "kim"}))
+    before = {} if is_first else {"a": plan("x").steps["s0"]}
+    later = replace(called, needs=tuple(before), on_error=OnError(then=AfterError.CONTINUE))
+    world.publish(plan("parent", steps={**before, "c": later}), author="mara")
+    check = children.check_child
+
+    def withdraw_after(**asked):
+        answer = check(**asked)
+        Version.objects.filter(workflow__slug="child").update(status="retired")
+        return answer
+
+    monkeypatch.setattr(children, "check_child", withdraw_after)
+    run_id = world.start("parent", by="mara", inputs={"who": "mara"}).run_id
+    hand.drive(run_id)
+
+    run = Run.objects.get(pk=run_id)
+    assert (run.status, run.outcome) == ("CLOSED", "succeeded")
+    refused = [entry.data for entry in entries_of(run_id) if entry.kind == "step.refused"]
+    assert [(item["key"], item["error"]) for item in refused] == [("c#1", "unresolved")]
+    assert Run.objects.count() == 1
 
 
 # --- starting and reporting ----------------------------------------------------------------------
