@@ -171,6 +171,3 @@ CARRIED_CHARS_MAX = 200_000  # typed text, signed, that a sign-in page carries; 
 LOGIN_BUCKET_COUNT_MAX = 10_000  # names and addresses a process counts by itself without Redis
 INBOX_COUNT_MAX = 200  # requests one page of the inbox shows, most pressing first
 INBOX_CANDIDATE_COUNT_MAX = 5_000  # requests of somebody's audiences that are looked at for it
-
-# --- database --------------------------------------------------------------------------------
-PREPARED_COUNT_MAX = 300  # hot statements of one connection; each costs its server some 50 KB
