@@ -4,7 +4,7 @@ A gate is asked before the entry that tells of its yes is written. If that entry
 run asks again: a mutex and a circuit say yes as before, a rate gives it another instant.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from math import ceil
@@ -48,14 +48,14 @@ def admit(session: Session) -> Admission:
 def note(session: Session, *, before: RunState, ended: Sequence[Ended]) -> None:
     """Tell the circuits and the cache how attempts ended. Transactions of their own."""
     for item in ended:
+        if before.running.get(item.key) != item.attempt:
+            continue  # it has been told before
         if not session.rules.decider.needs_note(item.key):
             continue
         step = session.rules.decider.step_at(item.key)
-        try:
-            names = _names(session, before, item.key, step)
-        except ExpressionError:  # what it reads has changed since: nothing is worth a halted run
-            continue
-        if step.circuit is not None:
+        # As they were called then: what their names are made of may have changed since.
+        names = before.steps[item.key].gates
+        if step.circuit is not None and "circuit" in names:
             circuit.note(
                 project_id=session.rules.project_id,
                 name=names["circuit"],
@@ -64,7 +64,7 @@ def note(session: Session, *, before: RunState, ended: Sequence[Ended]) -> None:
                 key=item.key,
                 succeeded=not item.error,
             )
-        if step.cache is not None and not item.error:
+        if step.cache is not None and "cache" in names and not item.error:
             cache.keep(
                 project_id=session.rules.project_id,
                 key=names["cache"],
@@ -120,15 +120,17 @@ def _ask_for_attempt(
         )
         if not answer.may_begin:
             return answer.at
+    kept: dict[str, Json] = {name: names[name] for name in ("circuit", "cache") if name in names}
     if step.rate is None:
-        return _event(key, ATTEMPT, now=now)
+        return _event(key, ATTEMPT, now=now, names=kept)
     begins_at = rate.reserve(
         project_id=project_id,
         name=names["rate"],
         limit=step.rate.limit,
         seconds=step.rate.seconds,
     )
-    return _event(key, ATTEMPT, now=now, delay=(begins_at - now).total_seconds())
+    delay = (begins_at - now).total_seconds()
+    return _event(key, ATTEMPT, now=now, delay=delay, names=kept)
 
 
 def _names(session: Session, state: RunState, key: str, step: Step) -> dict[str, str]:
@@ -151,8 +153,16 @@ def _rule(rule: Circuit) -> CircuitRule:
     )
 
 
-def _event(key: str, gate: str, *, now: datetime, delay: float = 0.0) -> Event:
+def _event(
+    key: str,
+    gate: str,
+    *,
+    now: datetime,
+    delay: float = 0.0,
+    names: Mapping[str, Json] | None = None,
+) -> Event:
     data: dict[str, Any] = {"key": key, "gate": gate}
     if delay > 0:
         data["delay_ms"] = ceil(delay * 1_000)
-    return Event(kind=EventKind.STEP_ADMITTED, at=now, data=data)
+    payloads: dict[str, Json] = {"names": dict(names)} if names else {}
+    return Event(kind=EventKind.STEP_ADMITTED, at=now, data=data, payloads=payloads)

@@ -212,7 +212,13 @@ def _exhausted(error: StepError, entry_count: int) -> StepError:
 def _step_admitted(definition: Definition, state: RunState, event: Event) -> RunState:
     key, step, state = _held(state, event)
     gate = str(event.data["gate"])
-    admitted = evolve(step, passed=step.passed | {gate}, status=StepStatus.PENDING)
+    names: Any = event.payloads.get("names") or {}
+    admitted = evolve(
+        step,
+        passed=step.passed | {gate},
+        status=StepStatus.PENDING,
+        gates=names if gate != MUTEX else step.gates,
+    )
     state = evolve(state, steps=state.steps.set(key, admitted))
     if gate == MUTEX:
         return start(definition, state, key)

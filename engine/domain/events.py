@@ -26,7 +26,8 @@ class EventKind(StrEnum):
     ATTEMPT_FAILED = "attempt.failed"  # key, attempt, error; payload: message
     ATTEMPT_LOST = "attempt.lost"  # key, attempt; its worker died
     ATTEMPT_UNCERTAIN = "attempt.uncertain"  # key, attempt; may have happened: a person says
-    STEP_ADMITTED = "step.admitted"  # key, gate, delay_ms; what held the step back lets it through
+    # key, gate, delay_ms; payload: names. What held the step back lets it through
+    STEP_ADMITTED = "step.admitted"
     STEP_HELD = "step.held"  # keys, delay_ms; no gate lets them through now
     STEP_REUSED = "step.reused"  # key; payload: result. An equal step's, from the cache
     TIMER_FIRED = "timer.fired"  # timer: see `engine.domain.timers`

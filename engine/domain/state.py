@@ -124,6 +124,8 @@ class StepState:
     mutex: str = ""  # what it holds, or waits for
     keeps_mutex: bool = False  # although it has ended, for what still goes on inside
     passed: frozenset[str] = frozenset()  # gates that have let it through
+    # What its circuit and its cache were called when its attempt was let through.
+    gates: Mapping[str, str] = field(default_factory=dict)
     queue: str = ""  # the label of the workers its attempt was handed to; "": the driver's own
     child: str = ""  # the run it started
     inside: Inside | None = None  # of a container

@@ -7,7 +7,8 @@ from django.utils.timezone import now
 
 from engine import loading
 from engine.driver import DriveEnd
-from engine.models import Cache, Slot, Task, Wait
+from engine.gates import cache
+from engine.models import Cache, Circuit, Slot, Task, Wait
 from engine.services.runs import cancel_run
 from engine.worker import WorkerProcess
 from tests.integration.engine.field import Field, made_by, outcome
@@ -176,3 +177,42 @@ def test_a_worker_that_serves_the_queue_executes_it_itself(field, calls):
 
     assert worker.drive(run_id=run_id) is DriveEnd.CLOSED
     assert not Task.objects.exists()
+
+
+RENAMED = """
+    schema: flow/v1
+    kind: dag
+    name: renamed
+    vars: {target: one}
+    steps:
+      work:
+        uses: python/call@1
+        with: {function: %s}
+        queue: gpu
+        cache: {key: "result of ${{ vars.target }}", ttl: PT1H}
+        circuit: {key: "${{ vars.target }}", failures: 1, window: PT1M, cool-down: PT1H}
+      go: {wait: {event: {type: go, correlate: {run: "run.id"}}}}
+      move: {needs: [go], set: {target: "'two'"}}
+    """
+
+
+@pytest.mark.parametrize("function", ["t.ok", "t.boom"])
+def test_an_attempt_counts_for_the_circuit_and_the_cache_it_was_let_through_by(
+    field, calls, function
+):
+    field.publish(RENAMED % function)
+    run = field.start("renamed")
+    field.send("go", run=str(run.pk))
+    assert fold(run.pk).variables == {"target": "two"}
+    worker = WorkerProcess(name="gpu", queues=("gpu",))
+    worker.register()
+
+    assert worker.execute_tasks() == 1
+    field.settle()
+
+    has_failed = function == "t.boom"
+    assert outcome(run) == ("failed" if has_failed else "succeeded")
+    assert list(Circuit.objects.values_list("name", flat=True)) == ["one"] * has_failed
+    project_id = field.world.project.pk
+    assert (cache.find(project_id=project_id, key="result of one") is None) is has_failed
+    assert cache.find(project_id=project_id, key="result of two") is None
