@@ -20,7 +20,15 @@ class EngineConfig(AppConfig):
         from core.toolkit.portal.frame import NavItem, register_nav
         from core.toolkit.socket.topics import register_topic
         from engine import conf, process, registry, upkeep
-        from engine.actions import http_request, python_call
+        from engine.actions import (
+            check_compare,
+            email_send,
+            http_request,
+            python_call,
+            shell_run,
+            sql_query,
+            transform_cel,
+        )
         from engine.realtime.topics import RUN_TOPIC
         from engine.selectors.workflows import list_workflow_scopes
 
@@ -46,11 +54,14 @@ class EngineConfig(AppConfig):
             )
         )
         register_places(lambda ids, limit: list_workflow_scopes(scope_ids=ids, limit=limit))
-        for spec in (python_call.SPEC, http_request.SPEC):
-            registry.register_action(spec)
+        modules = [python_call, http_request, transform_cel, check_compare, sql_query, email_send]
+        if conf.may_run_programs():
+            modules.append(shell_run)
+        for module in modules:
+            registry.register_action(module.SPEC)
         registry.register_sweep("upkeep", upkeep.keep_up)
-        for module in conf.function_modules():
-            importlib.import_module(module)
+        for name in conf.function_modules():
+            importlib.import_module(name)
         ledger_registry.register_stream_head("run", "SELECT id, seq, head FROM engine_run")
         ledger_registry.register_stream_head(
             "workflow", "SELECT id, seq, head FROM engine_workflow"

@@ -1,6 +1,17 @@
 """Settings of the engine, read when asked. Read `http_private_allowed` first."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from django.conf import settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SqlConnection:
+    """A database that definitions may ask by name. Without `write` it is read-only."""
+
+    url: str
+    write: bool
 
 
 def http_private_allowed() -> tuple[str, ...]:
@@ -28,3 +39,33 @@ def worker_queues() -> tuple[str, ...]:
     drives their run. A process that serves `gpu` also takes Celery's queue `engine.gpu`.
     """
     return tuple(getattr(settings, "WORKER_QUEUES", ()))
+
+
+def sql_connections() -> Mapping[str, SqlConnection]:
+    """Return the databases that `sql/query@1` may ask, by name; none by default.
+
+    Setting `SQL_CONNECTIONS`: name → `{url, write}`, where `url` is that of a PostgreSQL database.
+    """
+    known: Mapping[str, Mapping[str, object]] = getattr(settings, "SQL_CONNECTIONS", {})
+    return {
+        name: SqlConnection(url=str(item["url"]), write=item.get("write") is True)
+        for name, item in known.items()
+    }
+
+
+def may_run_programs() -> bool:
+    """Return whether `shell/run@1` is there; it is not by default. Setting `SHELL_RUN`."""
+    return getattr(settings, "SHELL_RUN", False) is True
+
+
+def shell_memory_bytes() -> int:
+    """Return the address space a program of `shell/run@1` may have. Setting `SHELL_MEMORY_MB`."""
+    return int(getattr(settings, "SHELL_MEMORY_MB", 1024)) * 1024 * 1024
+
+
+def mail_domains_allowed() -> tuple[str, ...]:
+    """Return the domains `email/send@1` may write to beside the accounts' addresses; none.
+
+    Setting `MAIL_DOMAINS_ALLOWED`: names such as `example.org`.
+    """
+    return tuple(getattr(settings, "MAIL_DOMAINS_ALLOWED", ()))

@@ -124,6 +124,10 @@ class Environment:
     function_modules: tuple[str, ...]  # modules whose functions steps may call
     worker_queues: tuple[str, ...]  # labels whose steps this process executes
     http_private_allowed: tuple[str, ...]  # host:port, address or network steps may ask over HTTP
+    sql_connections: Mapping[str, Mapping[str, str | bool]]  # name → {url, write}
+    shell_run: bool  # whether steps may execute programs
+    shell_memory_mb: int  # address space of one such program
+    mail_domains_allowed: tuple[str, ...]  # where steps may write beside the accounts' addresses
     log_level: LogLevel
     log_format: LogFormat
     mail: MailSettings
@@ -303,6 +307,10 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
         function_modules=reader.items("FUNCTION_MODULES"),
         worker_queues=_read_worker_queues(reader),
         http_private_allowed=reader.items("HTTP_PRIVATE_ALLOWED"),
+        sql_connections=_read_sql_connections(reader),
+        shell_run=reader.boolean("SHELL_RUN", default=False),
+        shell_memory_mb=reader.integer("SHELL_MEMORY_MB", default=1024, least=64, most=65_536),
+        mail_domains_allowed=reader.items("MAIL_DOMAINS_ALLOWED"),
         log_level=reader.choice("LOG_LEVEL", LogLevel, default=LogLevel.INFO),
         log_format=reader.choice(
             "LOG_FORMAT", LogFormat, default=LogFormat.JSON if strict else LogFormat.CONSOLE
@@ -316,6 +324,26 @@ def _plan_cache_mode_of(role: ProcessRole) -> PlanCacheMode:
     if role in (ProcessRole.WORKER, ProcessRole.SWEEP):
         return PlanCacheMode.FORCE_GENERIC_PLAN
     return PlanCacheMode.AUTO
+
+
+def _read_sql_connections(reader: Reader) -> dict[str, dict[str, str | bool]]:
+    """Return the databases steps may ask: JSON, name → address or `{url, write}`."""
+    try:
+        given = json.loads(reader.text("SQL_CONNECTIONS", default="{}"))
+        items = {
+            key: {"url": item} if isinstance(item, str) else item for key, item in given.items()
+        }
+        return {key: _sql_connection(**item) for key, item in items.items()}
+    except (ValueError, TypeError, AttributeError):
+        shape = '{"name": {"url": "postgresql://…", "write": false}}'
+        reader.fail("SQL_CONNECTIONS", f"is not JSON such as {shape}")
+        return {}
+
+
+def _sql_connection(*, url: str, write: bool = False) -> dict[str, str | bool]:
+    if urlsplit(url).scheme not in {"postgresql", "postgres"} or not isinstance(write, bool):
+        raise ValueError(url)
+    return {"url": url, "write": write}
 
 
 def _read_mail(reader: Reader, *, profile: Profile) -> MailSettings:

@@ -18,6 +18,7 @@ from core.kernel.canonical import UncanonicalError, canonical_bytes
 from core.kernel.limits import ERROR_CHARS_MAX, PAYLOAD_BYTES_MAX
 from core.kernel.types import Json
 from countersign.functions import Attempt
+from engine.domain.flow.installed import ActionInfo, FaultFinder
 
 # The error kinds every action shares. An action may have kinds of its own beside them.
 TRANSIENT = "transient"  # trying again may help
@@ -54,7 +55,8 @@ class ActionSpec:
     `input_schema` and `output_schema` are JSON Schema 2020-12. `idempotent`: executing it again
     with the same `attempt.idempotency_key` changes nothing more. `pure`: it changes nothing at all.
     `execute` checks its arguments itself and returns a value that `recordable` accepted; it raises
-    `ActionError` and nothing else but bugs.
+    `ActionError` and nothing else but bugs. `find_faults` says when a definition is published what
+    the schema cannot: it gets arguments as written, with their `${{ … }}`, that fit the schema.
     """
 
     name: str
@@ -64,16 +66,45 @@ class ActionSpec:
     idempotent: bool
     pure: bool
     execute: Callable[[ActionCall], Json]
+    find_faults: FaultFinder | None = None
 
     @property
     def reference(self) -> str:
         """Return the name definitions use, such as `http/request@1`."""
         return f"{self.name}@{self.version}"
 
+    @property
+    def info(self) -> ActionInfo:
+        """Return what the language must know of the action."""
+        return ActionInfo(
+            name=self.reference,
+            input_schema=self.input_schema,
+            idempotent=self.idempotent,
+            pure=self.pure,
+            find_faults=self.find_faults,
+        )
+
     @cached_property
     def input_validator(self) -> Draft202012Validator:
         """Return the validator of the arguments."""
         return Draft202012Validator(self.input_schema)
+
+
+def object_schema(
+    properties: Mapping[str, Any], *, required: Iterable[str] = (), **more: Any
+) -> dict[str, Any]:
+    """Return the JSON Schema of a map that has these properties and no others.
+
+    `more` are other keywords of the schema.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "required": list(required),
+        "additionalProperties": False,
+        "properties": dict(properties),
+        **more,
+    }
 
 
 def check_arguments(validator: Draft202012Validator, arguments: Mapping[str, Json]) -> None:

@@ -27,6 +27,7 @@ from engine.actions.contract import (
     ActionError,
     ActionSpec,
     check_arguments,
+    object_schema,
     recordable,
 )
 from engine.domain.egress import parse_policy
@@ -226,16 +227,6 @@ def _charset(parameters: str) -> str:
     return match.group(1) if match else "utf-8"
 
 
-def _schema(properties: Mapping[str, Any], *, required: Sequence[str]) -> dict[str, Any]:
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "type": "object",
-        "required": list(required),
-        "additionalProperties": False,
-        "properties": dict(properties),
-    }
-
-
 _STATUS = {"type": "integer", "minimum": 100, "maximum": 599}
 
 _execute: Callable[[ActionCall], Json] = send_request
@@ -243,7 +234,7 @@ _execute: Callable[[ActionCall], Json] = send_request
 SPEC = ActionSpec(
     name="http/request",
     version=1,
-    input_schema=_schema(
+    input_schema=object_schema(
         {
             "method": {"enum": _METHODS},
             "url": {"type": "string", "minLength": 1, "maxLength": HTTP_URL_CHARS_MAX},
@@ -273,7 +264,7 @@ SPEC = ActionSpec(
         },
         required=("method", "url"),
     ),
-    output_schema=_schema(
+    output_schema=object_schema(
         {
             "status": _STATUS,
             "headers": {"type": "object", "additionalProperties": {"type": "string"}},

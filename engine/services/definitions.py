@@ -24,7 +24,7 @@ from engine.domain.errors import (
     NotPublishableError,
     VersionMissingError,
 )
-from engine.domain.flow.compiler import ActionInfo, Compilation, compile_flow
+from engine.domain.flow.compiler import Compilation, compile_flow
 from engine.domain.flow.waits import list_waits
 from engine.domain.plan import Plan
 from engine.domain.plan_json import plan_digest, plan_from_json, plan_to_json
@@ -266,15 +266,7 @@ def _require_edit(
 
 
 def _compile(source: str | bytes) -> Compilation:
-    actions = [
-        ActionInfo(
-            name=spec.reference,
-            input_schema=spec.input_schema,
-            idempotent=spec.idempotent,
-            pure=spec.pure,
-        )
-        for spec in registry.actions().values()
-    ]
+    actions = [spec.info for spec in registry.actions().values()]
     return compile_flow(
         source,
         evaluator=loading.EVALUATOR,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core.kernel.errors import Problem
 from core.kernel.types import Json
+from engine.actions.contract import ActionSpec
 from engine.domain.expressions import Evaluator, ExpressionError, Variables
 from engine.domain.flow.compiler import ActionInfo, Compilation, compile_flow
 from engine.domain.verbs import Checked, CheckScope, WaitVerb
@@ -38,6 +39,7 @@ REQUEST = ActionInfo(
     },
     idempotent=True,
 )
+MAIL = ActionInfo(name="email/send@1", idempotent=True)
 
 
 @dataclass
@@ -91,5 +93,20 @@ def compile_text(
     if verbs is None:
         verbs = {"approval": verb or SmallVerb()}
     return compile_flow(
-        source, evaluator=EVALUATOR, verbs=verbs, actions=[CALL, REQUEST], functions=functions
+        source, evaluator=EVALUATOR, verbs=verbs, actions=[CALL, REQUEST, MAIL], functions=functions
+    )
+
+
+def compile_with(spec: ActionSpec, arguments: str) -> Compilation:
+    """Compile one step `s` that executes an action with arguments in YAML's flow style."""
+    source = f"""
+schema: flow/v1
+kind: dag
+name: x
+inputs: {{type: object, properties: {{code: {{}}}}}}
+steps:
+  s: {{uses: {spec.reference}, with: {arguments}}}
+"""
+    return compile_flow(
+        source, evaluator=EVALUATOR, verbs={}, actions=[spec.info], functions=FUNCTIONS
     )

@@ -14,10 +14,8 @@ from engine.domain.flow.tools import Tools
 
 FUNCTION_ACTION = "python/call@1"
 
-_ACTIONS_LATER = frozenset(
-    {"shell/run@1", "sql/query@1", "transform/cel@1", "email/send@1", "slack/post@1"}
-    | {"external/task@1", "ai/generate@1", "check/compare@1"}
-)
+SHELL_ACTION = "shell/run@1"
+_ACTIONS_LATER = frozenset({"slack/post@1", "external/task@1", "ai/generate@1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +77,9 @@ class ActionLinter:
         for fault in find_argument_faults(draft.arguments, action.input_schema):
             path = pointer(fault.parts, base=base)
             tools.reporter.error(Code.BAD_ARGUMENTS, path, fault.message, at_key=fault.at_key)
+        if action.find_faults is not None and not tools.reporter.has_error_at(base):
+            for parts, message in action.find_faults(draft.arguments):
+                tools.reporter.error(Code.BAD_ARGUMENTS, pointer(parts, base=base), message)
         if draft.uses == FUNCTION_ACTION:
             self._check_function(draft)
 
@@ -87,6 +88,9 @@ class ActionLinter:
         if draft.uses in _ACTIONS_LATER:
             message = f"`{draft.uses}` is part of flow/v1, but is not available in this version."
             reporter.error(Code.NOT_IMPLEMENTED, path, message)
+        elif draft.uses == SHELL_ACTION:
+            message = f"`{SHELL_ACTION}` is switched off in this deployment (`SHELL_RUN`)."
+            reporter.error(Code.UNKNOWN_ACTION, path, message)
         elif draft.uses and not reporter.has_error_at(path):
             hint = did_you_mean(draft.uses, self.tools.installed.actions)
             message = f"There is no action {quoted(draft.uses)}.{hint}"

@@ -38,7 +38,7 @@ _GROUPS = {
     "ann": ("engineers", "legal", "sre-oncall"),
     "ben": ("engineers", "change-board", "service-owners", "finance"),
     "cleo": ("change-board", "finance"),
-    "dora": ("general-counsel",),
+    "dora": ("general-counsel", "duty-managers"),
 }
 
 
@@ -65,7 +65,6 @@ class Doings:
             "release.run_tests": self._run_tests,
             "release.scan": lambda **_: {"critical": self.critical, "report_sha256": "ab" * 32},
             "incident.enrich": lambda **_: {"hosts": self.hosts, "severity": self.severity},
-            "incident.page": lambda **_: None,
             "incident.diagnose": self._diagnose,
             "incident.restore": lambda **_: None,
             "incident.act": self._act,

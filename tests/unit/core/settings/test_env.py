@@ -235,3 +235,41 @@ def test_a_worker_queue_is_a_label_that_a_step_can_name():
 
     with pytest.raises(SettingsError, match="WORKER_QUEUES"):
         load_launch(variables={"WORKER_QUEUES": "a b"})
+
+
+def test_databases_for_steps_are_named_in_json():
+    text = json.dumps({"a": _DATABASE, "b": {"url": _DATABASE, "write": True}})
+
+    found = load(variables=_production(SQL_CONNECTIONS=text)).sql_connections
+
+    assert found == {
+        "a": {"url": _DATABASE, "write": False},
+        "b": {"url": _DATABASE, "write": True},
+    }
+    assert load(variables=_production()).sql_connections == {}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no json",
+        "[]",
+        '{"a": 1}',
+        '{"a": {"write": true}}',
+        '{"a": {"url": "mysql://x/y"}}',
+        '{"a": {"url": "postgresql://x/y", "write": "yes"}}',
+        '{"a": {"url": "postgresql://x", "b": 1}}',
+    ],
+)
+def test_a_bad_list_of_databases_is_refused_without_showing_it(text):
+    message = _refusal(_production(SQL_CONNECTIONS=text))
+
+    assert "SQL_CONNECTIONS is not JSON such as" in message
+    assert "mysql" not in message
+
+
+def test_programs_and_foreign_domains_are_off_by_default():
+    environment = load(variables=_production())
+
+    assert (environment.shell_run, environment.mail_domains_allowed) == (False, ())
+    assert load(variables=_production(SHELL_RUN="yes")).shell_run is True

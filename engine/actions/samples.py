@@ -1,0 +1,65 @@
+"""A step for each action, shown in the reference; a test compiles them. Read `SAMPLES`."""
+
+from collections.abc import Mapping
+from typing import Final
+
+SAMPLES: Final[Mapping[str, str]] = {
+    "python/call@1": """
+refund:
+  uses: python/call@1
+  with: {function: billing.refund, order: "${{ inputs.order }}", cents: 1250}
+  retry: {max: 3, errors: [transient, timeout]}
+""",
+    "http/request@1": """
+deploy:
+  uses: http/request@1
+  with:
+    method: POST
+    url: "https://deploy.example.org/deploy"
+    json: {ref: "${{ inputs.order }}"}
+    expect: {status: [200, 202]}
+  outputs: {job: "result.json.id"}
+""",
+    "transform/cel@1": """
+late:
+  uses: transform/cel@1
+  with:
+    values: {orders: "${{ inputs.orders }}", limit: 3}
+    fields:
+      ids: "orders.filter(o, o.days > limit).map(o, o.id)"
+      any: "orders.exists(o, o.days > limit)"
+  outputs: {ids: "result.ids"}
+""",
+    "check/compare@1": """
+same:
+  uses: check/compare@1
+  with:
+    actual: "${{ inputs.orders }}"
+    expected: [{id: a, days: 1}]
+    ignore: ["/*/days"]
+    must-match: true
+""",
+    "sql/query@1": """
+stock:
+  uses: sql/query@1
+  with:
+    connection: warehouse
+    statement: "SELECT id, amount FROM stock WHERE item = %(item)s"
+    parameters: {item: "${{ inputs.order }}"}
+  outputs: {rows: "result.rows"}
+""",
+    "shell/run@1": """
+version:
+  uses: shell/run@1
+  with: {argv: [git, describe, --tags, "${{ inputs.order }}"], expect: {exit: [0, 128]}}
+  timeout: PT1M
+""",
+    "email/send@1": """
+tell:
+  uses: email/send@1
+  with:
+    groups: [duty-managers]
+    subject: "Nobody acknowledged ${{ inputs.order }}"
+    text: "See the run for what was found."
+""",
+}
