@@ -1,20 +1,18 @@
 """What starting a run takes, whoever starts it. Read `Chosen`, then `make_started_event`."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
-
-from django.db import connection
 
 from audit.domain.entry import StreamHead, extend
 from core.kernel import ids, limits
 from core.kernel.canonical import canonical_bytes
 from core.kernel.record import Origin
 from core.kernel.types import Json, JsonLike
+from core.toolkit.db import fetch_rows
 from engine import loading, store, writing
 from engine.domain import semver
 from engine.domain.errors import CallUnresolvedError, InputsTooLargeError
@@ -31,10 +29,10 @@ _TITLE_CHARS_MAX = 300
 _NUMBER = "SELECT nextval('engine_run_number_seq'), clock_timestamp()"
 
 _CHOSEN = """
-    SELECT v.id, v.digest, v.rev, v.inputs_schema, w.id, w.slug, w.scope_id, p.id, p.slug
+    SELECT v.id, v.digest, v.rev, w.id, w.slug, w.scope_id, p.id, p.slug
     FROM engine_version v JOIN engine_workflow w ON w.id = v.workflow_id
     JOIN identity_project p ON p.id = w.project_id
-    WHERE v.id = %s"""
+    WHERE v.id = %s::uuid"""
 
 _CALLABLE = """
     SELECT v.id, v.digest, v.rev, v.label
@@ -51,7 +49,6 @@ class Chosen:
     version_id: UUID
     version_digest: str
     rev: int
-    schema: Json
     workflow_id: UUID
     workflow_slug: str
     scope_id: UUID
@@ -65,21 +62,19 @@ class Chosen:
 
 def find_chosen(*, version_id: UUID) -> Chosen | None:
     """Return what a start of a version needs, whatever its status. One statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(_CHOSEN, (version_id,))
-        row = cursor.fetchone()
-    if row is None:
+    rows = fetch_rows(_CHOSEN, (version_id,))
+    if not rows:
         return None
+    row = rows[0]
     return Chosen(
         version_id=row[0],
         version_digest=bytes(row[1]).hex(),
         rev=row[2],
-        schema=as_json(row[3]),
-        workflow_id=row[4],
-        workflow_slug=row[5],
-        scope_id=row[6],
-        project_id=row[7],
-        project_slug=row[8],
+        workflow_id=row[3],
+        workflow_slug=row[4],
+        scope_id=row[5],
+        project_id=row[6],
+        project_slug=row[7],
     )
 
 
@@ -89,7 +84,7 @@ def fill_inputs(chosen: Chosen, kept: Json) -> dict[str, Json]:
     Raises:
         InputsInvalidError: they do not match the version's schema.
     """
-    return check_inputs(_validator(canonical_bytes(chosen.schema)), kept)
+    return check_inputs(_validator(chosen.version_id), kept)
 
 
 def check_rendering(chosen: Chosen, inputs: dict[str, Json]) -> None:
@@ -110,9 +105,7 @@ def check_rendering(chosen: Chosen, inputs: dict[str, Json]) -> None:
 
 def draw_number() -> tuple[int, datetime]:
     """Return the number of a new run and the database's clock. One statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(_NUMBER)
-        number, at = cursor.fetchone()
+    ((number, at),) = fetch_rows(_NUMBER, ())
     return number, at
 
 
@@ -180,16 +173,8 @@ def insert(chosen: Chosen, run: store.NewRun, event: Event, *, origin: Origin) -
     return store.start(run=run, entries=entries, head=head)
 
 
-def as_json(value: Any) -> Json:
-    """Return a JSON column as a value, whether the driver has parsed it or not."""
-    parsed: Json = json.loads(value) if isinstance(value, str) else value
-    return parsed
-
-
 def _pick(call: Call, *, project_slug: str) -> dict[str, Json] | None:
-    with connection.cursor() as cursor:
-        cursor.execute(_CALLABLE, (project_slug, call.workflow))
-        rows = cursor.fetchall()
+    rows = fetch_rows(_CALLABLE, (project_slug, call.workflow))
     label = semver.pick(call.range, [row[3] for row in rows])
     for version_id, digest, rev, found in rows:
         if found == label:
@@ -217,5 +202,6 @@ def _render(
 
 
 @lru_cache(maxsize=256)
-def _validator(schema: bytes) -> BoundedValidator:
-    return BoundedValidator(json.loads(schema), evaluator=loading.EVALUATOR)
+def _validator(version_id: UUID) -> BoundedValidator:
+    schema = loading.get_rules(version_id=version_id).decider.plan.inputs_schema
+    return BoundedValidator(schema, evaluator=loading.EVALUATOR)

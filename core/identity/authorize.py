@@ -5,7 +5,7 @@ that of `core.identity.domain.decision`; this module reads the facts and stops a
 `user.has_perm` is never asked: superusers always pass it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, NoReturn, TypeAlias
 from uuid import UUID
 
@@ -57,22 +57,30 @@ def authorize(
         scope_id: where: the scope of a project or workflow; `None` is the whole platform.
         target: the thing or change itself, for the rules of `register_denial`.
     """
+    (answer,) = authorize_each(
+        principal=principal, permissions=(permission,), scope_id=scope_id, target=target
+    )
+    return answer
+
+
+def authorize_each(
+    *,
+    principal: Principal | None,
+    permissions: Sequence[Permission],
+    scope_id: UUID | None,
+    target: object = None,
+) -> tuple[Decision, ...]:
+    """Say whether a principal may do several things in one place now; see `authorize`.
+
+    Returns:
+        One answer for each permission, in order, all of the same instant.
+    """
     if principal is None:
-        return decision.deny_anonymous()
-    case = _read_case(principal=principal, permission=permission, scope_id=scope_id)
-    refusal = decision.deny_standing(principal=principal, stands=case.stands)
-    if refusal is not None:
-        return refusal
-    if case.chain is None:
-        return decision.deny_scope()
-    return (
-        decision.deny_token(
-            principal=principal, permission=permission, project_id=case.chain.project_id
-        )
-        or _find_denial(principal=principal, permission=permission, target=target)
-        or _decide_by_access(
-            principal=principal, permission=permission, chain=case.chain, case=case
-        )
+        return (decision.deny_anonymous(),) * len(permissions)
+    case = _read_case(principal=principal, permissions=permissions, scope_id=scope_id)
+    return tuple(
+        _judge(principal=principal, permission=permission, case=case, target=target)
+        for permission in permissions
     )
 
 
@@ -96,6 +104,21 @@ def require(
             `step`.
     """
     answer = authorize(principal=principal, permission=permission, scope_id=scope_id, target=target)
+    return enforce(answer, principal=principal, permission=permission, scope_id=scope_id)
+
+
+def enforce(
+    answer: Decision,
+    *,
+    principal: Principal | None,
+    permission: Permission,
+    scope_id: UUID | None,
+) -> Decision:
+    """Return an answer of `authorize_each` that allows an act, or refuse it as `require` does.
+
+    Raises:
+        AnonymousError, AccessForbiddenError: as `require`.
+    """
     if answer.allowed:
         return answer
     if principal is None:
@@ -151,12 +174,31 @@ def _find_denial(
     return None
 
 
-def _read_case(*, principal: Principal, permission: Permission, scope_id: UUID | None) -> Case:
+def _judge(*, principal: Principal, permission: Permission, case: Case, target: object) -> Decision:
+    refusal = decision.deny_standing(principal=principal, stands=case.stands)
+    if refusal is not None:
+        return refusal
+    if case.chain is None:
+        return decision.deny_scope()
+    return (
+        decision.deny_token(
+            principal=principal, permission=permission, project_id=case.chain.project_id
+        )
+        or _find_denial(principal=principal, permission=permission, target=target)
+        or _decide_by_access(
+            principal=principal, permission=permission, chain=case.chain, case=case
+        )
+    )
+
+
+def _read_case(
+    *, principal: Principal, permissions: Sequence[Permission], scope_id: UUID | None
+) -> Case:
     if principal.kind is not ActorKind.SYSTEM:
-        return read_case(principal=principal, permission=permission, scope_id=scope_id)
+        return read_case(principal=principal, permissions=permissions, scope_id=scope_id)
     # The platform's own principal has no row, no assignments and nothing that could lapse.
     chain = facts.find_chain(scope_id=scope_id)
-    return Case(stands=True, chain=chain, grants=(), shares=())
+    return Case(stands=True, chain=chain, grants={}, shares={})
 
 
 def _decide_by_access(
@@ -164,9 +206,10 @@ def _decide_by_access(
 ) -> Decision:
     if principal.kind is ActorKind.SYSTEM:
         return decision.decide_system(permission)
-    allowed = decision.decide_by_grants(permission=permission, chain=chain, grants=case.grants)
+    grants = case.grants.get(permission, ())
+    allowed = decision.decide_by_grants(permission=permission, chain=chain, grants=grants)
     # Guardian checks what it stores, bulk inserts do not: only these permissions can be shared.
-    shares = case.shares if permission in SHAREABLE else ()
+    shares = case.shares.get(permission, ()) if permission in SHAREABLE else ()
     return allowed or decision.decide_by_shares(permission=permission, shares=shares)
 
 

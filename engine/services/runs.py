@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from core.identity.authorize import require
 from core.identity.domain.permissions import Permission
@@ -28,15 +28,9 @@ from engine.domain.inputs import keep_inputs
 from engine.domain.state import RunStatus
 from engine.domain.triggers import check_trigger
 from engine.models import Run, VersionStatus
-from engine.selectors.targets import WorkflowTarget, get_run_target, get_workflow_target
+from engine.selectors.targets import StartTarget, get_run_target, get_start_target
 from engine.services import cancelling
 from engine.starting import Chosen
-
-_VERSION = """
-    SELECT v.id, v.rev, v.digest, v.status, v.inputs_schema
-    FROM engine_version v
-    WHERE v.workflow_id = %s AND (v.status = 'published' OR v.rev = %s)
-    ORDER BY v.rev = %s DESC, v.rev DESC LIMIT 1"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +66,13 @@ def start_run(
         CallUnresolvedError: a workflow that the definition calls has no version that fits.
         KeyReusedError: the key was used with another request.
     """
-    target = get_workflow_target(
-        principal=principal, project_slug=project_slug, workflow_slug=workflow_slug
+    target = get_start_target(
+        principal=principal, project_slug=project_slug, workflow_slug=workflow_slug, rev=rev
     )
-    require(principal=principal, permission=Permission.TRIGGER_WORKFLOW, scope_id=target.scope_id)
+    workflow_id = target.workflow.workflow_id
     kept = keep_inputs(inputs)
     request_digest = digest({"inputs": kept, "rev": rev})
-    known = _find_started(target.workflow_id, idempotency_key, request_digest)
+    known = _find_started(workflow_id, idempotency_key, request_digest)
     if known is not None:
         return known
     chosen = _choose(target=target, rev=rev)
@@ -98,7 +92,7 @@ def start_run(
     while not starting.insert(chosen, run, event, origin=principal.origin):
         # Another insert holds the key. Its run is visible once it has committed; if it was rolled
         # back, the next round inserts. Source: ENGINE §3, "start".
-        known = _find_started(target.workflow_id, idempotency_key, request_digest)
+        known = _find_started(workflow_id, idempotency_key, request_digest)
         if known is not None:
             return known
     queue.hint_on_commit("engine.drive", run_id=str(run.id))
@@ -134,27 +128,23 @@ def cancel_run(*, principal: Principal, run_id: UUID, reason: str) -> None:
 # --- starting --------------------------------------------------------------------------------
 
 
-def _choose(*, target: WorkflowTarget, rev: int | None) -> Chosen:
-    with connection.cursor() as cursor:
-        cursor.execute(_VERSION, (target.workflow_id, rev, rev))
-        row = cursor.fetchone()
-    if row is None:
-        raise NothingPublishedError(workflow=target.workflow_slug)
-    version_id, found_rev, version_digest, status, schema = row
-    if rev is not None and found_rev != rev:
+def _choose(*, target: StartTarget, rev: int | None) -> Chosen:
+    workflow, version = target.workflow, target.version
+    if version is None:
+        raise NothingPublishedError(workflow=workflow.workflow_slug)
+    if rev is not None and version.rev != rev:
         raise VersionMissingError(rev=rev)
-    if status != VersionStatus.PUBLISHED:
-        raise NothingPublishedError(f"Version {found_rev} is not published.", rev=found_rev)
+    if version.status != VersionStatus.PUBLISHED:
+        raise NothingPublishedError(f"Version {version.rev} is not published.", rev=version.rev)
     return Chosen(
-        version_id=version_id,
-        version_digest=bytes(version_digest).hex(),
-        rev=found_rev,
-        schema=starting.as_json(schema),
-        workflow_id=target.workflow_id,
-        workflow_slug=target.workflow_slug,
-        scope_id=target.scope_id,
-        project_id=target.project_id,
-        project_slug=target.project_slug,
+        version_id=version.id,
+        version_digest=version.digest.hex(),
+        rev=version.rev,
+        workflow_id=workflow.workflow_id,
+        workflow_slug=workflow.workflow_slug,
+        scope_id=workflow.scope_id,
+        project_id=workflow.project_id,
+        project_slug=workflow.project_slug,
     )
 
 
