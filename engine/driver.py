@@ -27,7 +27,7 @@ from engine.domain.state import RunState, RunStatus, StepStatus
 from engine.executing import Ended, StepCall, execute
 from engine.halting import HOPELESS, Halter
 from engine.remote import Collected
-from engine.services import reporting
+from engine.services import late, reporting
 from engine.session import Session, TakenOverError
 from engine.sources import EngineSources
 from engine.store import HungAttempt, RunRow, read_run
@@ -103,6 +103,10 @@ class Driver:
             with self._halter.escalating(session[0].run):
                 try:
                     end = self._drive(*session)
+                except TakenOverError:
+                    self._crew.wait_all(session[0].executing)
+                    late.note_late(run_id=run_id, ended=_untold(session[0]))
+                    raise
                 finally:
                     # Attempts outlive nothing: whoever takes the run next, also this process, must
                     # not find one of ours still executing beside it.
@@ -184,9 +188,11 @@ class Driver:
         until = self._clock.monotonic() + limits.DRIVE_SECONDS_MAX
         while move.status is RunStatus.RUNNING:
             found = self._next(session, move.begun)
+            session.untold = found.ended
             in_time = self._clock.monotonic() < until and not self._draining.is_set()
             try:
                 move = self._append(session, found, hands=self._hands(in_time=in_time))
+                session.untold = ()
             except HOPELESS as error:
                 self._halter.halt_driven(session, error, write=self._write, refresh=self._refresh)
                 return DriveEnd.HALTED
@@ -375,6 +381,12 @@ class Driver:
 
 def _sources(session: Session) -> EngineSources:
     return EngineSources(run_id=session.run.id)
+
+
+def _untold(session: Session) -> tuple[Ended, ...]:
+    """Return how attempts ended that this driver may not record any more."""
+    since = [future.result() for future in session.executing]
+    return (*session.untold, *since)
 
 
 def _is_due(run: RunRow) -> bool:

@@ -43,6 +43,7 @@ class Session:
     clock_started: float  # in the seconds of `clock.monotonic`, when `clock_base` was read
     executing: "dict[Future[Ended], str]" = field(default_factory=dict)
     unwritten: Unwritten | None = None
+    untold: tuple[Ended, ...] = ()  # ends of attempts that are being recorded
 
     def now(self) -> datetime:
         """Return the database's clock, carried on by this machine's monotonic one."""

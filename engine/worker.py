@@ -30,6 +30,7 @@ from engine.domain.keys import step_of
 from engine.driver import DriveEnd, Driver
 from engine.executing import StepCall, execute
 from engine.remote import ClaimedTask
+from engine.services import late
 
 log = structlog.get_logger(__name__)
 
@@ -134,7 +135,7 @@ class WorkerProcess:
         ) as beat:
             ended = execute(call, now=self._clock.monotonic(), beat=beat)
         if not remote.finish(task_id=task.id, worker=self.id, ended=ended):
-            log.warning("engine.task_given_up", run=str(task.run_id), step=task.key)
+            late.note_late(run_id=task.run_id, ended=(ended,))
 
     def drain(self) -> None:
         """Begin no further attempts; what executes is finished."""

@@ -26,6 +26,8 @@ class EventKind(StrEnum):
     ATTEMPT_FAILED = "attempt.failed"  # key, attempt, error; payload: message
     ATTEMPT_LOST = "attempt.lost"  # key, attempt; its worker died
     ATTEMPT_UNCERTAIN = "attempt.uncertain"  # key, attempt; may have happened: a person says
+    # key, attempt, error; payload: result or message. Of one that was given up; nothing follows
+    ATTEMPT_LATE = "attempt.late"
     # key, gate, delay_ms; payload: names. What held the step back lets it through
     STEP_ADMITTED = "step.admitted"
     STEP_HELD = "step.held"  # keys, delay_ms; no gate lets them through now

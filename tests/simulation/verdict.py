@@ -153,6 +153,7 @@ def _judge_attempts(
         for entry in entries
     )
     yield from _judge_calls(begun, calls, retry_count=retry_count)
+    yield from _judge_late(entries, calls, begun)
     told = {place: entry for place, entry in ends.items() if path_of(place[0]) not in lazy}
     yield from _judge_outcomes(told, calls)
 
@@ -171,6 +172,22 @@ def _judge_calls(
         # Only somebody who says to try again begins another round.
         if start != f"{call.run_id}:{call.key}" or not 1 <= int(number) <= 1 + retry_count:
             yield f"the key of {place} is {call.idempotency_key}"
+
+
+def _judge_late(
+    entries: list[StoredEntry], calls: list[Call], begun: Mapping[_Place, int]
+) -> Iterator[str]:
+    """Judge the ends that came when nobody waited for them any more: each once, as it was."""
+    outcomes = {(call.key, call.attempt): "".join(call.outcome) for call in calls}
+    late = Counter[_Place]()
+    for entry in entries:
+        if entry.kind == EventKind.ATTEMPT_LATE:
+            place = (str(entry.data["key"]), int(str(entry.data["attempt"])))
+            late[place] += 1
+            if late[place] > 1 or place not in begun:
+                yield f"the late end of {place} is on record {late[place]} times"
+            if place in outcomes and outcomes[place] != entry.data.get("error", "ok"):
+                yield f"the late end of {place} is on record as {entry.data}"
 
 
 def _judge_outcomes(ends: Mapping[_Place, StoredEntry], calls: list[Call]) -> Iterator[str]:

@@ -7,6 +7,7 @@ import pytest
 from django.db import connection, connections
 from django.utils.timezone import now
 
+from audit import store as ledger
 from countersign import function
 from engine import loading, registry
 from engine.attempts import AttemptBook
@@ -174,3 +175,8 @@ def test_a_driver_that_lost_its_run_waits_for_what_it_still_executes(world):
         assert driving.result(20) is DriveEnd.TAKEN_OVER
     assert ENDED == ["quick", "slow"]
     assert not fold(run_id).closed
+    late = [item for item in ledger.read_stream(stream=run_id, limit=99) if "late" in item.kind]
+    assert [item.data for item in late] == [
+        {"key": "quick#1", "attempt": 1},
+        {"key": "slow#1", "attempt": 1},
+    ]

@@ -5,22 +5,25 @@ import threading
 import pytest
 from django.db import transaction
 
+from audit import store as ledger
 from core.kernel import ids
 from core.kernel.types import Json
-from countersign import current_attempt, function
+from countersign import TransientError, current_attempt, function
 from engine import loading, remote, store, waking
 from engine.executing import Ended
 from engine.models import Run, Task, Worker
 from engine.remote import NewTask
+from engine.services import late
 from engine.worker import WorkerProcess
 from tests.integration.engine.plans import plan_of_one_step
 from tests.integration.engine.threads import at_once
-from tests.world import World
+from tests.world import World, fold
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 EXECUTED: list[str] = []
 GATE = threading.Event()
+DYING: list[WorkerProcess] = []
 
 
 @function("t.task")
@@ -34,6 +37,24 @@ def _silent(**_):
     current_attempt().heartbeat({"done": 1})
     GATE.wait(20)
     return current_attempt().is_cancelled
+
+
+@function("t.dies")
+def _dies(**_):
+    """End late: everybody has taken the worker for dead."""
+    store.expire_worker(worker=DYING.pop().id)
+    remote.sweep_tasks()
+    return "late"
+
+
+@function("t.dies_failing")
+def _dies_failing(**arguments):
+    _dies(**arguments)
+    raise TransientError("no")
+
+
+def entries(run_id):
+    return ledger.read_stream(stream=run_id, limit=99)
 
 
 @pytest.fixture
@@ -154,6 +175,35 @@ def test_an_attempt_whose_worker_died_is_lost_and_a_late_end_does_not_count(run_
     late = Ended(key="a#1", attempt=1, result=1)
     assert remote.finish(task_id=task.id, worker=worker.id, ended=late) is False
     assert ends(run_id) == [("a#1", None)]
+
+
+@pytest.mark.parametrize(
+    ("called", "told"), [("t.dies", {}), ("t.dies_failing", {"error": "transient"})]
+)
+def test_a_late_end_is_kept_on_record_and_nothing_follows(run_id, worker, called, told):
+    DYING.append(worker)
+    publish(run_id, "a#1", called=called)
+
+    assert worker.execute_tasks() == 1
+
+    (kept,) = [item for item in entries(run_id) if item.kind == "attempt.late"]
+    assert kept.data == {"key": "a#1", "attempt": 1, **told}
+    assert kept.payloads == ({"message": "no"} if told else {"result": "late"})
+    assert ends(run_id) == [("a#1", None)]
+    assert fold(run_id).steps["a#1"].status == "pending"
+    assert late.note_late(run_id=run_id, ended=[Ended(key="a#1", attempt=1)]) == 0
+
+
+def test_a_run_that_has_closed_keeps_its_record(run_id):
+    Run.objects.filter(pk=run_id).update(status="CLOSED")
+
+    assert late.note_late(run_id=run_id, ended=[Ended(key="a#1", attempt=1)]) == 0
+
+
+def test_a_late_end_that_cannot_be_recorded_breaks_nobody(run_id):
+    assert (
+        late.note_late(run_id=run_id, ended=[Ended(key="a#1", attempt=1, result=float("nan"))]) == 0
+    )
 
 
 def test_a_process_that_ended_itself_for_an_attempt_says_which_and_why(run_id):
