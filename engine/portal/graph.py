@@ -31,29 +31,37 @@ _LANE_WEIGHT: Final = 3.0  # long edges are kept straight rather than nodes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphStep:
-    """A node to draw. `needs` that name no step are not drawn."""
+    """A node to draw. `needs` that name no step are not drawn. Lengths are pixels."""
 
     key: str
     needs: tuple[str, ...] = ()
+    width: float = NODE_WIDTH
+    height: float = NODE_HEIGHT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlacedNode:
-    """Where a node is: its upper left corner in pixels. `column` counts from 0."""
+    """Where a node is: its upper left corner and its size in pixels. `column` counts from 0."""
 
     key: str
     x: float
     y: float
     column: int
+    width: float = NODE_WIDTH
+    height: float = NODE_HEIGHT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutedEdge:
-    """An edge from a need to what needs it. `path` is the `d` of an SVG path."""
+    """An edge from a need to what needs it. `path` is the `d` of an SVG path.
+
+    `spans` are where it crosses the gaps between columns: from (x, y) to (x, y).
+    """
 
     source: str
     target: str
     path: str
+    spans: tuple[tuple[float, float, float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,20 +81,48 @@ class _Place:
     index: int
     column: int
     is_lane: bool
+    width: float = NODE_WIDTH
+    height: float = NODE_HEIGHT
     before: list[int] = field(default_factory=list)
     after: list[int] = field(default_factory=list)
     y: float = 0.0  # of its middle
 
-    @property
-    def height(self) -> int:
-        return _LANE_HEIGHT if self.is_lane else NODE_HEIGHT
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """Where the columns are: `lefts` and `rights` in pixels."""
+
+    lefts: tuple[float, ...]
+    rights: tuple[float, ...]
+
+    @classmethod
+    def of(cls, places: Sequence[_Place], *, count: int, gap: float, left: float) -> "_Frame":
+        widths = [0.0] * count
+        for place in places:
+            if not place.is_lane:
+                widths[place.column] = max(widths[place.column], place.width)
+        lefts, rights, x = [], [], left
+        for width in widths:
+            lefts.append(x)
+            rights.append(x + width)
+            x += width + gap
+        return cls(tuple(lefts), tuple(rights))
 
 
-def lay_out(steps: Sequence[GraphStep]) -> Layout:
+def lay_out(
+    steps: Sequence[GraphStep],
+    *,
+    gap: float = GAP_ALONG,
+    margin: float = MARGIN,
+    left: float | None = None,
+) -> Layout:
     """Return where to draw steps and the edges between them.
 
     Args:
         steps: in an order in which needs come first, with unique keys.
+        gap: how far columns are apart, in pixels.
+        margin: the room around, in pixels.
+        left: the room to the left, where that is another.
     """
     if not steps:
         return Layout(width=0, height=0, nodes=(), edges=())
@@ -94,39 +130,73 @@ def lay_out(steps: Sequence[GraphStep]) -> Layout:
     needs = [[numbers[need] for need in step.needs if need in numbers] for step in steps]
     columns = _columns(needs)
     places, lanes = _places(needs, columns)
+    for place, step in zip(places, steps, strict=False):
+        place.width, place.height = step.width, step.height
+    frame = _Frame.of(
+        places, count=max(columns) + 1, gap=gap, left=margin if left is None else left
+    )
     order = _ordered(places, column_count=max(columns) + 1)
     _align(places, order)
     top = min(place.y - place.height / 2 for place in places)
     for place in places:
-        place.y += MARGIN - top
+        place.y += margin - top
     nodes = tuple(
         PlacedNode(
             key=step.key,
-            x=_left(columns[number]),
-            y=round(places[number].y - NODE_HEIGHT / 2, 1),
+            x=frame.lefts[columns[number]],
+            y=round(places[number].y - step.height / 2, 1),
             column=columns[number],
+            width=step.width,
+            height=step.height,
         )
         for number, step in enumerate(steps)
     )
     edges = tuple(
-        RoutedEdge(
-            source=steps[need].key,
-            target=step.key,
-            path=_path(places, lanes, source=need, target=number),
-        )
-        for number, step in enumerate(steps)
+        _edge(steps, places, lanes, frame, ends=(need, number))
+        for number in range(len(steps))
         for need in needs[number]
     )
     return Layout(
-        width=_left(max(columns)) + NODE_WIDTH + MARGIN,
-        height=round(max(place.y + place.height / 2 for place in places) + MARGIN, 1),
+        width=frame.rights[-1] + margin,
+        height=round(max(place.y + place.height / 2 for place in places) + margin, 1),
         nodes=nodes,
         edges=edges,
     )
 
 
-def _left(column: int) -> int:
-    return MARGIN + column * (NODE_WIDTH + GAP_ALONG)
+def lay_out_grid(
+    steps: Sequence[GraphStep], *, column_count: int, margin: float = MARGIN
+) -> Layout:
+    """Return where to draw steps that nothing connects, in rows from left to right.
+
+    Args:
+        steps: with unique keys; their needs are not drawn.
+        column_count: how many stand in a row, 1 or more.
+        margin: the room around, in pixels.
+    """
+    rows = [steps[begin : begin + column_count] for begin in range(0, len(steps), column_count)]
+    widths = [
+        max(row[column].width for row in rows if column < len(row))
+        for column in range(len(rows[0]) if rows else 0)
+    ]
+    nodes: list[PlacedNode] = []
+    y = margin
+    for row in rows:
+        x = margin
+        for column, step in enumerate(row):
+            nodes.append(
+                PlacedNode(
+                    key=step.key, x=x, y=y, column=column, width=step.width, height=step.height
+                )
+            )
+            x += widths[column] + GAP_ACROSS
+        y += max(step.height for step in row) + GAP_ACROSS
+    return Layout(
+        width=2 * margin + sum(widths) + GAP_ACROSS * max(len(widths) - 1, 0) if rows else 0,
+        height=y - GAP_ACROSS + margin if rows else 0,
+        nodes=tuple(nodes),
+        edges=(),
+    )
 
 
 # --- columns and the places in them --------------------------------------------------------------
@@ -171,7 +241,7 @@ def _add_lanes(
 ) -> None:
     before = node
     for column in columns:
-        lane = _Place(index=len(places), column=column, is_lane=True)
+        lane = _Place(index=len(places), column=column, is_lane=True, height=_LANE_HEIGHT)
         places.append(lane)
         lanes[node, column] = lane.index
         _link(places, before, lane.index)
@@ -320,29 +390,42 @@ def _rising(values: Sequence[float], weights: Sequence[float]) -> list[float]:
 # --- edges ---------------------------------------------------------------------------------------
 
 
-def _path(
+def _edge(
+    steps: Sequence[GraphStep],
     places: Sequence[_Place],
     lanes: Mapping[tuple[int, int], int],
+    frame: _Frame,
     *,
-    source: int,
-    target: int,
-) -> str:
-    """Return an edge as a path: curves in the gaps, straight lines through columns."""
+    ends: tuple[int, int],
+) -> RoutedEdge:
+    """Return an edge: curves in the gaps, straight lines through columns."""
+    source, target = ends
     start, end = places[source], places[target]
-    x, y = float(_left(start.column) + NODE_WIDTH), start.y
+    x, y = frame.lefts[start.column] + start.width, start.y
     parts = [f"M{_number(x)} {_number(y)}"]
+    if x < frame.rights[start.column]:  # narrower than its column
+        x = frame.rights[start.column]
+        parts.append(f"H{_number(x)}")
+    spans: list[tuple[float, float, float, float]] = []
     for column in range(start.column + 1, end.column):
         lane = lanes.get((source, column))
         if lane is None:
             continue
-        left = _left(column)
-        parts += [_curve(x, y, left, places[lane].y), f"H{left + NODE_WIDTH}"]
-        x, y = left + NODE_WIDTH, places[lane].y
+        left, right = frame.lefts[column], frame.rights[column]
+        spans.append((x, y, left, places[lane].y))
+        parts += [_curve(*spans[-1]), f"H{_number(right)}"]
+        x, y = right, places[lane].y
     last = places[lanes[source, end.column - 1]] if (source, end.column - 1) in lanes else start
     is_fan = len(last.after) > _FAN_COUNT or len(end.before) > _FAN_COUNT
     draw = _trunk if is_fan and abs(y - end.y) > _TRUNK_HEIGHT else _curve
-    parts.append(draw(x, y, _left(end.column), end.y))
-    return "".join(parts)
+    spans.append((x, y, frame.lefts[end.column], end.y))
+    parts.append(draw(*spans[-1]))
+    return RoutedEdge(
+        source=steps[source].key,
+        target=steps[target].key,
+        path="".join(parts),
+        spans=tuple(spans),
+    )
 
 
 def _trunk(x: float, y: float, x_to: float, y_to: float) -> str:

@@ -1,86 +1,54 @@
-"""Steps as nodes and edges for the template `engine/_graph.html`. Read `draw` first."""
+"""Steps as nodes and edges for the template `engine/_graph.html`. Read `draw` first.
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+A level is laid out from the inside: what a container holds is drawn first, then the container is a
+node as large as that needs, among the steps beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Final
 
-from engine.portal.folding import Folded, FoldStep, Group, fold, name_group
-from engine.portal.graph import NODE_WIDTH, GraphStep, lay_out
+from engine.domain.keys import is_undo, parent_of, path_of, undone_by
+from engine.portal.context.link_labels import Label, Link, label_size, make_label
+from engine.portal.context.nodes import (
+    HEAD_HEIGHT,
+    PADDING,
+    Edge,
+    Node,
+    StepFacts,
+    View,
+    head_width,
+    make_box,
+    make_node,
+    node_id,
+    px,
+)
+from engine.portal.folding import WHOLE_COUNT_MAX, Folded, FoldStep, Group, fold, name_group
+from engine.portal.graph import GraphStep, PlacedNode, lay_out, lay_out_grid
+from engine.portal.machine_graph import Way, lay_out_machine
 from engine.portal.statuses import say_counts, worst_mark
-from engine.portal.text_width import fit, measure
 
-_TEXT_LEFT: Final = 38
-_TEXT_RIGHT: Final = NODE_WIDTH - 14
-_TITLE_SIZE: Final = 13
-_DETAIL_SIZE: Final = 12
-_DOT_SIZE: Final = 12  # of one quorum dot with its gap
+__all__ = [
+    "Drawing",
+    "StepFacts",
+    "View",
+    "draw",
+    "node_id",
+]
+
+INSTANCE_COUNT_MAX: Final = 6  # of a map that are drawn beside each other; more are counted
 _NODE_COUNT_MAX: Final = 600  # nodes of one drawing; more are neither seen nor quickly sent
-_DOT_COUNT_MAX: Final = 5  # more are written as numbers
-_GOOD: Final = frozenset({"approved"})
+_ROW_COUNT: Final = 3  # instances below each other before there are two columns
+_MORE: Final = "more:"
+_REPEATING: Final = frozenset({"map", "matrix"})
+_URGENCY: Final = ("failed", "rejected", "expired", "waiting", "running", "cancelled", "pending")
+_QUIET: Final = frozenset({"", "approved", "pending", "skipped", "cancelled"})
+_ENDED: Final = frozenset({"approved", "failed", "rejected", "expired"})
 _ACTIVE: Final = frozenset({"waiting", "running", "failed", "rejected", "expired", "approved"})
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepFacts:
-    """What a node shows. `key` is a step's id, or `compensate/<id>` for a compensation.
-
-    `mark` and `word` are "" where nothing has run yet: in a definition. `given` of `needed`
-    decisions are drawn as dots; 0 needed draws none. `symbol` is an icon where there is no mark.
-    """
-
-    key: str
-    needs: tuple[str, ...]
-    kind: str
-    title: str
-    detail: str = ""
-    right: str = ""
-    mark: str = ""
-    word: str = ""
-    is_human: bool = False
-    symbol: str = "zap"
-    given: int = 0
-    needed: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dot:
-    """One decision of a quorum, at x."""
-
-    x: str
-    is_given: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Node:
-    """A node as the template draws it. Texts are cut to fit; `label` is all of it in words.
-
-    Lengths are texts: a template would write numbers in the reader's locale, and slowly.
-    """
-
-    id: str
-    key: str
-    x: str
-    y: str
-    href: str
-    label: str
-    title: str
-    detail: str
-    right: str
-    mark: str
-    symbol: str
-    is_human: bool
-    is_group: bool
-    is_chosen: bool
-    is_dimmed: bool
-    dots: tuple[Dot, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Edge:
-    """An edge. `kind` is "taken", "open" or "skipped"."""
-
-    path: str
-    kind: str
+_RETURN_ROOM: Final = 22  # below the turn of a loop, for the way back to its begin
+_RETURN_SIDE: Final = 8
+_RETURN_BEND: Final = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +61,9 @@ class OpenGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """A graph.
+    """A graph. A box comes before the nodes inside it, whose edges it has.
 
-    `focus` is the id of the node to begin at. `folded_count` steps hide in groups.
+    `focus` is the id of the node to begin at. `folded_count` steps are not drawn one by one.
     `refused_count`: there are so many nodes that none is drawn.
     """
 
@@ -106,91 +74,381 @@ class Drawing:
     focus: str
     folded_count: int
     opened: tuple[OpenGroup, ...]
+    labels: tuple[Label, ...] = ()
     refused_count: int = 0
+
+    @property
+    def has_ends(self) -> bool:
+        """Say whether any edge has an arrow head."""
+        inner = (edge for node in self.nodes for edge in node.edges)
+        return any(edge.has_end for edge in (*self.edges, *inner))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class View:
-    """How a graph is looked at.
+class _Item:
+    """A step at its place in a level; `held` is what is inside it, moved by (right, down)."""
 
-    Attributes:
-        chosen: the step that is looked at, "" for none.
-        opened: keys of groups, or of steps in them, that are drawn one by one.
-        is_whole: nothing is folded.
-        only: a mark; nodes with another one are dimmed.
-        link_step: where a step leads.
-        link_group: where a group leads.
-    """
-
-    chosen: str
-    opened: frozenset[str]
-    is_whole: bool
-    only: str
-    link_step: Callable[[str], str]
-    link_group: Callable[[str], str]
+    facts: StepFacts
+    x: float
+    y: float
+    width: float
+    height: float
+    is_group: bool = False
+    held: "_Level | None" = None
+    right: float = 0.0
+    down: float = 0.0
 
 
-def draw(steps: Sequence[StepFacts], view: View) -> Drawing:
+@dataclass(slots=True, kw_only=True)
+class _Level:
+    """Steps that are drawn beside each other with all that is inside them, from (0, 0)."""
+
+    width: float = 0.0
+    height: float = 0.0
+    items: list[_Item] = field(default_factory=list)
+    edges: list[Edge] = field(default_factory=list)
+    labels: list[Label] = field(default_factory=list)
+
+
+class _TooManyError(Exception):
+    def __init__(self, count: int) -> None:
+        super().__init__(count)
+        self.count = count
+
+
+def draw(steps: Sequence[StepFacts], view: View, *, links: Sequence[Link] | None = None) -> Drawing:
     """Return steps as a drawing.
 
     Args:
-        steps: in an order in which needs come first; `needs` are keys.
+        steps: in an order in which needs come first, and containers before what is inside them.
         view: how they are looked at.
+        links: of a state machine, the ways between the outermost steps, which are its states; the
+            first of them is where it begins.
     """
-    facts = {step.key: step for step in steps}
-    folded = fold(
-        [FoldStep(key=step.key, needs=step.needs, kind=step.kind) for step in steps],
-        opened=view.opened,
-        whole=view.is_whole,
-    )
-    if len(folded.steps) > _NODE_COUNT_MAX:
-        return _too_many(len(folded.steps))
-    groups = {group.key: group for group in folded.groups}
-    shown = {
-        step.key: _group_facts(step, groups[step.key], facts)
-        if step.key in groups
-        else facts[step.key]
-        for step in folded.steps
-    }
-    layout = lay_out(folded.steps)
-    nodes = tuple(
-        _node(shown[place.key], x=place.x, y=place.y, view=view, is_group=place.key in groups)
-        for place in layout.nodes
-    )
-    edges = tuple(
-        Edge(path=edge.path, kind=_edge_kind(shown[edge.source], shown[edge.target]))
-        for edge in layout.edges
-    )
-    return Drawing(
-        width=_px(layout.width),
-        height=_px(layout.height),
-        nodes=nodes,
-        # What was taken lies above what was not.
-        edges=tuple(sorted(edges, key=lambda edge: edge.kind == "taken")),
-        focus=_focus(nodes, folded, view),
-        folded_count=sum(len(group.members) for group in folded.groups),
-        opened=tuple(
-            OpenGroup(name=_name(group, facts), count=len(group.members)) for group in folded.opened
-        ),
-    )
+    artist = _Artist(steps, view)
+    try:
+        return artist.draw(links)
+    except _TooManyError as error:
+        return Drawing(
+            width="0",
+            height="0",
+            nodes=(),
+            edges=(),
+            focus="",
+            folded_count=0,
+            opened=(),
+            refused_count=error.count,
+        )
 
 
-def _too_many(count: int) -> Drawing:
-    return Drawing(
-        width="0",
-        height="0",
-        nodes=(),
-        edges=(),
-        focus="",
-        folded_count=0,
-        opened=(),
-        refused_count=count,
+class _Artist:
+    """One drawing while it is made."""
+
+    def __init__(self, steps: Sequence[StepFacts], view: View) -> None:
+        self._facts = {step.key: step for step in steps}
+        self._view = view
+        self._inside: dict[str, list[StepFacts]] = {}
+        for step in steps:
+            self._inside.setdefault(step.parent, []).append(step)
+        self._is_crowded = len(steps) > WHOLE_COUNT_MAX and not view.is_whole
+        self._count = 0
+        self._hidden_count = 0
+        self._folded: list[Group] = []
+        self._opened: list[OpenGroup] = []
+
+    def draw(self, links: Sequence[Link] | None) -> Drawing:
+        """Return the drawing. Raises: _TooManyError."""
+        outermost = self._inside.get("", [])
+        level = self._level(outermost) if links is None else self._machine(outermost, links)
+        shown = self._shown_as(level)
+        nodes = tuple(self._node(item, is_chosen=item.facts.key == shown) for item in level.items)
+        return Drawing(
+            width=px(level.width),
+            height=px(level.height),
+            nodes=nodes,
+            edges=_layered(level.edges),
+            focus=node_id(shown or self._group_of(self._view.chosen)) if nodes else "",
+            folded_count=self._hidden_count,
+            opened=tuple(self._opened),
+            labels=tuple(level.labels),
+        )
+
+    # --- levels ----------------------------------------------------------------------------------
+
+    def _level(self, steps: Sequence[StepFacts], *, margin: float | None = None) -> _Level:
+        """Return steps that need each other."""
+        here = {step.key for step in steps}
+        folded = fold(
+            [
+                FoldStep(
+                    key=step.key,
+                    needs=tuple(need for need in step.needs if need in here),
+                    kind=f"{step.container} {step.key}" if step.container else step.kind,
+                )
+                for step in steps
+            ],
+            opened=self._view.opened,
+            whole=self._view.is_whole,
+        )
+        self._note(folded)
+        groups = {group.key: group for group in folded.groups}
+        shown = {
+            step.key: _group_facts(step, groups[step.key], self._facts)
+            if step.key in groups
+            else self._facts[step.key]
+            for step in folded.steps
+        }
+        inner, sized = self._sized(folded.steps, shown)
+        layout = lay_out(sized) if margin is None else lay_out(sized, margin=margin)
+        level = _Level(width=layout.width, height=layout.height)
+        for edge in layout.edges:
+            kind = _edge_kind(shown[edge.source], shown[edge.target])
+            level.edges.append(
+                Edge(source=edge.source, target=edge.target, path=edge.path, kind=kind)
+            )
+        self._fill(level, layout.nodes, shown, inner, groups=frozenset(groups))
+        return level
+
+    def _grid(self, steps: Sequence[StepFacts]) -> _Level:
+        """Return instances, which are equal and need nothing of each other."""
+        shown = {step.key: step for step in steps}
+        inner, sized = self._sized([GraphStep(key=step.key) for step in steps], shown)
+        columns = 1 if len(steps) <= _ROW_COUNT else 2
+        layout = lay_out_grid(sized, column_count=columns, margin=PADDING)
+        level = _Level(width=layout.width, height=layout.height)
+        self._fill(level, layout.nodes, shown, inner)
+        return level
+
+    def _machine(self, states: Sequence[StepFacts], links: Sequence[Link]) -> _Level:
+        shown = {state.key: state for state in states}
+        inner, sized = self._sized([GraphStep(key=state.key) for state in states], shown)
+        known = [link for link in links if link.source in shown and link.target in shown]
+        sizes = [label_size(link) for link in known]
+        drawn = lay_out_machine(
+            sized,
+            [
+                Way(source=link.source, target=link.target, width=width, height=height)
+                for link, (width, height) in zip(known, sizes, strict=True)
+            ],
+        )
+        level = _Level(width=drawn.width, height=drawn.height)
+        for link, way in zip(known, drawn.ways, strict=True):
+            kind = "taken" if link.is_taken else "open"
+            level.edges.append(
+                Edge(
+                    source=link.source,
+                    target=link.target,
+                    path=way.path,
+                    kind=kind,
+                    has_end=True,
+                    is_back=way.is_back,
+                )
+            )
+            if link.lines:
+                level.labels.append(make_label(link, x=way.x, y=way.y))
+        self._fill(level, drawn.nodes, shown, inner)
+        return level
+
+    def _turn(self, step: StepFacts) -> _Level:
+        """Return the one turn of a loop that is drawn, with its way back to the begin."""
+        level = self._level([step], margin=PADDING)
+        item = level.items[0]
+        middle, bottom = item.y + item.height / 2, item.y + item.height
+        bend, low = _RETURN_BEND, bottom + _RETURN_ROOM / 2
+        right, left = item.x + item.width + _RETURN_SIDE, item.x - _RETURN_SIDE
+        path = (
+            f"M{px(item.x + item.width)} {px(middle)}H{px(right - bend)}"
+            f"Q{px(right)} {px(middle)} {px(right)} {px(middle + bend)}V{px(low - bend)}"
+            f"Q{px(right)} {px(low)} {px(right - bend)} {px(low)}H{px(left + bend)}"
+            f"Q{px(left)} {px(low)} {px(left)} {px(low - bend)}V{px(middle + bend)}"
+            f"Q{px(left)} {px(middle)} {px(left + bend)} {px(middle)}H{px(item.x)}"
+        )
+        is_first = "#" not in step.key.rpartition("/")[2]
+        kind = "open" if step.mark and is_first else "taken"
+        level.edges.append(
+            Edge(
+                source=step.key,
+                target=step.key,
+                path=path,
+                kind=kind,
+                has_end=True,
+                is_back=True,
+            )
+        )
+        level.height += _RETURN_ROOM - PADDING / 2
+        return level
+
+    def _sized(
+        self, steps: Sequence[GraphStep], shown: Mapping[str, StepFacts]
+    ) -> tuple[dict[str, _Level], list[GraphStep]]:
+        """Return what containers hold, and the steps with the room they need."""
+        self._count += len(steps)
+        if self._count > _NODE_COUNT_MAX:
+            raise _TooManyError(max(self._count, len(self._facts)))
+        inner: dict[str, _Level] = {}
+        sized = []
+        for step in steps:
+            level = self._held(shown[step.key])
+            if level is None:
+                sized.append(step)
+                continue
+            inner[step.key] = level
+            width = max(level.width, head_width(shown[step.key]))
+            sized.append(replace(step, width=width, height=level.height + HEAD_HEIGHT - PADDING))
+        return inner, sized
+
+    def _fill(
+        self,
+        level: _Level,
+        places: Sequence[PlacedNode],
+        shown: Mapping[str, StepFacts],
+        inner: Mapping[str, _Level],
+        *,
+        groups: frozenset[str] = frozenset(),
+    ) -> None:
+        """Put steps, and what is inside them, where the layout has them."""
+        for place in places:
+            facts, held = shown[place.key], inner.get(place.key)
+            right = (place.width - held.width) / 2 if held else 0.0
+            down = HEAD_HEIGHT - PADDING
+            level.items.append(
+                _Item(
+                    facts=facts,
+                    x=place.x,
+                    y=place.y,
+                    width=place.width,
+                    height=place.height,
+                    is_group=place.key in groups or (held is None and self._is_closed(facts)),
+                    held=held,
+                    right=right,
+                    down=down,
+                )
+            )
+            for item in held.items if held else ():
+                x, y = place.x + right + item.x, place.y + down + item.y
+                level.items.append(replace(item, x=x, y=y))
+
+    # --- what is inside --------------------------------------------------------------------------
+
+    def _held(self, step: StepFacts) -> _Level | None:
+        """Return what is drawn inside a step, `None` where it is drawn as one node."""
+        inside = self._inside.get(step.key, [])
+        if not inside:
+            return None
+        if self._is_closed(step):
+            self._hidden_count += self._count_inside(step.key)
+            return None
+        if self._is_crowded and self._is_asked(step.key) and step.mark in _QUIET:
+            self._opened.append(OpenGroup(name=step.title, count=len(inside)))
+        if step.container == "loop":
+            asked = (one for one in inside if self._is_asked(one.key))
+            return self._turn(next(asked, inside[-1]))
+        if step.container in _REPEATING:
+            return self._grid(self._instances(step, inside))
+        return self._level(inside, margin=PADDING)
+
+    def _is_closed(self, step: StepFacts) -> bool:
+        """Say whether a container is drawn as one node: in a crowd, where nothing presses."""
+        inside = self._inside.get(step.key, [])
+        is_quiet = step.mark in _QUIET and not self._is_asked(step.key)
+        return bool(inside) and self._is_crowded and is_quiet
+
+    def _is_asked(self, key: str) -> bool:
+        asked = {*self._view.opened, self._view.chosen}
+        return any(item == key or item.startswith(f"{key}/") for item in asked)
+
+    def _count_inside(self, key: str) -> int:
+        inside = self._inside.get(key, [])
+        return len(inside) + sum(self._count_inside(step.key) for step in inside)
+
+    def _instances(self, step: StepFacts, inside: list[StepFacts]) -> list[StepFacts]:
+        """Return the instances of a map that are drawn, the most urgent ones, and the rest."""
+        total = max(step.done.total if step.done else 0, len(inside))
+        most = WHOLE_COUNT_MAX if self._view.is_whole else INSTANCE_COUNT_MAX
+        if total <= most:
+            return inside
+        ranks = {mark: rank for rank, mark in enumerate(_URGENCY)}
+        ordered = sorted(
+            range(len(inside)),
+            key=lambda number: (
+                not self._is_asked(inside[number].key),
+                ranks.get(inside[number].mark, len(_URGENCY)),
+                number,
+            ),
+        )
+        shown = [inside[number] for number in sorted(ordered[: most - 1])]
+        if not self._view.is_whole:
+            self._hidden_count += total - len(shown)
+        return [*shown, _rest(step, shown, total=total)]
+
+    def _note(self, folded: Folded) -> None:
+        self._folded += folded.groups
+        self._hidden_count += sum(len(group.members) for group in folded.groups)
+        self._opened += [
+            OpenGroup(name=_name(group, self._facts), count=len(group.members))
+            for group in folded.opened
+        ]
+
+    # --- nodes -----------------------------------------------------------------------------------
+
+    def _node(self, item: _Item, *, is_chosen: bool) -> Node:
+        x, y, view = item.x, item.y, self._view
+        if item.held is None:
+            return make_node(
+                item.facts, x=x, y=y, view=view, is_group=item.is_group, is_chosen=is_chosen
+            )
+        size = (item.width, item.height)
+        box = make_box(item.facts, x=x, y=y, size=size, view=view, is_chosen=is_chosen)
+        return replace(
+            box,
+            edges=_layered(item.held.edges),
+            inner_x=px(x + item.right),
+            inner_y=px(y + item.down),
+        )
+
+    def _shown_as(self, level: _Level) -> str:
+        """Return the key of the node of the chosen step, or of what it is drawn in; "" for none."""
+        drawn = {item.facts.key: item.facts.key for item in level.items}
+        # An earlier visit to a state is shown as the state; a compensation as what it undoes.
+        drawn = {path_of(key): key for key in reversed(drawn) if "/" not in key} | drawn
+        key = self._view.chosen
+        if is_undo(key) and key not in drawn:
+            key = undone_by(key)
+        while key and key not in drawn:
+            key = parent_of(key) or (path_of(key) if path_of(key) in drawn else "")
+        return drawn.get(key, "")
+
+    def _group_of(self, key: str) -> str:
+        """Return the folded group a step is in, the first step if it is in none."""
+        group = next((one for one in self._folded if key in one.members), None)
+        return group.key if group else self._inside[""][0].key
+
+
+# --- facts of what stands for several steps ------------------------------------------------------
+
+
+def _rest(step: StepFacts, shown: Sequence[StepFacts], *, total: int) -> StepFacts:
+    """Return the node that stands for the instances that are not drawn."""
+    rest = total - len(shown)
+    parts = []
+    if step.done is not None:
+        done = step.done
+        good = done.good - sum(one.mark == "approved" for one in shown)
+        failed = done.failed - sum(one.mark == "failed" for one in shown)
+        queued = done.total - done.begun
+        for count, word in ((good, "done"), (failed, "failed"), (queued, "not begun")):
+            if count > 0:
+                parts.append(f"{count} {word}")
+    return StepFacts(
+        key=f"{_MORE}{step.key}",
+        needs=(),
+        kind="more",
+        title=f"{rest} more",
+        detail=", ".join(parts),
+        symbol="ellipsis",
+        parent=step.key,
+        target=step.key,
     )
-
-
-def node_id(key: str) -> str:
-    """Return the HTML id of a step's node."""
-    return "node-" + key.replace("/", "-").replace(":", "-")
 
 
 def _group_facts(step: GraphStep, group: Group, facts: Mapping[str, StepFacts]) -> StepFacts:
@@ -211,6 +469,7 @@ def _group_facts(step: GraphStep, group: Group, facts: Mapping[str, StepFacts]) 
         word=next((item.word for item in members if item.mark == worst), ""),
         is_human=first.is_human,
         symbol=first.symbol,
+        parent=first.parent,
     )
 
 
@@ -218,54 +477,12 @@ def _name(group: Group, facts: Mapping[str, StepFacts]) -> str:
     return name_group([facts[member].title for member in group.members])
 
 
-def _node(step: StepFacts, *, x: float, y: float, view: View, is_group: bool) -> Node:
-    dots = _dots(step)
-    right = "" if dots else step.right or _quorum(step)
-    used = len(dots) * _DOT_SIZE if dots else measure(right, size=_DETAIL_SIZE)
-    room = _TEXT_RIGHT - _TEXT_LEFT
-    return Node(
-        id=node_id(step.key),
-        key=step.key,
-        x=_px(x),
-        y=_px(y),
-        href=view.link_group(step.key) if is_group else view.link_step(step.key),
-        label=_label(step),
-        title=fit(step.title, width=room, size=_TITLE_SIZE),
-        detail=fit(step.detail, width=room - used - (8 if used else 0), size=_DETAIL_SIZE),
-        right=right,
-        mark=step.mark,
-        symbol=step.symbol,
-        is_human=step.is_human,
-        is_group=is_group,
-        is_chosen=step.key == view.chosen,
-        is_dimmed=bool(view.only) and step.mark != view.only,
-        dots=dots,
-    )
+# --- edges ---------------------------------------------------------------------------------------
 
 
-def _label(step: StepFacts) -> str:
-    """Return a node in words, beginning with its status."""
-    parts = (step.title, step.detail, _quorum(step), step.right)
-    text = " ".join(part for part in parts if part)
-    return f"{step.word}: {text}" if step.word else text
-
-
-def _quorum(step: StepFacts) -> str:
-    return f"{step.given} of {step.needed}" if step.needed else ""
-
-
-def _dots(step: StepFacts) -> tuple[Dot, ...]:
-    if not 0 < step.needed <= _DOT_COUNT_MAX:
-        return ()
-    first = _TEXT_RIGHT - step.needed * _DOT_SIZE + _DOT_SIZE / 2
-    return tuple(
-        Dot(x=_px(first + number * _DOT_SIZE), is_given=number < step.given)
-        for number in range(step.needed)
-    )
-
-
-def _px(length: float) -> str:
-    return f"{length:.1f}".removesuffix(".0")
+def _layered(edges: Sequence[Edge]) -> tuple[Edge, ...]:
+    """Return edges so that what was taken lies above what was not."""
+    return tuple(sorted(edges, key=lambda edge: edge.kind == "taken"))
 
 
 def _edge_kind(source: StepFacts, target: StepFacts) -> str:
@@ -273,16 +490,4 @@ def _edge_kind(source: StepFacts, target: StepFacts) -> str:
         return "taken"  # a definition: nothing has run
     if "skipped" in (source.mark, target.mark):
         return "skipped"
-    is_over = source.mark in _GOOD or source.mark in {"failed", "rejected", "expired"}
-    return "taken" if is_over and target.mark in _ACTIVE else "open"
-
-
-def _focus(nodes: Sequence[Node], folded: Folded, view: View) -> str:
-    """Return the node to begin at: the chosen one, or the group it is in."""
-    for node in nodes:
-        if node.key == view.chosen:
-            return node.id
-    for group in folded.groups:
-        if view.chosen in group.members:
-            return node_id(group.key)
-    return nodes[0].id if nodes else ""
+    return "taken" if source.mark in _ENDED and target.mark in _ACTIVE else "open"

@@ -1,26 +1,35 @@
 """The page of one run. Read `make_run` first."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from django.urls import reverse
+
 from engine.domain.events import EventKind
-from engine.domain.keys import step_key
-from engine.domain.plan import Plan
+from engine.domain.keys import path_of, sibling_key
+from engine.domain.nodes import index_plan
+from engine.domain.plan import Kind
+from engine.domain.unwinding import MUTEX
 from engine.portal.context.address import Query
-from engine.portal.context.drawing import Drawing, StepFacts, View, draw
+from engine.portal.context.drawing import Drawing, StepFacts, View, draw, node_id
 from engine.portal.context.event_tab import EventTab, make_event_tab
 from engine.portal.context.panel import Panel, make_panel
-from engine.portal.context.steps import StepWords, describe_steps
+from engine.portal.context.run_graph import graph_of_run, list_taken
+from engine.portal.context.sentences import Telling
+from engine.portal.context.steps import StepWords, count_marks, describe_steps
 from engine.portal.context.summary import RunSummary, make_summary
 from engine.portal.context.times import TimelineView, view_timeline
 from engine.portal.context.tree import Shown, make_shown
+from engine.portal.naming import Titles
 from engine.portal.panels import WaitPanel
 from engine.portal.statuses import MARKS, say_counts
 from engine.portal.timeline import Timeline, make_timeline
 from engine.selectors.run_pages import RunPage
 
 TABS: Final = {"timeline": "Timeline", "events": "Events", "data": "Input and output"}
+_ASKED: Final = frozenset({EventKind.APPROVAL_REQUESTED, EventKind.QUESTION_ASKED})
 _URGENT: Final = ("waiting", "failed", "rejected", "expired", "running", "cancelled")
 
 
@@ -62,15 +71,17 @@ class RunContext:
     outputs: Shown | None
     panel: Panel | None
     step_missing: str
+    hidden_count: int
 
 
 def keys_by_verb(page: RunPage) -> dict[str, list[str]]:
-    """Return the keys of a run's waits by their verb: those that were opened."""
+    """Return the keys of a run's waits by their verb: those that were opened, of listed steps."""
+    listed = {view.key for view in page.detail.steps}
     found: dict[str, list[str]] = {}
     for listing in page.events:
-        if listing.event.kind in {EventKind.APPROVAL_REQUESTED, EventKind.QUESTION_ASKED}:
-            data = listing.event.data
-            found.setdefault(str(data.get("verb", "")), []).append(str(data.get("key", "")))
+        data, key = listing.event.data, str(listing.event.data.get("key", ""))
+        if key in listed and listing.event.kind in _ASKED:
+            found.setdefault(str(data.get("verb", "")), []).append(key)
     return found
 
 
@@ -81,7 +92,7 @@ def make_run(page: RunPage, *, panels: Mapping[str, WaitPanel], query: Query) ->
         page: what was read.
         panels: what is known of its waits, by step key.
         query: the address: `step`, `show`, `tab`, `fold`, `open`, `event`, `kind`, `of`, `who`,
-            `before`.
+            `before`; `page` and `state` of the chosen step's instances.
     """
     timeline = _timeline(page)
     described = describe_steps(
@@ -92,26 +103,31 @@ def make_run(page: RunPage, *, panels: Mapping[str, WaitPanel], query: Query) ->
         now=page.now,
     )
     words = [item for item, _ in described]
-    marks = [item.mark for item in words]
+    marks = count_marks(page.detail.tallies)
     only = query.get("show") if query.get("show") in marks else ""
     chosen = _choose(words, query, only=only)
     tab = query.get("tab") if query.get("tab") in TABS else next(iter(TABS))
-    detail = page.detail
+    detail, telling = page.detail, _telling(page)
     return RunContext(
         summary=make_summary(page, timeline=timeline, marks=marks),
         counts=_counts(marks, words, query=query, only=only),
-        drawing=_draw([facts for _, facts in described], chosen, query=query, only=only),
+        drawing=_draw(page, described, chosen, query=query, only=only),
         is_whole=query.get("fold") == "none",
         whole_href=query.change(fold="none", open=""),
         fold_href=query.change(fold="", open="", step=""),
         tab=tab,
         tabs=_tabs(query, chosen=tab),
         timeline=_view_times(timeline, words, query=query) if tab == "timeline" else None,
-        events=make_event_tab(page, query=query, words=words) if tab == "events" else None,
+        events=make_event_tab(page, query=query, words=words, telling=telling)
+        if tab == "events"
+        else None,
         inputs=make_shown(detail.inputs) if tab == "data" else None,
         outputs=make_shown(dict(detail.outputs)) if tab == "data" else None,
-        panel=make_panel(chosen, page, panels=panels, query=query) if chosen else None,
+        panel=make_panel(chosen, page, panels=panels, titles=telling.titles, query=query)
+        if chosen
+        else None,
         step_missing=_missing_step(words, query),
+        hidden_count=detail.hidden_step_count,
     )
 
 
@@ -141,16 +157,34 @@ def _missing_step(words: Sequence[StepWords], query: Query) -> str:
 # --- parts of the page ---------------------------------------------------------------------------
 
 
-def _timeline(page: RunPage) -> Timeline:
-    return make_timeline(
-        [listing.event for listing in page.events], needs=_needs(page.plan), now=page.now
+def _telling(page: RunPage) -> Telling:
+    return Telling(
+        plan=page.plan,
+        titles=Titles.over(page.detail.steps),
+        mutexes={view.key: view.mutex for view in page.detail.steps if view.mutex},
+        passed={
+            str(event.data.get("key")): event.seq
+            for event in (listing.event for listing in reversed(page.events))
+            if event.kind == EventKind.STEP_ADMITTED and event.data.get("gate") == MUTEX
+        },
     )
 
 
-def _needs(plan: Plan) -> dict[str, list[str]]:
-    return {
-        step_key(key): [step_key(need) for need in step.needs] for key, step in plan.steps.items()
-    }
+def _timeline(page: RunPage) -> Timeline:
+    return make_timeline(
+        [listing.event for listing in page.events], needs=_needs(page), now=page.now
+    )
+
+
+def _needs(page: RunPage) -> dict[str, list[str]]:
+    """Return what each listed step of a plan or a group needs, by their keys."""
+    nodes = index_plan(page.plan).nodes
+    needs: dict[str, list[str]] = {}
+    for view in page.detail.steps:
+        node = nodes.get(path_of(view.key))
+        if node is not None and not view.undoes and page.plan.kind != Kind.STATES:
+            needs[view.key] = [sibling_key(view.key, need) for need in node.step.needs]
+    return needs
 
 
 def _view_times(timeline: Timeline, words: Sequence[StepWords], *, query: Query) -> TimelineView:
@@ -158,8 +192,17 @@ def _view_times(timeline: Timeline, words: Sequence[StepWords], *, query: Query)
 
 
 def _draw(
-    steps: Sequence[StepFacts], chosen: StepWords | None, *, query: Query, only: str
+    page: RunPage,
+    described: Sequence[tuple[StepWords, StepFacts]],
+    chosen: StepWords | None,
+    *,
+    query: Query,
+    only: str,
 ) -> Drawing:
+    run = page.detail.run
+    defined = reverse(
+        "engine_portal:version", args=(run.project_slug, run.workflow_slug, run.version_rev)
+    )
     asked = (query.get("open"), query.get("step"))
     view = View(
         chosen=chosen.key if chosen else "",
@@ -168,12 +211,20 @@ def _draw(
         only=only,
         link_step=lambda key: query.change(step=key, show="", event=""),
         link_group=lambda key: query.change(open=key, show=""),
+        link_plan=lambda key: f"{defined}#{node_id(key)}",
     )
-    return draw(steps, view)
+    graph = graph_of_run(
+        page.plan,
+        described,
+        shape=page.detail.shape,
+        taken=list_taken(listing.event for listing in page.events),
+        is_open=not run.outcome,
+    )
+    return draw(graph.steps, view, links=graph.links)
 
 
 def _counts(
-    marks: Sequence[str], words: Sequence[StepWords], *, query: Query, only: str
+    marks: Mapping[str, int], words: Sequence[StepWords], *, query: Query, only: str
 ) -> tuple[CountLink, ...]:
     first = {item.mark: item.key for item in reversed(words)}
     return tuple(
@@ -181,11 +232,12 @@ def _counts(
             mark=mark,
             text=text,
             href=query.change(
-                show="" if mark == only else mark, step="" if mark == only else first[mark]
+                show="" if mark == only else mark,
+                step="" if mark == only else first.get(mark, ""),
             ),
             is_chosen=mark == only,
         )
-        for mark, _, text in say_counts(marks)
+        for mark, _, text in say_counts(Counter(marks).elements())
         if mark in MARKS
     )
 

@@ -15,9 +15,9 @@ from core.toolkit.portal.words import say_count
 from engine.domain.flow.loader import load
 from engine.models import VersionStatus
 from engine.portal.context.address import Query
-from engine.portal.context.drawing import Drawing, View, draw
+from engine.portal.context.drawing import Drawing, View, draw, node_id
 from engine.portal.context.inputs import order_inputs
-from engine.portal.context.steps import describe_plan
+from engine.portal.context.plan_graph import graph_of_plan, pointer_of
 from engine.portal.paging import PAGE_COUNT
 from engine.portal.statuses import Chip, describe_run, say_template
 from engine.selectors.access_table import ACCESS_SHOWN, AccessGrant
@@ -204,9 +204,10 @@ def make_version(page: VersionPage, *, query: Query) -> VersionContext:
 
     def link_step(key: str) -> str:
         if places is None:
-            return f"#node-{key}"
-        return f"#L{places.find(f'/steps/{key}', key=True)[0]}"
+            return f"#{node_id(key)}"
+        return f"#L{places.find(pointer_of(page.plan, key), key=True)[0]}"
 
+    graph = graph_of_plan(page.plan)
     return VersionContext(
         row=version_row(view, live_rev=page.live_rev),
         workflow=view.workflow_slug,
@@ -218,7 +219,7 @@ def make_version(page: VersionPage, *, query: Query) -> VersionContext:
         digest_hex=view.digest_hex,
         source_digest_hex=view.source_digest_hex,
         drawing=draw(
-            describe_plan(page.plan),
+            graph.steps,
             View(
                 chosen="",
                 opened=frozenset({query.get("open")} - {""}),
@@ -227,6 +228,7 @@ def make_version(page: VersionPage, *, query: Query) -> VersionContext:
                 link_step=link_step,
                 link_group=lambda key: query.change(open=key),
             ),
+            links=graph.links,
         ),
         is_whole=query.get("fold") == "none",
         whole_href=query.change(fold="none", open=""),

@@ -122,7 +122,8 @@ def test_too_many_nodes_are_not_drawn():
 
 
 def test_an_id_of_a_compensation_is_no_id_of_a_step():
-    assert node_id("compensate/deploy") == "node-compensate-deploy"
+    assert node_id("compensate/deploy") != node_id("compensate-deploy")
+    assert node_id("scan/item#2") == "node-scan.item.2"
 
 
 def test_nothing_is_an_empty_drawing():
