@@ -22,9 +22,12 @@ from engine.api.serializers import (
     RunSerializer,
     StartedRunSerializer,
     StartInput,
+    StepQuery,
+    StepSerializer,
 )
 from engine.domain.errors import InputsInvalidError
 from engine.selectors import runs as selectors
+from engine.selectors.step_views import StepFilters
 from engine.services import runs as services
 
 
@@ -93,9 +96,35 @@ class RunViewSet(ApiViewSet):
         errors=(404,),
     )
     def retrieve(self, request: Request, run_id: UUID) -> Response:
-        """Return one run with its inputs, outputs and steps, as its ledger stream tells them."""
+        """Return one run with its inputs, outputs and steps, as its ledger stream tells them.
+
+        Of a map over thousands of items only some are among the steps: `hidden_step_count` says how
+        many are not, and the list of the run's steps has all of them.
+        """
         found = selectors.get_run(principal=principal_of(request), run_id=run_id)
         return Response(RunDetailSerializer(found).data)
+
+    @operation(
+        operation_id="runs_steps",
+        summary="List a run's steps",
+        answer=StepSerializer,
+        query=StepQuery,
+        is_list=True,
+        errors=(404,),
+    )
+    def steps(self, request: Request, run_id: UUID) -> Response:
+        """Return all steps of a run, outer ones before what is inside them, compensations last."""
+        page = read_page_query(request, list_name=f"steps:{run_id}")
+        rows = selectors.list_run_steps(
+            principal=principal_of(request),
+            run_id=run_id,
+            filters=StepFilters(**read_query(request, StepQuery)),
+            after=page.after_text(),
+            limit=page.fetch_count,
+        )
+        return respond_with_page(
+            request, query=page, rows=rows, key=lambda row: row.key, shape=StepSerializer
+        )
 
     @operation(
         operation_id="runs_events",

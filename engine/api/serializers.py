@@ -14,8 +14,10 @@ from core.toolkit.api.serializers import (
     WholeNumberField,
 )
 from engine.domain.replaying import Divergence, ReplayNote
-from engine.domain.state import Outcome, RunStatus
+from engine.domain.state import Outcome, RunStatus, StepStatus
+from engine.selectors.run_links import RunLink
 from engine.selectors.runs import RunDetail
+from engine.selectors.step_waits import WaitKind
 from engine.selectors.workflows import VersionDetail
 
 # --- in ----------------------------------------------------------------------------------------
@@ -72,6 +74,24 @@ class WorkflowQuery(InputSerializer):
 
     project = serializers.CharField(
         required=False, source="project_slug", help_text="Slug of a project."
+    )
+
+
+class StepQuery(InputSerializer):
+    """What a list of steps is narrowed to."""
+
+    inside = serializers.CharField(
+        required=False,
+        max_length=limits.STEP_KEY_CHARS_MAX,
+        help_text="Key of a container: only the steps directly inside it.",
+    )
+    status = serializers.ChoiceField(
+        required=False,
+        choices=[item.value for item in StepStatus],
+        help_text="Exactly this status.",
+    )
+    outcome = serializers.ChoiceField(
+        required=False, choices=[item.value for item in Outcome], help_text="Exactly this outcome."
     )
 
 
@@ -240,10 +260,77 @@ class StepErrorSerializer(OutputSerializer):
     message = serializers.CharField(source="error_message")
 
 
-class StepSerializer(OutputSerializer):
-    """A step of a run."""
+class RunLinkSerializer(OutputSerializer):
+    """Another run; all but its id is null if the caller may not see it."""
 
-    key = serializers.CharField(help_text="Unique in the run.")
+    id = serializers.UUIDField()
+    number = serializers.IntegerField(allow_null=True)
+    project = serializers.CharField(allow_null=True)
+    workflow = serializers.CharField(allow_null=True)
+    title = serializers.CharField(allow_null=True)
+    status = serializers.CharField(allow_null=True)
+    outcome = serializers.CharField(allow_null=True, help_text="Empty until it is closed.")
+
+    def to_representation(self, instance: RunLink) -> dict[str, Any]:
+        """Return the run, or its id alone."""
+        seen = instance.is_visible
+        return {
+            "id": str(instance.id),
+            "number": instance.number,
+            "project": instance.project_slug if seen else None,
+            "workflow": instance.workflow_slug if seen else None,
+            "title": instance.title if seen else None,
+            "status": instance.status if seen else None,
+            "outcome": instance.outcome if seen else None,
+        }
+
+
+class StepWaitSerializer(OutputSerializer):
+    """One thing a step waits for."""
+
+    kind = serializers.ChoiceField(
+        choices=[item.value for item in WaitKind],
+        help_text="`mutex`, `circuit`, `rate`: a gate that lets nothing through; `retry`, `timer`, "
+        "`turn`, `state`: time; `event`; `run`: the run it called; `people`, `question`: people; "
+        "`queue`: a worker.",
+    )
+    name = serializers.CharField(
+        help_text="Of the gate; the event's type; the called workflow; the verb by which people "
+        "are asked; the queue's label; the state that follows. Empty if nothing is named."
+    )
+    until = serializers.DateTimeField(
+        allow_null=True, help_text="When time ends it, or when it is looked at again."
+    )
+    correlate = serializers.DictField(help_text="What the event's data must hold.")
+    run = RunLinkSerializer(
+        allow_null=True,
+        help_text="The run it called, or the one that holds the mutex; null if nobody does, or the "
+        "caller may not see the one that does.",
+    )
+    run_step = serializers.CharField(
+        source="key", help_text="Key of the step there that holds the mutex."
+    )
+
+
+class ProgressSerializer(OutputSerializer):
+    """How far a group, race, map, matrix or loop has come."""
+
+    total = serializers.IntegerField(
+        help_text="How many instances there will be; 0 if nobody knows."
+    )
+    begun = serializers.IntegerField()
+    open = serializers.IntegerField(help_text="Begun and not ended.")
+    good = serializers.IntegerField(help_text="Ended well.")
+    failed = serializers.IntegerField()
+
+
+class StepSerializer(OutputSerializer):
+    """A step of a run, an instance of what a container repeats, or a visit to a state."""
+
+    key = serializers.CharField(
+        help_text="Unique in the run: `scan#1`; `scan#1/item#3` is the third item of a map (`cell` "
+        "of a matrix, `turn` of a loop); `review#2` the second visit to a state."
+    )
     step = serializers.CharField(help_text="The step's id in the definition.")
     undoes = serializers.BooleanField(help_text="Whether it is the step's compensation.")
     verb = serializers.CharField(help_text="The action, or the verb, it executes.")
@@ -255,6 +342,22 @@ class StepSerializer(OutputSerializer):
     outputs = serializers.DictField()
     error = serializers.SerializerMethodField()
     why = serializers.CharField(help_text="Why it ended as it did, where that needs a reason.")
+    inside = serializers.CharField(
+        source="parent", help_text="Key of the container it is in; empty if it is in none."
+    )
+    item = serializers.JSONField(
+        help_text="What an instance is for: a map's item, or a matrix's combination; else null."
+    )
+    progress = ProgressSerializer(allow_null=True, help_text="Of a container that has opened.")
+    mutex = serializers.CharField(help_text="The mutex it holds or waits for; empty for none.")
+    child = serializers.UUIDField(allow_null=True, help_text="The run it started.")
+    due_at = serializers.DateTimeField(
+        allow_null=True,
+        help_text="When it fails unless it is done, of a step with `total-timeout`.",
+    )
+    waits_for = StepWaitSerializer(
+        source="waits", many=True, help_text="What it waits for now; any of them moves it on."
+    )
 
     @extend_schema_field(StepErrorSerializer(allow_null=True))
     def get_error(self, step: Any) -> Any:
@@ -267,20 +370,47 @@ class RunDetailSerializer(RunSerializer):
 
     inputs = serializers.JSONField(help_text="With the schema's defaults filled in.")
     outputs = serializers.DictField()
-    steps = StepSerializer(many=True)
+    steps = StepSerializer(
+        many=True,
+        help_text="Outer steps before what is inside them. Of what is repeated more than a hundred "
+        "times, fifty instances and up to fifty that need a look.",
+    )
+    hidden_step_count = serializers.IntegerField(
+        help_text="How many steps are left out here; `GET /runs/{run_id}/steps/` lists all."
+    )
+    parent = RunLinkSerializer(allow_null=True, help_text="The run that called it.")
+    parent_step = serializers.CharField(
+        help_text="Key of the step there that called it; empty if none did."
+    )
+    predecessor = RunLinkSerializer(
+        allow_null=True, help_text="The run that ended as continued, where this one goes on."
+    )
+    successor = RunLinkSerializer(
+        allow_null=True, help_text="The run that goes on where this one ended as continued."
+    )
     unreadable = serializers.CharField(
         help_text="Empty, or why the stream cannot be read; inputs and steps are then empty."
     )
 
     def to_representation(self, instance: RunDetail) -> dict[str, Any]:
         """Return the run's fields and its steps side by side."""
+        around = instance.relations
         return {
             **RunSerializer(instance.run).data,
             "inputs": instance.inputs,
             "outputs": instance.outputs,
             "steps": StepSerializer(instance.steps, many=True).data,
+            "hidden_step_count": instance.hidden_step_count,
+            "parent": _link(around.parent),
+            "parent_step": around.parent_key,
+            "predecessor": _link(around.predecessor),
+            "successor": _link(around.successor),
             "unreadable": instance.unreadable,
         }
+
+
+def _link(run: RunLink | None) -> dict[str, Any] | None:
+    return None if run is None else RunLinkSerializer(run).data
 
 
 class RunActorSerializer(OutputSerializer):

@@ -22,6 +22,7 @@ urlpatterns = [
     *route(f"{_WORKFLOW}runs/", RunViewSet, {"post": "start"}, name="api-run-start"),
     *route("runs/", RunViewSet, {"get": "list"}, name="api-runs"),
     *route("runs/<uuid:run_id>/", RunViewSet, {"get": "retrieve"}, name="api-run"),
+    *route("runs/<uuid:run_id>/steps/", RunViewSet, {"get": "steps"}, name="api-run-steps"),
     *route("runs/<uuid:run_id>/events/", RunViewSet, {"get": "events"}, name="api-run-events"),
     *route("runs/<uuid:run_id>/cancel/", RunViewSet, {"post": "cancel"}, name="api-run-cancel"),
 ]

@@ -78,6 +78,8 @@ def short_key(key: str) -> str:
 
 def long_key(short: str) -> str:
     """Return the key that a short one stands for; nonsense becomes a key that no step has."""
+    if not short:
+        return ""
     undo, rest = (_UNDO, undone_by(short)) if is_undo(short) else ("", short)
     parts = rest[:_KEY_CHARS_MAX].split("/")
     return undo + "/".join(part if _NUMBER.search(part) else f"{part}#1" for part in parts)

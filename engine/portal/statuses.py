@@ -46,6 +46,7 @@ _STEP_OUTCOMES: Final = {
     Outcome.VOIDED: ("cancelled", "Voided"),
     Outcome.CONTINUED: ("approved", "Continued"),
 }
+_OUTCOMES: Final = frozenset(Outcome)
 _STEP_STATUSES: Final = {
     StepStatus.PENDING: ("pending", "Queued"),
     StepStatus.READY: ("pending", "Queued"),
@@ -57,6 +58,11 @@ _STEP_STATUSES: Final = {
     StepStatus.SLEEPING: ("pending", "Sleeping"),
     StepStatus.OPEN: ("running", "Under way"),
     StepStatus.UNWINDING: ("failed", "Failed, undoing"),
+}
+# The hourglass is for people: nobody has to act on these.
+_WAITS: Final = {
+    "event": ("pending", "Waits for an event"),
+    "run": ("running", "Waits for a run"),
 }
 _RUN_OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
     Outcome.SUCCEEDED: ("approved", "Succeeded"),
@@ -82,14 +88,29 @@ class Chip:
     word: str
 
 
-def describe_step(*, status: str, outcome: str | None) -> Chip:
-    """Return how a step stands; a visit that ended without an outcome was left."""
+def describe_step(*, status: str, outcome: str | None, waits: str = "") -> Chip:
+    """Return how a step stands.
+
+    Args:
+        status: the step's.
+        outcome: the step's, `None` while it is open and of a visit to a state that was left.
+        waits: who ends it: "event", "run", or whatever else is people.
+    """
     if outcome is None and status == StepStatus.ENDED:
         return Chip(mark="approved", word="Left")
-    if outcome is not None and status == StepStatus.ENDED:
+    if status == StepStatus.WAITING and waits in _WAITS:
+        mark, word = _WAITS[waits]
+    elif outcome is not None and status == StepStatus.ENDED:
         mark, word = _STEP_OUTCOMES[Outcome(outcome)]
     else:
         mark, word = _STEP_STATUSES.get(StepStatus(status), ("pending", "Queued"))
+    return Chip(mark=mark, word=word)
+
+
+def say_outcome(outcome: str) -> Chip:
+    """Return how something ended: a step, a run, a request."""
+    known = _STEP_OUTCOMES.get(Outcome(outcome)) if outcome in _OUTCOMES else None
+    mark, word = known or ("pending", outcome.capitalize() or "Ended")
     return Chip(mark=mark, word=word)
 
 
@@ -164,8 +185,10 @@ def _describe_waiting(
     """Return how a run stands that waits for nobody who is counted."""
     if waiting_count is None and wake_at is None:
         return Chip(mark="waiting", word="Waiting")
-    if wake_at is not None and wake_at > now:
-        return Chip(mark="pending", word=f"Next try {say_ago(wake_at, now=now)}")
+    if wake_at is None:
+        return Chip(mark="pending", word="Waits for others")
+    if wake_at > now:
+        return Chip(mark="pending", word=f"Goes on {say_ago(wake_at, now=now)}")
     return Chip(mark="pending", word="Queued")
 
 

@@ -36,6 +36,7 @@ from engine.portal.context.workflows import (
     make_workflow,
     make_workflows,
 )
+from engine.portal.naming import long_key
 from engine.portal.paging import PAGE_COUNT, read_cursor
 from engine.portal.statuses import say_template
 from engine.selectors import run_pages, workflow_pages
@@ -75,7 +76,11 @@ class RunView(PortalView):
         """Return a run: its graph, the chosen step, and one of its tabs."""
         query = _read_query(request)
         page = run_pages.get_run_page(
-            principal=self.principal, run_id=run_id, event_seq=_read_number(query.get("event"))
+            principal=self.principal,
+            run_id=run_id,
+            event_seq=_read_number(query.get("event")),
+            event_before=_read_number(query.get("before")),
+            keep=long_key(query.get("step")),
         )
         found = panels.find_panels(
             principal=self.principal, run_id=run_id, keys_by_verb=keys_by_verb(page)

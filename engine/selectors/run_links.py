@@ -4,7 +4,7 @@ That another run exists is on a run's own record, so its id is told to whoever m
 it is about is told only to those who may see it.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -14,9 +14,11 @@ from django.db.models import Q, QuerySet
 from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
 from core.identity.selectors.access import ScopeSet, list_scopes
+from engine.domain.events import Event, EventKind
 from engine.models import Run
 
 LINK_COUNT_MAX: Final = 500  # other runs that one page names; the API lists all by their ids
+_CALLS: Final = frozenset({EventKind.CHILD_STARTED, EventKind.CHILD_CLOSED})
 _FIELDS: Final = (
     "id",
     "number",
@@ -98,6 +100,27 @@ def find_links(*, principal: Principal, run_ids: Collection[UUID]) -> dict[UUID,
     scopes = list_scopes(principal=principal, permission=Permission.VIEW_WORKFLOW)
     rows = Run.objects.filter(pk__in=list(dict.fromkeys(run_ids))[:LINK_COUNT_MAX])
     return {row["id"]: _link(row, scopes) for _, row in _read(rows)}
+
+
+def list_mentioned(event: Event) -> list[UUID]:
+    """Return the ids of the other runs that an event is about."""
+    data: Mapping[str, Any] = event.data
+    parent = data.get("parent")
+    found = [
+        parent.get("run") if isinstance(parent, Mapping) else None,
+        data.get("predecessor"),
+        data.get("successor"),
+        str(data.get("from", "")).partition(":")[0],
+        data.get("run") if event.kind in _CALLS else None,
+    ]
+    return [run_id for item in found if (run_id := _read_id(item)) is not None]
+
+
+def _read_id(value: Any) -> UUID | None:
+    try:
+        return UUID(str(value)) if value else None
+    except ValueError:
+        return None
 
 
 def _read(rows: QuerySet[Run]) -> Iterable[tuple[UUID | None, dict[str, Any]]]:

@@ -1,7 +1,7 @@
 """What the pages of runs show, each read at once. Read `get_run_page` first."""
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -25,8 +25,9 @@ from engine.domain.plan import Plan
 from engine.domain.state import Outcome, RunStatus
 from engine.models import Run, Workflow
 from engine.selectors.access_table import AccessGrant, list_access
-from engine.selectors.runs import InstanceQuery, RunDetail, read_run
-from engine.selectors.step_views import InstancePage
+from engine.selectors.run_links import LINK_COUNT_MAX, RunLink, find_links, list_mentioned
+from engine.selectors.runs import RunDetail, read_run
+from engine.selectors.step_views import StepReader
 from engine.selectors.targets import get_run_target
 
 # Small ones; results, inputs and outputs may have a megabyte each.
@@ -132,7 +133,8 @@ class RunPage:
     """A run with its plan and its events from the first on, at most `PAGE_EVENT_COUNT_MAX`.
 
     Of the events' payloads only the small ones are read; `opened` is the one event that was asked
-    for with all of them. `now` is the database's clock.
+    for with all of them. `links` are the other runs that it names, `reader` reads more
+    of its steps. `now` is the database's clock.
     """
 
     detail: RunDetail
@@ -146,7 +148,8 @@ class RunPage:
     may_start: bool
     now: datetime
     opened: StoredEntry | None = None
-    instances: InstancePage | None = None
+    reader: StepReader | None = None
+    links: Mapping[UUID, RunLink] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,7 +200,8 @@ def get_run_page(
     principal: Principal,
     run_id: UUID,
     event_seq: int | None = None,
-    wanted: InstanceQuery | None = None,
+    event_before: int | None = None,
+    keep: str = "",
 ) -> RunPage:
     """Return one run as its page shows it; a constant number of queries.
 
@@ -205,11 +209,12 @@ def get_run_page(
         principal: who reads.
         run_id: the run.
         event_seq: the number of an event to read in full, if there is one of that number.
-        wanted: the step whose instances are shown, if it has any.
+        event_before: of events before this number other runs are named; `None`: of the newest.
+        keep: the key of a step that is listed whatever is left out.
 
     Raises: RunMissingError.
     """
-    reading = read_run(principal=principal, run_id=run_id, wanted=wanted or InstanceQuery())
+    reading = read_run(principal=principal, run_id=run_id, keep=keep)
     detail = reading.detail
     row = (
         Run.objects.select_related("workflow", "initiator", "on_behalf_of")
@@ -224,10 +229,11 @@ def get_run_page(
         .get(pk=run_id)
     )
     scope_id = row.workflow.scope_id
+    events = tuple(_events(run_id))
     return RunPage(
         detail=detail,
         plan=_find_plan(row.version_id, detail),
-        events=tuple(_events(run_id)),
+        events=events,
         initiator_name=row.initiator.name,
         initiator_kind=row.initiator.kind,
         on_behalf_of=row.on_behalf_of.name if row.on_behalf_of else "",
@@ -236,8 +242,23 @@ def get_run_page(
         may_start=_may(principal, Permission.TRIGGER_WORKFLOW, scope_id),
         now=read_database_clock(),
         opened=None if event_seq is None else _opened(run_id, event_seq),
-        instances=reading.instances,
+        reader=reading.reader,
+        links=_find_links(principal, events, known=detail.relations.others, before=event_before),
     )
+
+
+def _find_links(
+    principal: Principal,
+    events: Iterable[EventListing],
+    *,
+    known: Mapping[UUID, RunLink],
+    before: int | None,
+) -> dict[UUID, RunLink]:
+    """Return the runs that events name, those of the newest ones if they are very many."""
+    told = [item.event for item in events if before is None or item.event.seq < before]
+    named = dict.fromkeys(run_id for event in reversed(told) for run_id in list_mentioned(event))
+    missing = [run_id for run_id in named if run_id not in known]
+    return {**known, **find_links(principal=principal, run_ids=missing[:LINK_COUNT_MAX])}
 
 
 def _find_plan(version_id: UUID, detail: RunDetail) -> Plan:

@@ -1,7 +1,7 @@
 """Reading runs: the list from rows, one run by folding its stream. Read `get_run` first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -22,7 +22,6 @@ from engine.models import Run
 from engine.selectors.run_links import Relations, find_relations
 from engine.selectors.run_shapes import RunShape, read_shape
 from engine.selectors.step_views import (
-    InstancePage,
     StepFilters,
     StepReader,
     StepView,
@@ -75,24 +74,11 @@ class RunDetail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceQuery:
-    """Which step's instances are wanted beside a run, which of them, and which page from 1.
-
-    The step itself is listed whatever else is left out. A `key` that names nothing changes nothing.
-    """
-
-    key: str = ""
-    number: int = 1
-    status: str = ""
-    outcome: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RunReading:
-    """A run with a page of the instances of one of its steps, `None` if it has none."""
+    """A run, and what reads more of its steps: `None` if its stream cannot be read."""
 
     detail: RunDetail
-    instances: InstancePage | None = None
+    reader: StepReader | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +122,17 @@ def list_runs(
 
 
 def get_run(*, principal: Principal, run_id: UUID) -> RunDetail:
-    """Return one run with its steps. Raises: RunMissingError."""
-    return read_run(principal=principal, run_id=run_id, wanted=InstanceQuery()).detail
+    """Return one run with its steps; a constant number of queries. Raises: RunMissingError."""
+    return read_run(principal=principal, run_id=run_id).detail
 
 
-def read_run(*, principal: Principal, run_id: UUID, wanted: InstanceQuery) -> RunReading:
-    """Return one run with a page of a step's instances; a constant number of queries.
+def read_run(*, principal: Principal, run_id: UUID, keep: str = "") -> RunReading:
+    """Return one run with its steps; a constant number of queries.
+
+    Args:
+        principal: who reads.
+        run_id: the run.
+        keep: the key of a step that is listed whatever is left out; nonsense changes nothing.
 
     Raises: RunMissingError.
     """
@@ -153,14 +144,9 @@ def read_run(*, principal: Principal, run_id: UUID, wanted: InstanceQuery) -> Ru
         return RunReading(detail=_unreadable(row, folded, relations))
     rules, state = folded
     reader = StepReader(rules.decider, state)
-    listed = reader.list_steps(keep=wanted.key)
-    filters = StepFilters(status=wanted.status, outcome=wanted.outcome)
-    page = reader.list_instances(key=wanted.key, number=wanted.number, filters=filters)
+    listed = reader.list_steps(keep=keep)
     around = find_surroundings(
-        principal=principal,
-        run_id=run_id,
-        project_id=rules.project_id,
-        steps=(*listed.steps, *(page.steps if page else ())),
+        principal=principal, run_id=run_id, project_id=rules.project_id, steps=listed.steps
     )
     detail = RunDetail(
         run=_run_view(row),
@@ -172,8 +158,7 @@ def read_run(*, principal: Principal, run_id: UUID, wanted: InstanceQuery) -> Ru
         tallies=listed.tallies,
         shape=read_shape(state),
     )
-    shown = replace(page, steps=around.fill(page.steps)) if page else None
-    return RunReading(detail=detail, instances=shown)
+    return RunReading(detail=detail, reader=reader)
 
 
 def list_run_steps(

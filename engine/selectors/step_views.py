@@ -67,10 +67,14 @@ class StepView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tally:
-    """How many steps of a run, or instances of a container, stand so."""
+    """How many steps of a run, or instances of a container, stand so.
+
+    `waits` tells those apart that somebody else ends: "" for all others.
+    """
 
     status: str
     outcome: str | None
+    waits: str
     count: int
 
 
@@ -274,13 +278,13 @@ class StepReader:
         )
 
     def _tally(self, keys: Sequence[str]) -> tuple[Tally, ...]:
-        counts: dict[tuple[str, str | None], int] = {}
+        counts: dict[tuple[str, str | None, str], int] = {}
         for key in keys:
-            standing = self._stands(key)
+            standing = (*self._stands(key), self._waits.kind_of(key))
             counts[standing] = counts.get(standing, 0) + 1
         return tuple(
-            Tally(status=status, outcome=outcome, count=count)
-            for (status, outcome), count in counts.items()
+            Tally(status=status, outcome=outcome, waits=waits, count=count)
+            for (status, outcome, waits), count in counts.items()
         )
 
     # --- views ---------------------------------------------------------------------------------

@@ -44,7 +44,11 @@ class WaitKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepWait:
-    """One thing a step waits for. `at`: the key it is opened under, where others know it by."""
+    """One thing a step waits for.
+
+    `at` is the key under which it waits. `run` and `key` say who holds a mutex, unless the reader
+    may not see that run: `is_hidden`.
+    """
 
     kind: WaitKind
     at: str = ""
@@ -54,6 +58,7 @@ class StepWait:
     run_id: UUID | None = None
     run: RunLink | None = None
     key: str = ""
+    is_hidden: bool = False
 
 
 class WaitReader:
@@ -69,6 +74,13 @@ class WaitReader:
         """Return what a step waits for; `step` is `None` for a state that executes nothing."""
         own = () if step is None else self._read_step(key, step)
         return (*own, *self._of_visit(key))
+
+    def kind_of(self, key: str) -> str:
+        """Return who ends a step that somebody else ends; "" of any other."""
+        step = self._state.steps.get(key)
+        if step is None or step.status is not StepStatus.WAITING:
+            return ""
+        return self._kind_of(key, step)
 
     def _read_step(self, key: str, step: StepState) -> Iterator[StepWait]:
         if step.status is StepStatus.HELD:
@@ -104,15 +116,21 @@ class WaitReader:
         return StepWait(kind=WaitKind.RETRY, until=step.wake_at)
 
     def _waiting(self, key: str, step: StepState) -> StepWait:
-        verb = self._definition.step(key).verb
-        if step.is_asked:
-            return StepWait(kind=WaitKind.QUESTION, at=key)
-        if isinstance(verb, AwaitEvent):
-            return StepWait(kind=WaitKind.EVENT, at=key, name=verb.type)
-        if isinstance(verb, Call):
+        kind, verb = self._kind_of(key, step), self._definition.step(key).verb
+        if isinstance(verb, AwaitEvent) and kind is WaitKind.EVENT:
+            return StepWait(kind=kind, at=key, name=verb.type)
+        if isinstance(verb, Call) and kind is WaitKind.RUN:
             child = UUID(step.child) if step.child else None
-            return StepWait(kind=WaitKind.RUN, at=key, name=verb.reference, run_id=child)
-        return StepWait(kind=WaitKind.PEOPLE, at=key, name=verb.verb)
+            return StepWait(kind=kind, at=key, name=verb.reference, run_id=child)
+        return StepWait(kind=kind, at=key, name=verb.verb if kind is WaitKind.PEOPLE else "")
+
+    def _kind_of(self, key: str, step: StepState) -> WaitKind:
+        if step.is_asked:
+            return WaitKind.QUESTION
+        verb = self._definition.step(key).verb
+        if isinstance(verb, AwaitEvent):
+            return WaitKind.EVENT
+        return WaitKind.RUN if isinstance(verb, Call) else WaitKind.PEOPLE
 
     def _of_visit(self, key: str) -> Iterator[StepWait]:
         """Yield what the run listens to, and which time counts, while it is in a state."""

@@ -45,7 +45,8 @@ class Surroundings:
                 run_id, key = self.holders[wait.name]
                 link = self.link_to(run_id)
                 # Who holds it is on no record of this run: a hidden run has no id here.
-                yield replace(wait, run=link, key=key) if link.is_visible else wait
+                seen = link.is_visible
+                yield replace(wait, run=link, key=key) if seen else replace(wait, is_hidden=True)
             elif wait.kind is WaitKind.RUN and wait.run_id is not None:
                 yield replace(wait, run=self.link_to(wait.run_id))
             elif wait.kind is WaitKind.EVENT:

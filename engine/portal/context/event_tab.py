@@ -7,13 +7,15 @@ from audit.domain.entry import SOURCE_PAYLOAD
 from core.kernel import limits
 from engine.portal.context.address import Query
 from engine.portal.context.events import (
-    KIND_WORDS,
     EventFilters,
     EventPage,
+    Links,
     OpenedEvent,
     list_lines,
     open_event,
 )
+from engine.portal.context.mentions import mention_known
+from engine.portal.context.sentences import KIND_WORDS, Telling
 from engine.portal.context.steps import StepWords
 from engine.selectors.run_pages import RunPage
 
@@ -32,7 +34,9 @@ class EventTab:
     is_long: bool
 
 
-def make_event_tab(page: RunPage, *, query: Query, words: Sequence[StepWords]) -> EventTab:
+def make_event_tab(
+    page: RunPage, *, query: Query, words: Sequence[StepWords], telling: Telling
+) -> EventTab:
     """Return the events the address asks for; `words` are the run's steps."""
     filters = EventFilters(kind=query.get("kind"), step=query.get("of"), actor=query.get("who"))
     events = list_lines(
@@ -40,8 +44,12 @@ def make_event_tab(page: RunPage, *, query: Query, words: Sequence[StepWords]) -
         filters=filters,
         before=_read_number(query.get("before")),
         opened=_opened(page),
-        link=lambda seq: f"{query.change(tab='events', event=seq, before='')}#event-{seq}",
-        link_step=lambda key: query.change(step=key, show="", event=""),
+        telling=telling,
+        links=Links(
+            event=lambda seq: f"{query.change(tab='events', event=seq, before='')}#event-{seq}",
+            step=lambda key: query.change(step=key, show="", event="", page="", state=""),
+            run=lambda run_id: mention_known(run_id, page.links, now=page.now),
+        ),
     )
     return EventTab(
         page=events,

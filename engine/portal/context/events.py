@@ -8,32 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, Final
+from uuid import UUID
 
 from core.toolkit.portal.words import say_count
 from engine.domain.events import EventKind, find_decided
+from engine.portal.context.mentions import RunMention
+from engine.portal.context.sentences import Telling, tell, tell_then
 from engine.portal.context.tree import Shown, make_shown
-from engine.portal.naming import short_key, title_of
-from engine.portal.statuses import describe_step
+from engine.portal.naming import short_key
 from engine.selectors.run_pages import EventListing
 
 PAGE_COUNT: Final = 50  # events of one page
 _LOW_VALUE: Final = frozenset({EventKind.RUN_OWNED, EventKind.STEP_STARTED})
 _FOLD_COUNT_MIN: Final = 2
-_NAMES_SHOWN_MAX: Final = 4
-
-KIND_WORDS: Final = {
-    EventKind.RUN_STARTED: "Run started",
-    EventKind.RUN_OWNED: "Taken by a worker",
-    EventKind.STEP_STARTED: "Steps began",
-    EventKind.STEP_COMPLETED: "Step succeeded",
-    EventKind.ATTEMPT_FAILED: "Attempt failed",
-    EventKind.ATTEMPT_LOST: "Attempt lost",
-    EventKind.APPROVAL_REQUESTED: "Approval asked for",
-    EventKind.APPROVAL_RESOLVED: "Approval ended",
-    EventKind.RUN_CANCEL_REQUESTED: "Cancel asked for",
-    EventKind.RUN_CLOSED: "Run ended",
-    EventKind.RUN_HALTED: "Run halted",
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +36,7 @@ class OpenedEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventLine:
-    """One event. `then` says what followed from it."""
+    """One event. `then` says what followed from it, `run` is another run that it is about."""
 
     seq: int
     kind: str
@@ -63,7 +50,17 @@ class EventLine:
     actor_kind: str
     href: str
     step_href: str
+    run: RunMention | None = None
     opened: OpenedEvent | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Where lines lead: an event's own address by number, a step's by short key, other runs."""
+
+    event: Callable[[int], str]
+    step: Callable[[str], str]
+    run: Callable[[UUID], RunMention]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,8 +106,8 @@ def list_lines(
     filters: EventFilters,
     before: int | None,
     opened: Mapping[int, OpenedEvent],
-    link: Callable[[int], str],
-    link_step: Callable[[str], str],
+    telling: Telling,
+    links: Links,
 ) -> EventPage:
     """Return one page of a run's events.
 
@@ -119,8 +116,8 @@ def list_lines(
         filters: what they are narrowed to.
         before: only events with a smaller number; `None` begins with the newest.
         opened: the events to show in full, by number. One outside the page moves the page to it.
-        link: an event's own address.
-        link_step: a step's address.
+        telling: what sentences are told with.
+        links: where they lead.
     """
     wanted = [item for item in events if _matches(item, filters)]
     start = before
@@ -129,7 +126,7 @@ def list_lines(
     below = [item for item in wanted if start is None or item.event.seq < start]
     shown = list(reversed(below[-PAGE_COUNT:]))
     lines = [
-        _line(item, opened=opened.get(item.event.seq), link=link, link_step=link_step)
+        _line(item, opened=opened.get(item.event.seq), telling=telling, links=links)
         for item in shown
     ]
     return EventPage(
@@ -206,89 +203,24 @@ def _say_fold(lines: Sequence[EventLine]) -> str:
 
 
 def _line(
-    item: EventListing,
-    *,
-    opened: OpenedEvent | None,
-    link: Callable[[int], str],
-    link_step: Callable[[str], str],
+    item: EventListing, *, opened: OpenedEvent | None, telling: Telling, links: Links
 ) -> EventLine:
     event = item.event
-    key = short_key(str(event.data.get("key", "")))
-    mark, sentence = _say(item)
+    key = telling.place(event)
+    told = tell(event, telling)
     return EventLine(
         seq=event.seq,
         kind=event.kind,
         at=event.at,
         when=say_exactly(event.at),
-        mark=mark,
-        sentence=sentence,
+        mark=told.mark,
+        sentence=told.text,
         message=str(event.payloads.get("message") or event.payloads.get("reason") or ""),
-        then=_say_then(item),
+        then=tell_then(event, telling),
         actor=item.actor_name or ("The engine" if item.actor_id == "engine" else "The platform"),
         actor_kind=item.actor_kind if item.actor_name else "system",
-        href=link(event.seq),
-        step_href=link_step(key) if key else "",
+        href=links.event(event.seq),
+        step_href=links.step(short_key(key)) if key else "",
+        run=links.run(told.run_id) if told.run_id else None,
         opened=opened,
     )
-
-
-def _say(item: EventListing) -> tuple[str, str]:
-    """Return an event's mark and sentence."""
-    data, kind = item.event.data, item.event.kind
-    title = title_of(str(data.get("key", "")))
-    attempt = data.get("attempt")
-    again = f" (attempt {attempt})" if isinstance(attempt, int) and attempt > 1 else ""
-    outcome = str(data.get("outcome", ""))
-    sentences = {
-        EventKind.RUN_STARTED: ("running", "The run was started"),
-        EventKind.RUN_OWNED: ("pending", f"A worker took the run, turn {data.get('epoch', '')}"),
-        EventKind.STEP_STARTED: ("pending", "Steps began"),
-        EventKind.STEP_COMPLETED: ("approved", f"{title} succeeded{again}"),
-        EventKind.ATTEMPT_FAILED: ("failed", f"{title} failed{again}: {data.get('error', '')}"),
-        EventKind.ATTEMPT_LOST: ("failed", f"{title} lost its worker{again}"),
-        EventKind.APPROVAL_REQUESTED: ("waiting", f"{title} asks people"),
-        EventKind.RUN_CANCEL_REQUESTED: ("cancelled", "Somebody asked to cancel the run"),
-        EventKind.RUN_HALTED: ("failed", f"The run halted: {data.get('code', '')}"),
-    }
-    if kind == EventKind.APPROVAL_RESOLVED:
-        chip = describe_step(status="ended", outcome=outcome) if outcome in _OUTCOMES else None
-        word = chip.word.lower() if chip else outcome
-        return (chip.mark if chip else "pending", f"{title}: {word}")
-    if kind == EventKind.RUN_CLOSED:
-        chip = describe_step(status="ended", outcome=outcome) if outcome in _OUTCOMES else None
-        return (chip.mark if chip else "pending", f"The run ended: {outcome}")
-    return (
-        sentences.get(EventKind(kind), ("pending", kind)) if kind in _KINDS else ("pending", kind)
-    )
-
-
-def _say_then(item: EventListing) -> str:
-    """Return what followed from an event: what began, what ended without executing."""
-    record = find_decided(item.event) or {}
-    parts = []
-    begun = [title_of(str(entry["key"])) for entry in record.get("next", ())]
-    if begun:
-        parts.append(f"began {_list_names(begun)}")
-    by_outcome: dict[str, list[str]] = {}
-    for entry in record.get("settled", ()):
-        if entry["outcome"] != "failed":
-            by_outcome.setdefault(str(entry["outcome"]), []).append(title_of(str(entry["key"])))
-    words = {"unreached": "did not reach"}
-    parts += [
-        f"{words.get(outcome, outcome)} {_list_names(names)}"
-        for outcome, names in by_outcome.items()
-    ]
-    return "; ".join(parts)
-
-
-def _list_names(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:_NAMES_SHOWN_MAX])
-    more = len(names) - _NAMES_SHOWN_MAX
-    return f"{shown} and {more} more" if more > 0 else shown
-
-
-_KINDS: Final = frozenset(EventKind)
-_OUTCOMES: Final = frozenset(
-    {"succeeded", "approved", "overridden", "failed", "rejected", "expired"}
-    | {"cancelled", "withdrawn", "voided"}
-)

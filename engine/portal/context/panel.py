@@ -1,23 +1,50 @@
 """The chosen step of a run. Read `make_panel` first."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from core.kernel.types import Json
+from core.toolkit.portal.words import say_instant
 from engine.domain.events import EventKind, find_decided
-from engine.domain.keys import path_of
+from engine.domain.keys import path_of, sibling_key
 from engine.domain.nodes import index_plan
-from engine.domain.plan import Uses
+from engine.domain.plan import Call, Step, Uses, Verb
 from engine.portal.context.address import Query
-from engine.portal.context.steps import StepWords, describe_action, explain_why, say_took
+from engine.portal.context.instances import InstanceTable, find_instances, make_instances
+from engine.portal.context.mentions import mention_known
+from engine.portal.context.steps import (
+    StepWords,
+    describe_action,
+    explain_why,
+    say_progress,
+    say_took,
+)
 from engine.portal.context.tree import Shown, make_shown
+from engine.portal.context.waiting import WaitLine, explain_waits
+from engine.portal.naming import Titles, short_key
 from engine.portal.panels import WaitPanel
 from engine.portal.statuses import say_step
 from engine.selectors.run_pages import RunPage
+from engine.selectors.step_views import StepView
+from engine.selectors.step_waits import WaitKind
 
 _NEED_COUNT_SHOWN: Final = 8
+_FAILURES: Final = {
+    EventKind.ATTEMPT_FAILED: "it failed",
+    EventKind.ATTEMPT_LOST: "its worker was lost",
+    EventKind.ATTEMPT_UNCERTAIN: "nobody knows whether it happened",
+}
+_OPENED: Final = frozenset(
+    {
+        EventKind.APPROVAL_REQUESTED,
+        EventKind.QUESTION_ASKED,
+        EventKind.EVENT_AWAITED,
+        EventKind.EVENT_EMITTED,
+        EventKind.CHILD_STARTED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,6 +54,15 @@ class AttemptLine:
     number: int
     words: str
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One more thing about a step, perhaps with where it leads."""
+
+    name: str
+    words: str
+    href: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,10 +86,19 @@ class Panel:
     arguments: Shown | None
     outputs: Shown | None
     wait: WaitPanel | None
+    waits: tuple[WaitLine, ...]
+    facts: tuple[Fact, ...]
+    item: Shown | None
+    instances: InstanceTable | None
 
 
 def make_panel(
-    chosen: StepWords, page: RunPage, *, panels: Mapping[str, WaitPanel], query: Query
+    chosen: StepWords,
+    page: RunPage,
+    *,
+    panels: Mapping[str, WaitPanel],
+    titles: Titles,
+    query: Query,
 ) -> Panel:
     """Return what is shown of one step of a run.
 
@@ -61,27 +106,33 @@ def make_panel(
         chosen: the step.
         page: what was read.
         panels: what is known of waits, by step key.
+        titles: what steps are called.
         query: the address, for links to other steps.
     """
     view = chosen.view
     assert view is not None, "a step of a run has a state"
-    step = index_plan(page.plan).nodes[path_of(view.key)].step
-    undo = step.compensate if view.undoes else None
-    verb = undo.uses if undo else step.verb
-    arguments: Json = dict(verb.arguments) if isinstance(verb, Uses) else None
+    node = index_plan(page.plan).nodes.get(path_of(view.key))
+    step = node.step if node is not None else None
+    undo = step.compensate if step is not None and view.undoes else None
+    verb = undo.uses if undo else step.verb if step is not None else None
+    arguments: Json = dict(verb.arguments) if isinstance(verb, Uses | Call) else None
+    needs = step.needs if step is not None and not view.undoes else ()
+    wait = panels.get(view.key)
+
+    def link_step(key: str) -> str:
+        return query.change(step=key, show="", event="", page="", state="")
+
     return Panel(
         key=chosen.key,
         title=chosen.title,
         mark=chosen.mark,
         word=chosen.word,
-        action=verb.action if isinstance(verb, Uses) else describe_action(step),
-        needs=()
-        if view.undoes
-        else tuple(
-            (say_step(need), query.change(step=need, show=""))
-            for need in step.needs[:_NEED_COUNT_SHOWN]
+        action=_say_action(step, verb),
+        needs=tuple(
+            (say_step(need), link_step(short_key(sibling_key(view.key, need))))
+            for need in needs[:_NEED_COUNT_SHOWN]
         ),
-        more_needs=0 if view.undoes else max(0, len(step.needs) - _NEED_COUNT_SHOWN),
+        more_needs=max(0, len(needs) - _NEED_COUNT_SHOWN),
         why=explain_why(view),
         error_kind=view.error_kind or "",
         error_message=view.error_message or "",
@@ -91,18 +142,67 @@ def make_panel(
         took=say_took(chosen.seconds),
         arguments=make_shown(arguments) if arguments else None,
         outputs=make_shown(dict(view.outputs)) if view.outputs else None,
-        wait=panels.get(view.key),
+        wait=wait,
+        waits=tuple(
+            line
+            for line, kind in zip(
+                explain_waits(view, run_id=page.detail.run.id, link_step=link_step, now=page.now),
+                (item.kind for item in view.waits),
+                strict=True,
+            )
+            if wait is None or kind is not WaitKind.PEOPLE  # the panel says more
+        ),
+        facts=tuple(_facts(view, page, titles=titles, link_step=link_step)),
+        item=make_shown(view.item) if isinstance(view.item, dict | list) else None,
+        instances=_instances(view, page, titles=titles, query=query),
     )
+
+
+def _say_action(step: Step | None, verb: Verb | None) -> str:
+    if isinstance(verb, Uses):
+        return verb.action
+    return describe_action(step) if step is not None else "a state"
+
+
+def _facts(
+    view: StepView, page: RunPage, *, titles: Titles, link_step: Callable[[str], str]
+) -> Iterable[Fact]:
+    """Yield what else holds for a step of this run."""
+    if view.parent:
+        href = link_step(short_key(view.parent))
+        yield Fact(name="Part of", words=titles.of(view.parent), href=href)
+    if view.progress is not None:
+        yield Fact(name="So far", words=say_progress(view))
+    if view.child is not None:
+        run = mention_known(view.child, page.links, now=page.now)
+        said = f"{run.words}, {run.chip.word.lower()}" if run.chip else run.words
+        yield Fact(name="Called", words=said, href=run.href)
+    if view.mutex and not any(item.kind is WaitKind.MUTEX for item in view.waits):
+        held = "had" if view.outcome is not None else "holds"
+        yield Fact(name="Mutex", words=f"{held} “{view.mutex}”")
+    if view.queue:
+        yield Fact(name="Queue", words=view.queue)
+    if view.due_at is not None:
+        yield Fact(name="Has to end", words=say_instant(view.due_at))
+
+
+def _instances(
+    view: StepView, page: RunPage, *, titles: Titles, query: Query
+) -> InstanceTable | None:
+    found = None if page.reader is None else find_instances(page.reader, key=view.key, query=query)
+    if found is None:
+        return None
+    own = Titles({**titles.views, **{item.key: item for item in found.steps}})
+    return make_instances(found, chosen=view.key, titles=own, query=query, now=page.now)
 
 
 def _attempts(page: RunPage, key: str) -> tuple[AttemptLine, ...]:
     lines = []
     for listing in page.events:
         event = listing.event
-        kinds = (EventKind.ATTEMPT_FAILED, EventKind.ATTEMPT_LOST)
-        if event.kind not in kinds or event.data.get("key") != key:
+        if event.kind not in _FAILURES or event.data.get("key") != key:
             continue
-        error = str(event.data.get("error", "its worker was lost"))
+        error = str(event.data.get("error", _FAILURES[EventKind(event.kind)]))
         message = str(event.payloads.get("message", ""))
         lines.append(
             AttemptLine(
@@ -118,7 +218,7 @@ def _began_at(page: RunPage, key: str) -> datetime | None:
     """Return when a step first began or was asked for."""
     for listing in page.events:
         event = listing.event
-        if event.kind == EventKind.APPROVAL_REQUESTED and event.data.get("key") == key:
+        if event.kind in _OPENED and event.data.get("key") == key:
             return event.at
         following = (find_decided(event) or {}).get("next", ())
         if any(item["key"] == key for item in following):

@@ -1,22 +1,24 @@
 """The steps of a run in words: for the graph, the timeline and the panel. Read `describe_steps`."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
 from core.kernel.types import Json
-from core.toolkit.portal.words import say_ago, say_due, say_duration
+from core.toolkit.portal.words import say_due, say_duration
 from engine.domain.keys import BODIES, parent_of, path_of, sibling_key, undone_by
 from engine.domain.nodes import index_plan
 from engine.domain.plan import Kind, Plan, StateNode, Step, Uses, Wait, inner_steps, walk
 from engine.domain.state import StepStatus
 from engine.portal.context.drawing import StepFacts
+from engine.portal.context.reasons import explain_end
+from engine.portal.context.waiting import brief_wait, kind_of_wait
 from engine.portal.naming import Titles, depth_of, short_key
 from engine.portal.panels import WaitPanel
 from engine.portal.statuses import describe_step, say_step
 from engine.portal.timeline import Row
-from engine.selectors.step_views import StepView
+from engine.selectors.step_views import StepView, Tally
 
 _WORDS: Final = {
     "timer": "waits for time",
@@ -159,9 +161,18 @@ def describe_steps(
     return described
 
 
+def count_marks(tallies: Iterable[Tally]) -> dict[str, int]:
+    """Return how many steps have each mark, those that are not listed too."""
+    counts: dict[str, int] = {}
+    for tally in tallies:
+        chip = describe_step(status=tally.status, outcome=tally.outcome, waits=tally.waits)
+        counts[chip.mark] = counts.get(chip.mark, 0) + tally.count
+    return counts
+
+
 def make_words(view: StepView, *, titles: Titles, row: Row | None = None) -> StepWords:
     """Return a step in words; `row` is its last in the timeline."""
-    chip = describe_step(status=view.status, outcome=view.outcome)
+    chip = describe_step(status=view.status, outcome=view.outcome, waits=kind_of_wait(view))
     return StepWords(
         key=short_key(view.key),
         title=titles.of(view.key),
@@ -221,12 +232,23 @@ def _needs_of(view: StepView, step: Step) -> tuple[str, ...]:
 
 def explain_why(view: StepView) -> str:
     """Return why a step ended without executing, in a sentence; "" if it needs none."""
-    if view.outcome not in {"skipped", "unreached", "cancelled"}:
+    return explain_end(view.outcome, view.why)
+
+
+def say_progress(view: StepView) -> str:
+    """Return how far a container has come: "7 of 20 done, 1 failed"; "" for any other step."""
+    made = view.progress
+    if made is None:
         return ""
-    if view.why in _WHY_WORDS:
-        return _WHY_WORDS[view.why]
-    need, _, end = view.why.partition(" ")
-    return f"{say_step(need)} {_END_WORDS.get(end, end)}." if need else ""
+    if view.turns_max:
+        return f"turn {made.begun} of at most {view.turns_max}"
+    ended = made.begun - made.open
+    parts = [f"{ended} of {made.total} done" if made.total else f"{ended} of {made.begun} done"]
+    if made.open:
+        parts.append(f"{made.open} under way")
+    if made.failed:
+        parts.append(f"{made.failed} failed")
+    return ", ".join(parts)
 
 
 def say_took(seconds: float | None) -> str:
@@ -238,39 +260,14 @@ def say_took(seconds: float | None) -> str:
     return say_duration(timedelta(seconds=seconds))
 
 
-_WHY_WORDS: Final = {
-    "if": "Its condition was false.",
-    "cancel": "The run was cancelled before it began.",
-    "race": "Another branch was faster.",
-    "join": "Enough others ended well.",
-    "enough": "Enough others ended well.",
-    "fail-fast": "Another combination failed.",
-    "failed": "What it is part of failed.",
-    "timeout": "The time was up.",
-    "left": "The run went on to another state.",
-    "question": "A person skipped it.",
-    "nobody is asked": "Nobody was asked.",
-    "too few ended well": "Too few of what it needs ended well.",
-}
-_END_WORDS: Final = {
-    "failed": "failed",
-    "skipped": "was skipped",
-    "rejected": "was rejected",
-    "unreached": "was not reached",
-    "expired": "timed out",
-    "cancelled": "was cancelled",
-    "withdrawn": "was withdrawn",
-    "voided": "was voided",
-}
-
-
 def _detail(view: StepView, *, step: Step, panel: WaitPanel | None, now: datetime) -> str:
     """Return the second line of a node."""
     if view.status == StepStatus.WAITING and panel is not None and panel.due_at is not None:
         due = say_due(panel.due_at, now=now)
         return due if due.endswith("overdue") else f"due {due}"
-    if view.status == StepStatus.BACKOFF and view.wake_at is not None:
-        return f"again {say_ago(max(view.wake_at, now), now=now)}"
+    waiting = brief_wait(view, now=now)
+    if waiting:
+        return waiting
     said = (view.error_message if view.outcome != "succeeded" else "") or explain_why(view)
     if said:
         return said.rstrip(".")

@@ -1,6 +1,6 @@
 """The first lines of the page of a run. Read `make_summary` first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -9,10 +9,22 @@ from django.urls import reverse
 
 from engine.domain.events import EventKind
 from engine.domain.state import RunStatus
+from engine.portal.context.mentions import RunMention, mention_run
 from engine.portal.context.steps import say_took
+from engine.portal.context.waiting import brief_wait
+from engine.portal.naming import title_of
 from engine.portal.statuses import Chip, describe_run
 from engine.portal.timeline import Timeline
 from engine.selectors.run_pages import RunPage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relation:
+    """A run around this one: what it is to it, and `more` about how."""
+
+    what: str
+    run: RunMention
+    more: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,14 +45,15 @@ class RunSummary:
     started_at: datetime
     version_words: str
     version_href: str
+    relations: tuple[Relation, ...]
     problem: str
     may_cancel: bool
     may_start: bool
     again_href: str
 
 
-def make_summary(page: RunPage, *, timeline: Timeline, marks: Sequence[str]) -> RunSummary:
-    """Return the summary of a run; `marks` are those of its steps."""
+def make_summary(page: RunPage, *, timeline: Timeline, marks: Mapping[str, int]) -> RunSummary:
+    """Return the summary of a run; `marks` says how many of its steps have which."""
     run = page.detail.run
     place = (run.project_slug, run.workflow_slug)
     is_open = run.status != RunStatus.CLOSED
@@ -48,16 +61,10 @@ def make_summary(page: RunPage, *, timeline: Timeline, marks: Sequence[str]) -> 
         id=run.id,
         number=run.number,
         title=run.title,
-        chip=describe_run(
-            status=run.status,
-            outcome=run.outcome,
-            waiting_count=list(marks).count("waiting") if page.detail.steps else None,
-            wake_at=page.wake_at,
-            now=page.now,
-        ),
+        chip=_chip(page, waiting_count=marks.get("waiting", 0)),
         is_open=is_open,
         took=say_took(timeline.total_seconds),
-        done=f"{sum(mark == 'approved' for mark in marks)} of {len(marks)} done",
+        done=f"{marks.get('approved', 0)} of {sum(marks.values())} done",
         people=say_took(timeline.people_seconds) if timeline.people_seconds else "none",
         people_of=f"of {say_took(timeline.total_seconds)}" if timeline.people_seconds else "",
         initiator=page.initiator_name,
@@ -65,11 +72,41 @@ def make_summary(page: RunPage, *, timeline: Timeline, marks: Sequence[str]) -> 
         started_at=run.created_at,
         version_words=f"{run.workflow_slug} v{run.version_rev}",
         version_href=reverse("engine_portal:version", args=(*place, run.version_rev)),
+        relations=tuple(_relations(page)),
         problem=_problem(page),
         may_cancel=page.may_operate and is_open,
         may_start=page.may_start,
         again_href=f"{reverse('engine_portal:start', args=place)}?from={run.id}",
     )
+
+
+def _chip(page: RunPage, *, waiting_count: int) -> Chip:
+    """Return how the run stands; if it waits for no people, for what its first step does."""
+    run = page.detail.run
+    chip = describe_run(
+        status=run.status,
+        outcome=run.outcome,
+        waiting_count=waiting_count if page.detail.steps else None,
+        wake_at=page.wake_at,
+        now=page.now,
+    )
+    if run.status != RunStatus.WAITING or waiting_count:
+        return chip
+    said = (brief_wait(view, now=page.now) for view in page.detail.steps)
+    words = next((words for words in said if words), "")
+    return Chip(mark=chip.mark, word=f"{words[:1].upper()}{words[1:]}") if words else chip
+
+
+def _relations(page: RunPage) -> Iterable[Relation]:
+    """Yield the runs around this one."""
+    around, now = page.detail.relations, page.now
+    if around.parent is not None:
+        step = f"in its step {title_of(around.parent_key)}" if around.parent_key else ""
+        yield Relation(what="Called by", run=mention_run(around.parent, now=now), more=step)
+    if around.predecessor is not None:
+        yield Relation(what="Continues", run=mention_run(around.predecessor, now=now))
+    if around.successor is not None:
+        yield Relation(what="Continued as", run=mention_run(around.successor, now=now))
 
 
 def _problem(page: RunPage) -> str:

@@ -47,7 +47,7 @@ def test_every_run_has_a_mark_and_a_word(status, outcome, waiting):
         (_run("RUNNING"), "Running"),
         (_run("READY"), "Queued"),
         (_run("WAITING"), "Waiting"),
-        (_run("WAITING", wake_at=NOW + timedelta(minutes=5)), "Next try in 5 min"),
+        (_run("WAITING", wake_at=NOW + timedelta(minutes=5)), "Goes on in 5 min"),
         (_run("WAITING", wake_at=NOW - timedelta(minutes=5)), "Queued"),
         (_run("HALTED", waiting_count=1), "Halted"),
         (_run("CLOSED", "succeeded"), "Succeeded"),
