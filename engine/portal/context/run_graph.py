@@ -213,7 +213,7 @@ class _Maker:
         step = self._tree.nodes.get(state.id)
         facts = state_facts(self._plan, state, known)
         said = [f"{count} visits"] if count > 1 else []
-        if is_here and (step is None or known.mark not in {"waiting", "running"}):
+        if is_here and step is None:
             facts = replace(facts, mark="running")
         return replace(
             facts,
