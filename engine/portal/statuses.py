@@ -63,7 +63,10 @@ _STEP_STATUSES: Final = {
 _WAITS: Final = {
     "event": ("pending", "Waits for an event"),
     "run": ("running", "Waits for a run"),
+    "state": ("pending", "Waits for time"),
+    "turn": ("pending", "Between two turns"),
 }
+_WAITING: Final = frozenset({StepStatus.WAITING, StepStatus.OPEN})
 _RUN_OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
     Outcome.SUCCEEDED: ("approved", "Succeeded"),
     Outcome.FAILED: ("failed", "Failed"),
@@ -94,11 +97,11 @@ def describe_step(*, status: str, outcome: str | None, waits: str = "") -> Chip:
     Args:
         status: the step's.
         outcome: the step's, `None` while it is open and of a visit to a state that was left.
-        waits: who ends it: "event", "run", or whatever else is people.
+        waits: what it waits for first, a value of `WaitKind`; "" for nothing.
     """
     if outcome is None and status == StepStatus.ENDED:
         return Chip(mark="approved", word="Left")
-    if status == StepStatus.WAITING and waits in _WAITS:
+    if status in _WAITING and waits in _WAITS:
         mark, word = _WAITS[waits]
     elif outcome is not None and status == StepStatus.ENDED:
         mark, word = _STEP_OUTCOMES[Outcome(outcome)]
