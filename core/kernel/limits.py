@@ -86,6 +86,7 @@ LEASE_SECONDS = 15.0  # a worker silent this long is dead
 HEARTBEAT_SECONDS = 5.0  # three heartbeats fit one lease
 SWEEP_SECONDS = 1.0  # pause between two sweeps, plus jitter
 SWEEP_ROW_COUNT_MAX = 200  # rows one sweep takes of each kind, so that it stays short
+TAIL_ENTRY_COUNT_MAX = 64  # entries that are read together with a run's row; more are read after
 READY_OLD_SECONDS = 2.0  # a READY run this old has lost its hint
 READY_AGAIN_SECONDS = 10.0  # between two hints of the sweep for it: mostly workers are only busy
 TASK_OLD_SECONDS = 5.0  # an attempt of another queue that nobody took has lost its hint
