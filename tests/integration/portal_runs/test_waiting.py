@@ -385,3 +385,23 @@ def test_a_state_says_what_ends_it(yard, continued):
     assert f"Waits for the event “more”, where run is {continued}" in said
     assert "Goes to Done by itself in 2 d 23 h" in said
     assert "Waits for an event" in said
+
+
+def test_the_list_of_runs_says_what_each_waits_for(yard, locked, family):
+    browser = yard.browse("vera")
+
+    found = re.findall(
+        r'<tr id="run-([^"]+)".*?class="status-cell">(.*?)</td>',
+        text(browser.get("/runs/")),
+        re.DOTALL,
+    )
+
+    said = {key: re.sub(r"<[^>]+>", "", chip).strip() for key, chip in found}
+    parent, children = family
+    assert said == {
+        str(locked[0]): "Waits for an event",
+        str(locked[1]): "Waits for a mutex",
+        str(parent): "Waits for a run",
+        **dict.fromkeys(map(str, children), "Waits for an event"),
+    }
+    assert 's-waiting"' not in "".join(chip for _, chip in found)
