@@ -1,10 +1,11 @@
 """What services ask of the database connection itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import wraps
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 
 from core.toolkit import prepared
 
@@ -16,6 +17,21 @@ def require_transaction() -> None:
     the caller, not an error of a user.
     """
     assert connection.in_atomic_block, "this needs an open transaction"
+
+
+def after_commit(call: Callable[..., object], /, *args: object, **kwargs: object) -> None:
+    """Call a function once the open transaction has committed, at once if there is none.
+
+    What it raises is logged and goes no further: the transaction stands, and whoever committed it
+    has done so. Not with `functools.partial`: Django's log line needs a function's name, and what
+    was to be logged would end the caller.
+    """
+
+    @wraps(call)
+    def later() -> None:
+        call(*args, **kwargs)
+
+    transaction.on_commit(later, robust=True)
 
 
 def read_database_clock() -> datetime:
