@@ -119,7 +119,7 @@ def list_lines(
         telling: what sentences are told with.
         links: where they lead.
     """
-    wanted = [item for item in events if _matches(item, filters)]
+    wanted = [item for item in events if _matches(item, filters, telling)]
     start = before
     if start is None and opened:
         start = _page_start(wanted, min(opened))
@@ -165,19 +165,20 @@ def _page_start(wanted: Sequence[EventListing], seq: int) -> int | None:
     return after.event.seq
 
 
-def _matches(item: EventListing, filters: EventFilters) -> bool:
+def _matches(item: EventListing, filters: EventFilters, telling: Telling) -> bool:
     event = item.event
     return (
         (not filters.kind or event.kind == filters.kind)
         and (not filters.actor or item.actor_id == filters.actor)
-        and (not filters.step or filters.step in _steps_of(item))
+        and (not filters.step or filters.step in _steps_of(item, telling))
     )
 
 
-def _steps_of(item: EventListing) -> set[str]:
+def _steps_of(item: EventListing, telling: Telling) -> set[str]:
     """Return the steps an event is about, or that began or ended with it."""
     record = find_decided(item.event) or {}
-    keys = [item.event.data.get("key", "")]
+    held: Any = item.event.data.get("keys", ())
+    keys = [telling.place(item.event), *held]
     keys += [entry["key"] for name in ("settled", "next") for entry in record.get(name, ())]
     return {short_key(str(key)) for key in keys if key}
 

@@ -405,3 +405,16 @@ def test_the_list_of_runs_says_what_each_waits_for(yard, locked, family):
         **dict.fromkeys(map(str, children), "Waits for an event"),
     }
     assert 's-waiting"' not in "".join(chip for _, chip in found)
+
+
+def test_events_are_narrowed_to_what_holds_back_wakes_or_reaches_a_step(yard, locked, continued):
+    _, second = locked
+    send(yard, "more", run=str(continued))
+
+    held = show(yard, second, "tab=events&of=alone")
+    heard = show(yard, continued, "tab=events&of=rest")
+
+    assert "The mutex “printer-7” holds back Alone" in held
+    assert "The run was started" not in held
+    assert "The run heard of “more” while it was in Rest" in heard
+    assert "A worker took the run, turn 2" not in heard
