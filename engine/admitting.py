@@ -5,7 +5,7 @@ run asks again: a mutex and a circuit say yes as before, a rate gives it another
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import ceil
 from typing import Any
@@ -129,8 +129,8 @@ def _ask_for_attempt(
         limit=step.rate.limit,
         seconds=step.rate.seconds,
     )
-    delay = (begins_at - now).total_seconds()
-    return _event(key, ATTEMPT, now=now, delay=delay, names=kept)
+    admitted = _event(key, ATTEMPT, now=now, delay=(begins_at - now).total_seconds(), names=kept)
+    return replace(admitted, data={**admitted.data, "reserved": begins_at.isoformat()})
 
 
 def _names(session: Session, state: RunState, key: str, step: Step) -> dict[str, str]:

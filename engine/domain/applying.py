@@ -5,7 +5,7 @@ An applier changes what the event itself says and nothing more; what follows is 
 """
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from immutables import Map
@@ -223,8 +223,11 @@ def _step_admitted(definition: Definition, state: RunState, event: Event) -> Run
     if gate == MUTEX:
         return start(definition, state, key)
     delay_ms = int(str(event.data.get("delay_ms", 0)))
-    if delay_ms > 0:
-        return back_off(state, key, event.at + timedelta(milliseconds=delay_ms))
+    begins_at = event.at + timedelta(milliseconds=delay_ms)
+    if "reserved" in event.data:  # the entry may be written later than the gate was asked
+        begins_at = datetime.fromisoformat(str(event.data["reserved"]))
+    if begins_at > event.at:
+        return back_off(state, key, begins_at)
     return unwinding.enable(state, key, arguments=step.arguments, status=StepStatus.READY)
 
 

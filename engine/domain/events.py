@@ -28,7 +28,7 @@ class EventKind(StrEnum):
     ATTEMPT_UNCERTAIN = "attempt.uncertain"  # key, attempt; may have happened: a person says
     # key, attempt, error; payload: result or message. Of one that was given up; nothing follows
     ATTEMPT_LATE = "attempt.late"
-    # key, gate, delay_ms; payload: names. What held the step back lets it through
+    # key, gate, delay_ms, reserved; payload: names. What held the step back lets it through
     STEP_ADMITTED = "step.admitted"
     STEP_HELD = "step.held"  # keys, delay_ms; no gate lets them through now
     STEP_REUSED = "step.reused"  # key; payload: result. An equal step's, from the cache

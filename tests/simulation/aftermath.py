@@ -6,7 +6,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from approvals.models import Request
 from audit import store as ledger
 from audit.store import StoredEntry
 from engine.domain.events import EventKind, find_decided
-from engine.domain.keys import path_of
+from engine.domain.keys import is_undo, path_of
 from engine.domain.plan import Plan, Step, walk
 from engine.domain.timers import Purpose
 from engine.models import Delivery, Inbox, Run, Slot, Task, Wait
@@ -67,6 +67,8 @@ def find_leftovers(*, plan: Plan, roles: Roles) -> list[str]:
         *_judge_children(streams),
         *_judge_events(plan, streams),
         *_judge_mutexes(steps, streams),
+        *_judge_rates(steps, streams),
+        *_judge_circuits(steps, streams),
         *_judge_executions(steps, roles),
     ]
 
@@ -129,6 +131,55 @@ def _judge_mutexes(
                 yield f"{name} was held by two: {first}, {second}"
 
 
+def _judge_rates(
+    steps: Mapping[str, Step], streams: Mapping[UUID, list[StoredEntry]]
+) -> Iterator[str]:
+    """See that no more attempts were let through than a rate allows, by what is on record."""
+    reserved: dict[str, list[datetime]] = {}
+    rules = {step.rate.key: step.rate for step in steps.values() if step.rate is not None}
+    for entries in streams.values():
+        for entry in entries:
+            if entry.kind == EventKind.STEP_ADMITTED and "reserved" in entry.data:
+                rate = steps[path_of(str(entry.data["key"]))].rate
+                assert rate is not None, "only a rate reserves"
+                at = datetime.fromisoformat(str(entry.data["reserved"]))
+                reserved.setdefault(rate.key, []).append(at)
+    for key, instants in reserved.items():
+        span = timedelta(seconds=rules[key].seconds)
+        ordered = sorted(instants)
+        for first, later in zip(ordered, ordered[rules[key].limit :], strict=False):
+            if later - first < span:
+                yield f"the rate {key} let attempts through at {first} and {later}"
+
+
+def _judge_circuits(
+    steps: Mapping[str, Step], streams: Mapping[UUID, list[StoredEntry]]
+) -> Iterator[str]:
+    """See that no circuit was open that had not counted enough failures.
+
+    That one was closed although it should have been open cannot be seen: a process may die between
+    the entry that tells of a failure and its being counted.
+    """
+    guarded = {path: step.circuit for path, step in steps.items() if step.circuit is not None}
+    failed = sorted(
+        entry.at
+        for entries in streams.values()
+        for entry in entries
+        if entry.kind == EventKind.ATTEMPT_FAILED
+        and path_of(str(entry.data["key"])) in guarded
+        and not is_undo(str(entry.data["key"]))
+    )
+    for run_id, entries in streams.items():
+        for entry in entries:
+            keys: Any = entry.data["keys"] if entry.kind == EventKind.STEP_HELD else ()
+            for key in keys:
+                rule = guarded.get(path_of(key))
+                waits_for_mutex = bool(steps[path_of(key)].mutex) if rule else False
+                count = sum(at <= entry.at for at in failed)
+                if rule is not None and not waits_for_mutex and count < rule.failures:
+                    yield f"{run_id} held {key} back at {entry.at} after {count} failures"
+
+
 def _end_of(key: str, entries: list[StoredEntry], *, after: int) -> datetime:
     for entry in entries:
         if entry.seq < after:
@@ -144,7 +195,7 @@ def _end_of(key: str, entries: list[StoredEntry], *, after: int) -> datetime:
 def _judge_executions(steps: Mapping[str, Step], roles: Roles) -> Iterator[str]:
     counts = Counter(call.idempotency_key for call in roles.calls if call.key)
     for call in roles.calls:
-        step = steps.get(path_of(call.key))
+        step = None if is_undo(call.key) else steps.get(path_of(call.key))
         if step is not None and step.at_most_once and counts[call.idempotency_key] != 1:
             times = counts[call.idempotency_key]
             yield f"{call.idempotency_key} was executed {times} times, at most once was asked for"

@@ -329,7 +329,7 @@ class Roles:
         while self._rest(seconds=dice.choice([1.0, 20.0])):
             mine = Request.objects.filter(run_id__in=self.run_ids, status="open", kind="question")
             for request in sorted(mine, key=lambda i: (self.place(i.run_id), i.step_key)):
-                choice = dice.choice(["retry", "skip", "fail"])
+                choice = dice.choice(["retry", "retry", "skip", "fail", "fail"])
                 self._insist("answers", partial(self._answer, request, choice))
 
     def _answer(self, request: Request, choice: str) -> None:

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from engine.domain.events import Event, EventKind, find_decided
-from engine.domain.keys import any_try_of, is_undo, undone_by
+from engine.domain.events import Event, EventKind
 from engine.domain.moving import EffectKind
-from engine.domain.plan import Uses, walk
+from engine.domain.plan import walk
 from engine.domain.state import RunStatus, StepStatus
 from tests.pure_run import FailsError, PureRun
 from tests.simulation.language import random_language_plan
+from tests.simulation.undoing import judge_undoing
 
 MOVES_MAX = 300
 DECISIONS = ["approved", "rejected", "expired", "voided", "overridden", "failed"]
@@ -178,31 +178,8 @@ def check(seed: int) -> None:
     assert kinds[EventKind.RUN_CLOSED] == 1
     assert run.events[-1].kind == EventKind.RUN_CLOSED
     check_effects(run, seed)
-    check_undoing(run, seed)
-
-
-def check_undoing(run: PureRun, seed: int) -> None:
-    """Each completion of a failed run is undone once; nothing is undone more often than done."""
-    steps = run.decider.definition.step
-    done = Counter(
-        key
-        for event in run.events
-        if event.kind == EventKind.STEP_COMPLETED
-        and not is_undo(key := str(event.data["key"]))
-        and steps(key).compensate is not None
-    )
-    begun = Counter(
-        any_try_of(undone_by(str(item["key"])))
-        for event in run.events
-        for item in (find_decided(event) or {"next": ()})["next"]
-        if is_undo(str(item["key"])) and item["attempt"] == 1
-    )
-    for key, count in begun.items():
-        is_exact = isinstance(steps(key).verb, Uses) and not steps(key).compensate_on_failure
-        assert count <= done[key] or not is_exact, f"seed {seed}: {key} is undone {count} times"
-    if run.closed == "failed":
-        missing = {key: count for key, count in done.items() if begun[key] < count}
-        assert not missing, f"seed {seed}: {missing} was done, {begun} undone"
+    steps = dict(walk(run.plan))
+    assert list(judge_undoing(steps, run.events, outcome=run.closed)) == [], f"seed {seed}"
 
 
 def check_effects(run: PureRun, seed: int) -> None:

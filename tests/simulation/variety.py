@@ -13,6 +13,7 @@ from engine.domain.plan import (
     Cache,
     Call,
     Circuit,
+    Compensation,
     Emit,
     Enough,
     Group,
@@ -81,6 +82,11 @@ class _Author:
         self.dice = dice
         self.name = name
         self.count = 0
+        self.undoable: list[str] = []  # ids of steps that can be undone, so far
+        # Some plays have much of what would be rare: undoing and trying again, or circuits.
+        self.is_undoing = dice.random() < 0.35
+        self.is_guarded = not self.is_undoing and dice.random() < 0.2
+        self.breaks_after = dice.choice([1, 2])  # failures; one circuit has one rule
 
     def plan(self) -> Plan:
         if self.dice.random() < 0.2:
@@ -114,7 +120,7 @@ class _Author:
         if isinstance(step.verb, Wait):
             return replace(step, needs=needs, condition=condition)
         join = dice.choice([Join.ALL, Join.ALL, Join.ALL_SETTLED, Join.ANY, Join.COUNT])
-        asks = isinstance(step.verb, Uses | Group) and dice.random() < 0.3
+        asks = isinstance(step.verb, Uses | Group) and dice.random() < self._often(0.3, 0.8)
         then = AfterError.ASK if asks else dice.choice([AfterError.FAIL, AfterError.CONTINUE])
         return replace(
             step,
@@ -123,16 +129,25 @@ class _Author:
             join=join if needs else Join.ALL,
             join_count=dice.randint(1, len(needs)) if join is Join.COUNT and needs else 0,
             cancel_rest=join is Join.COUNT and dice.random() < 0.5,
-            on_error=OnError(then=then) if dice.random() < 0.5 else None,
+            on_error=OnError(then=then, compensate=self._named())
+            if dice.random() < self._often(0.5, 0.8)
+            else None,
         )
+
+    def _often(self, usual: float, undoing: float) -> float:
+        return undoing if self.is_undoing else usual
+
+    def _named(self) -> tuple[str, ...]:
+        """Return steps that an `on-error` undoes, inside containers or not."""
+        return tuple(self.dice.sample(self.undoable, k=min(len(self.undoable), 1)))
 
     def _step(self, *, depth: int) -> Step:
         self.count += 1
         name = f"s{self.count}"
         draw = self.dice.random()
-        if depth < 2 and draw < 0.4:
+        if depth < 2 and draw < self._often(0.4, 0.6):
             verb = self._container(depth=depth)
-        elif draw < 0.65:
+        elif draw < self._often(0.65, 0.7):
             verb = self._beside()
         else:
             return self._executed(name, depth=depth)
@@ -153,7 +168,7 @@ class _Author:
         dice, name = self.dice, self.name
         once = dice.random() < 0.15
         lazy = not once and dice.random() < 0.15
-        gate = dice.random()
+        gate = 0.25 if self.is_guarded else dice.random()
         return Step(
             id=step_id,
             verb=uses(step_id),
@@ -161,16 +176,30 @@ class _Author:
             retry=Retry() if once else _retry(dice),
             timeout_seconds=dice.choice([5.0, 30.0, 1800.0]),
             total_seconds=dice.choice([None, None, None, 60.0]),
+            compensate=self._undo(step_id),
+            compensate_on_failure=dice.random() < 0.1,
             at_most_once=once,
             lazy=lazy,
             queue=LABEL if not lazy and dice.random() < 0.25 else "",
             mutex=self._mutex(depth),
             rate=Rate(key=f"{name}-r", limit=1, seconds=10) if gate < 0.1 else None,
             cache=Cache(key=f"{name}-c", ttl_seconds=60) if 0.1 < gate < 0.2 else None,
-            circuit=Circuit(key=f"{name}-k", failures=2, window_seconds=60, cooldown_seconds=30)
-            if 0.2 < gate < 0.27
-            else None,
+            circuit=self._circuit() if 0.2 < gate < 0.27 else None,
         )
+
+    def _circuit(self) -> Circuit:
+        return Circuit(
+            key=f"{self.name}-k",
+            failures=self.breaks_after,
+            window_seconds=60,
+            cooldown_seconds=30,
+        )
+
+    def _undo(self, step_id: str) -> Compensation | None:
+        if self.dice.random() > self._often(0.3, 0.9):
+            return None
+        self.undoable.append(step_id)
+        return Compensation(uses=uses(step_id), retry=_retry(self.dice))
 
     def _beside(self) -> Verb:
         dice, name = self.dice, self.name
@@ -190,7 +219,7 @@ class _Author:
     def _container(self, *, depth: int) -> Verb:
         dice = self.dice
         enough = Enough(count=dice.choice([0, 0, 1]), cancel_rest=dice.random() < 0.5)
-        match dice.randint(0, 4):
+        match 0 if dice.random() < self._often(0.0, 0.6) else dice.randint(0, 4):
             case 0:
                 return Group(steps=self._steps(most=3, depth=depth + 1))
             case 1:
@@ -222,7 +251,12 @@ class _Author:
                 )
 
     def _body(self, body_id: str) -> Step:
-        return replace(self._step(depth=2), id=body_id)
+        return self._renamed(self._step(depth=2), body_id)
+
+    def _renamed(self, step: Step, step_id: str) -> Step:
+        """Return a step under another id, by which no `on-error` knows it."""
+        self.undoable = [name for name in self.undoable if name != step.id]
+        return replace(step, id=step_id)
 
     # --- states ----------------------------------------------------------------------------------
 
@@ -237,7 +271,13 @@ class _Author:
         dice = self.dice
         turns = ("vars.count < 3", {"count": "vars.count + 1"})
         transitions = [
-            Transition(on=on, to=dice.choice(targets), condition=turns[0], values=turns[1])
+            Transition(
+                on=on,
+                to=dice.choice(targets),
+                condition=turns[0],
+                values=turns[1],
+                continue_as_new=dice.random() < 0.2,
+            )
             for on in (On.SUCCESS, On.ERROR)
         ]
         transitions += [
@@ -248,7 +288,7 @@ class _Author:
         listens = (StateEvent(type=f"{self.name}.any", to=dice.choice(["won", "lost"])),)
         return StateNode(
             id=name,
-            step=replace(self._step(depth=1), id=name),
+            step=self._renamed(self._step(depth=1), name),
             transitions=tuple(transitions),
             events=listens if dice.random() < 0.4 else (),
         )

@@ -22,6 +22,7 @@ from engine.domain.state import Outcome, RunState, StepStatus
 from engine.models import Dedupe, Run
 from tests.simulation.casting import GATE
 from tests.simulation.roles import Call, Roles
+from tests.simulation.undoing import judge_undoing
 from tests.simulation.variety import child_of
 from tests.world import fold
 
@@ -50,8 +51,10 @@ def find_violations(
     """
     runs = list(Run.objects.filter(workflow__slug=plan.name).order_by("number"))
     found = []
-    if len(runs) != key_count:
-        found.append(f"{key_count} starts made {len(runs)} runs")
+    started = [run for run in runs if run.predecessor_id is None]
+    if len(started) != key_count:
+        found.append(f"{key_count} starts made {len(started)} runs")
+    found += _judge_successors(runs)
     for run in runs:
         try:
             judged = _judge(run, plan, roles, is_varied=is_varied)
@@ -63,6 +66,20 @@ def find_violations(
     for run in Run.objects.filter(workflow__slug=child_of(plan.name)).order_by("number"):
         found += [f"child {run.number}: {item}" for item in _judge_child(run, roles)]
     return found
+
+
+def _judge_successors(runs: list[Run]) -> Iterator[str]:
+    """See that each run that was continued has one successor, which goes on where it was."""
+    continued = {run.pk: run for run in runs if run.outcome == Outcome.CONTINUED}
+    successors = Counter(run.predecessor_id for run in runs if run.predecessor_id is not None)
+    if successors != Counter(dict.fromkeys(continued, 1)):
+        yield f"{list(continued)} were continued, their successors are of {successors}"
+    for run in runs:
+        if run.predecessor_id in continued:
+            last = ledger.read_stream(stream=run.predecessor_id, limit=_ENTRY_COUNT_MAX)[-1]
+            first = ledger.read_stream(stream=run.pk, limit=1)[0]
+            if last.data["successor"] != str(run.pk) or not first.data.get("state"):
+                yield f"run {run.number} goes on as {first.data}, its predecessor says {last.data}"
 
 
 def _judge_child(run: Run, roles: Roles) -> Iterator[str]:
@@ -101,6 +118,7 @@ def _judge(run: Run, plan: Plan, roles: Roles, *, is_varied: bool) -> Iterator[s
     yield from _judge_row(run, state, entries)
     if is_varied:
         yield from _judge_all_ended(state, entries)
+        yield from judge_undoing(dict(walk(plan)), entries, outcome=run.outcome)
     else:
         yield from _judge_ends(plan, state, entries)
         yield from _judge_undoing(plan, state, entries)
@@ -140,18 +158,19 @@ def _judge_attempts(
             place = (str(entry.data["key"]), int(str(entry.data["attempt"])))
             ended[place] += 1
             ends[place] = entry
+    retry_count = sum(
+        entry.kind == EventKind.QUESTION_RESOLVED and entry.data["choice"] == "retry"
+        for entry in entries
+    )
     for key, attempt in begun:
-        if begun[key, attempt] != 1:
+        # What is inside a container begins anew with it.
+        if not 1 <= begun[key, attempt] <= 1 + retry_count:
             yield f"attempt {attempt} of {key} has begun {begun[key, attempt]} times"
         if attempt > 1 and (key, attempt - 1) not in begun:
             yield f"attempt {attempt} of {key} has begun, but not the one before"
     halted = any(item.kind == EventKind.RUN_HALTED for item in entries)
     if is_closed and ended != begun and not halted:
         yield f"attempts begun and ended differ: {begun - ended}, {ended - begun}"
-    retry_count = sum(
-        entry.kind == EventKind.QUESTION_RESOLVED and entry.data["choice"] == "retry"
-        for entry in entries
-    )
     yield from _judge_calls(begun, calls, retry_count=retry_count)
     yield from _judge_late(entries, calls, begun)
     told = {place: entry for place, entry in ends.items() if path_of(place[0]) not in lazy}
@@ -161,11 +180,11 @@ def _judge_attempts(
 def _judge_calls(
     begun: Mapping[_Place, int], calls: list[Call], *, retry_count: int
 ) -> Iterator[str]:
-    called = Counter((call.key, call.attempt) for call in calls)
+    called = Counter((call.idempotency_key, call.attempt) for call in calls)
     for call in calls:
         place = (call.key, call.attempt)
-        if called[place] != 1:
-            yield f"{place} was executed {called[place]} times"
+        if called[call.idempotency_key, call.attempt] != 1:
+            yield f"{place} was executed more than once: {called}"
         if place not in begun:
             yield f"{place} was executed, but nothing on record says so"
         start, _, number = call.idempotency_key.rpartition(":")
