@@ -127,19 +127,28 @@ _SWEEP_PROBE = f"""
                    WHERE status = 'RUNNING' AND NOT {_ALIVE.format(worker="engine_run.worker")})
     """  # noqa: S608 - constants only
 
+# The most urgent first, of equal ones who has waited longest. Of a READY run, `wake_at` is the
+# instant from which on nobody has come for it: a while ahead, if it is hinted now once more.
 _SWEEP = """
-    UPDATE engine_run SET status = 'READY', worker = NULL, wake_at = clock_timestamp()
-    WHERE id IN (SELECT id FROM engine_run WHERE {condition}
-                 LIMIT %s FOR NO KEY UPDATE SKIP LOCKED)
-    RETURNING id"""
+    WITH taken AS MATERIALIZED (
+        SELECT id, priority, wake_at FROM engine_run WHERE {condition}
+        ORDER BY priority DESC, wake_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED),
+    moved AS (
+        UPDATE engine_run r SET status = 'READY', worker = NULL,
+            wake_at = clock_timestamp() + make_interval(secs => {ahead})
+        FROM taken WHERE r.id = taken.id RETURNING r.id)
+    SELECT t.id FROM taken t JOIN moved USING (id) ORDER BY t.priority DESC, t.wake_at"""
 
-_SWEEP_DUE = _SWEEP.format(condition="status = 'WAITING' AND wake_at <= clock_timestamp()")
+_SWEEP_DUE = _SWEEP.format(
+    condition="status = 'WAITING' AND wake_at <= clock_timestamp()", ahead="0"
+)
 _SWEEP_LOST = _SWEEP.format(
-    condition=f"status = 'RUNNING' AND NOT {_ALIVE.format(worker='engine_run.worker')}"
+    condition=f"status = 'RUNNING' AND NOT {_ALIVE.format(worker='engine_run.worker')}", ahead="0"
 )
 _SWEEP_READY = _SWEEP.format(
     condition="""status = 'READY'
-        AND wake_at < clock_timestamp() - make_interval(secs => %s)"""
+        AND wake_at < clock_timestamp() - make_interval(secs => %s)""",
+    ahead="%s",
 )
 
 _FORGET_WORKERS = """
@@ -421,18 +430,19 @@ def is_sweep_needed() -> bool:
 
 
 def sweep_due() -> list[UUID]:
-    """Make waiting runs whose timer is due READY; return their ids."""
+    """Make waiting runs whose timer is due READY; return their ids, the most urgent first."""
     return _ids(_SWEEP_DUE, (limits.SWEEP_ROW_COUNT_MAX,))
 
 
 def sweep_lost() -> list[UUID]:
-    """Make runs READY whose worker's lease has run out; return their ids."""
+    """Make runs READY whose worker's lease has run out; return their ids, urgent ones first."""
     return _ids(_SWEEP_LOST, (limits.SWEEP_ROW_COUNT_MAX,))
 
 
 def sweep_ready() -> list[UUID]:
-    """Return READY runs nobody came for, and do not return them again for a while."""
-    return _ids(_SWEEP_READY, (limits.READY_OLD_SECONDS, limits.SWEEP_ROW_COUNT_MAX))
+    """Return READY runs nobody came for, urgent ones first; not again for a while."""
+    old, ahead = limits.READY_OLD_SECONDS, limits.READY_AGAIN_SECONDS - limits.READY_OLD_SECONDS
+    return _ids(_SWEEP_READY, (old, limits.SWEEP_ROW_COUNT_MAX, ahead))
 
 
 def forget_workers() -> int:

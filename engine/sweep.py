@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 from django.db import connection
 
+from core.kernel import limits
 from core.toolkit import queue
 from engine import registry, store
 
@@ -24,6 +25,11 @@ class Swept:
     lost: int = 0
     ready: int = 0
     others: int = 0
+
+    @property
+    def has_more(self) -> bool:
+        """Say whether more is due or lost than one round takes, so that the next has no pause."""
+        return limits.SWEEP_ROW_COUNT_MAX in (self.due, self.lost)
 
     @property
     def is_idle(self) -> bool:
@@ -56,7 +62,9 @@ def _sweep_runs() -> Swept:
     lost = store.sweep_lost()
     for run_id in lost:
         log.warning("engine.run_lost", run=str(run_id))
-    return Swept(due=due, lost=_hint(lost), ready=_hint(store.sweep_ready()))
+    # Not while no hint gets through: they would count as hinted, and wait longer for it.
+    forgotten = store.sweep_ready() if queue.BREAKER.lets_through() else []
+    return Swept(due=due, lost=_hint(lost), ready=_hint(forgotten))
 
 
 def _hint(run_ids: list[UUID]) -> int:

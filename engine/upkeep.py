@@ -26,9 +26,9 @@ _PROBE = """
         EXISTS (SELECT 1 FROM engine_run
                 WHERE status = 'CLOSED' AND parent_id IS NOT NULL AND NOT parent_reported),
         EXISTS (SELECT 1 FROM engine_slot s JOIN engine_run r ON r.id = s.run_id
-                WHERE s.granted_at IS NOT NULL
-                  AND (r.status = 'CLOSED' OR s.taken_at IS NULL
-                       AND r.status IN ('WAITING', 'PAUSED', 'HALTED'))),
+                WHERE r.status = 'CLOSED'
+                   OR s.granted_at IS NOT NULL AND s.taken_at IS NULL
+                      AND r.status IN ('WAITING', 'PAUSED', 'HALTED')),
         EXISTS (SELECT 1 FROM engine_rate WHERE idle_at < clock_timestamp()),
         EXISTS (SELECT 1 FROM engine_circuit WHERE idle_at < clock_timestamp()),
         EXISTS (SELECT 1 FROM engine_cache WHERE expires_at < clock_timestamp()),

@@ -87,6 +87,7 @@ HEARTBEAT_SECONDS = 5.0  # three heartbeats fit one lease
 SWEEP_SECONDS = 1.0  # pause between two sweeps, plus jitter
 SWEEP_ROW_COUNT_MAX = 200  # rows one sweep takes of each kind, so that it stays short
 READY_OLD_SECONDS = 2.0  # a READY run this old has lost its hint
+READY_AGAIN_SECONDS = 10.0  # between two hints of the sweep for it: mostly workers are only busy
 TASK_OLD_SECONDS = 5.0  # an attempt of another queue that nobody took has lost its hint
 CIRCUIT_LOOK_SECONDS = 10.0  # while a circuit is probed, the others look again this often
 INBOX_RETENTION = timedelta(days=7)  # an event nobody waited for; systems repeat theirs for days
@@ -140,6 +141,9 @@ DELIVERY_COUNT_MAX = 100  # deliveries of one task, so that a worker can be stop
 DELIVERY_OLD_SECONDS = 2.0  # a delivery due for this long has lost its hint
 DELIVERY_HINT_SECONDS = 5.0  # between two hints of the sweep, while no worker takes them
 HINT_BREAKER_SECONDS = 5.0  # no hints for this long after Redis refused one
+LISTED_HINT_COUNT_MAX = 100_000  # kept for nobody, some 8 MB; the sweep hints what is older anew
+LISTEN_SECONDS = 1  # one wait for a hint, so how late a worker hears that it is to stop
+LET_GO_SECONDS = 5.0  # a worker that is to stop at once gives the step it executes
 
 # --- outbound HTTP ---------------------------------------------------------------------------
 HTTP_TIMEOUT_DEFAULT = timedelta(seconds=30)  # one request, name lookup to last byte

@@ -75,7 +75,7 @@ _TAKE_BACK = """
 
 _LEFT_BEHIND = """
     SELECT DISTINCT s.run_id FROM engine_slot s JOIN engine_run r ON r.id = s.run_id
-    WHERE s.granted_at IS NOT NULL AND r.status = 'CLOSED' LIMIT %s"""
+    WHERE r.status = 'CLOSED' LIMIT %s"""
 
 
 def acquire(*, project_id: UUID, run_id: UUID, key: str, name: str, priority: int = 0) -> bool:

@@ -31,7 +31,7 @@ from engine.selectors.step_views import StepReader
 from engine.selectors.targets import get_run_target
 
 # Small ones; results, inputs and outputs may have a megabyte each.
-_NAMED_PAYLOADS = ("decided", "message", "reason", "difference", "why", "notes")
+_NAMED_PAYLOADS = ("decided", "message", "reason", "difference", "why", "notes", "names")
 
 
 class RunState(StrEnum):

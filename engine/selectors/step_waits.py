@@ -111,7 +111,7 @@ class WaitReader:
     def _backing_off(self, key: str, step: StepState) -> StepWait:
         own = None if is_undo(key) else self._definition.step(key)
         if own is not None and own.rate is not None and ATTEMPT in step.passed:
-            name = self._name(own.rate.key, key)
+            name = step.gates.get("rate") or self._name(own.rate.key, key)
             return StepWait(kind=WaitKind.RATE, name=name, until=step.wake_at)
         return StepWait(kind=WaitKind.RETRY, until=step.wake_at)
 

@@ -29,7 +29,7 @@ def cancel_locked(*, row: store.RunRow, reason: str, origin: Origin) -> None:
 
     Its open requests are voided here; its other waits, children, slots and tasks are taken back by
     whoever drives it next. A halted run is driven by nobody: all of that happens here, and it
-    closes.
+    closes. Its mutexes are free after the commit.
     Transaction: the caller's; locks its requests, and of a halted run its children.
     """
     is_halted = row.status == RunStatus.HALTED
@@ -58,7 +58,8 @@ def cancel_locked(*, row: store.RunRow, reason: str, origin: Origin) -> None:
     outside.append(row=row, events=events, origin=origin)
     if is_halted:
         inbox.withdraw(run_id=row.id, keys=None)
-        mutex.release(run_id=row.id, keys=None)
+        # Later: who cancels a tree of runs still has rows to lock, and rows come before mutexes.
+        transaction.on_commit(partial(_free, row.id), robust=True)
         transaction.on_commit(partial(reporting.report_child, child_id=row.id), robust=True)
 
 
@@ -85,6 +86,12 @@ def cancel_children(*, parent_id: UUID, key: str | None) -> int:
                     row=row, reason="The calling run went on without it.", origin=ENGINE_ORIGIN
                 )
     return count
+
+
+def _free(run_id: UUID) -> None:
+    """Give back what a closed run held or waited for. What this misses, the sweep finds."""
+    with transaction.atomic():
+        mutex.release(run_id=run_id, keys=None)
 
 
 def _list_awaited(parent_id: UUID, key: str | None) -> list[UUID]:

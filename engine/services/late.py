@@ -11,6 +11,7 @@ from uuid import UUID
 import structlog
 from django.db import DatabaseError, connection, transaction
 
+from core.kernel.canonical import sha256
 from core.kernel.errors import PlatformError
 from core.kernel.record import ENGINE_ORIGIN
 from engine import store
@@ -51,8 +52,13 @@ def _note(run_id: UUID, ended: Sequence[Ended]) -> int:
         events = [
             replace(item.as_event(at=row.now), kind=EventKind.ATTEMPT_LATE)
             for item in ended
-            if store.deduplicate(run_id=run_id, key=f"late:{item.attempt}:{item.key}")
+            if store.deduplicate(run_id=run_id, key=_signal_of(item))
         ]
         if events:
             outside.append(row=row, events=events, origin=ENGINE_ORIGIN)
         return len(events)
+
+
+def _signal_of(ended: Ended) -> str:
+    # A step's key may be longer than the name of a signal.
+    return f"late:{sha256(f'{ended.attempt}:{ended.key}'.encode()).hex()}"

@@ -22,7 +22,7 @@ _KNOWN = (
     ("worker = NULL, wake_at = clock_timestamp()\n    WHERE id = %s AND epoch", "releases the run"),
     ("SELECT EXISTS (SELECT 1 FROM engine_run", "asks if a sweep is needed"),
     (
-        "WHERE status = 'WAITING' AND wake_at <= clock_timestamp()\n                 LIMIT",
+        "WHERE status = 'WAITING' AND wake_at <= clock_timestamp()\n        ORDER",
         "sweeps due",
     ),
     ("WHERE status = 'RUNNING' AND NOT EXISTS", "sweeps lost"),

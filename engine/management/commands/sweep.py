@@ -38,11 +38,12 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stopping.set())
         rounds = 0
         while not stopping.is_set():
-            self._round(rounds)
+            has_more = self._round(rounds)
             rounds += 1
-            stopping.wait(limits.SWEEP_SECONDS + ids.jitter(spread=0.2))
+            stopping.wait(0.0 if has_more else limits.SWEEP_SECONDS + ids.jitter(spread=0.2))
 
-    def _round(self, number: int) -> None:
+    def _round(self, number: int) -> bool:
+        """Sweep once; say whether there is more to be swept at once."""
         try:
             swept = sweep_once()
             if number % _FORGET_EVERY == 0:
@@ -52,7 +53,7 @@ class Command(BaseCommand):
             # The database restarts, or the network broke: the next round tries again.
             log.warning("engine.sweep_failed", reason=str(error).strip())
             connection.close()
-            return
+            return False
         if not swept.is_idle:
             log.info(
                 "engine.swept",
@@ -61,3 +62,4 @@ class Command(BaseCommand):
                 ready=swept.ready,
                 others=swept.others,
             )
+        return swept.has_more

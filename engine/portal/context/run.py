@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from django.urls import reverse
@@ -10,7 +11,7 @@ from django.urls import reverse
 from engine.domain.events import EventKind
 from engine.domain.keys import path_of, sibling_key
 from engine.domain.nodes import index_plan
-from engine.domain.plan import Kind
+from engine.domain.plan import Kind, Timer
 from engine.domain.unwinding import MUTEX
 from engine.portal.context.address import Query
 from engine.portal.context.drawing import Drawing, StepFacts, View, draw, node_id
@@ -172,8 +173,16 @@ def _telling(page: RunPage) -> Telling:
 
 def _timeline(page: RunPage) -> Timeline:
     return make_timeline(
-        [listing.event for listing in page.events], needs=_needs(page), now=page.now
+        [listing.event for listing in page.events],
+        needs=_needs(page),
+        sleepers=_sleepers(page),
+        now=page.now,
     )
+
+
+def _sleepers(page: RunPage) -> dict[str, datetime | None]:
+    """Return the steps that wait for time, and since when those do that do so now."""
+    return {view.key: view.started_at for view in page.detail.steps if view.verb == Timer.verb}
 
 
 def _needs(page: RunPage) -> dict[str, list[str]]:

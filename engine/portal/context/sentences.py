@@ -85,14 +85,20 @@ class Telling:
         name = self.mutexes.get(key) or (say_template(step.mutex) if step is not None else "")
         return f"“{name}”" if name else ""
 
-    def gates(self, key: str) -> str:
-        """Return what each attempt of a step has to pass, in words; "" if nothing."""
+    def gates(self, key: str, *, names: Mapping[str, str] | None = None) -> str:
+        """Return what each attempt of a step has to pass, in words; "" if nothing.
+
+        `names` are those that were evaluated, by kind; elsewhere the definition's texts are said.
+        """
         step = self.step(key)
         if step is None or is_undo(key):
             return ""
         named = (("circuit", step.circuit), ("rate", step.rate), ("cache", step.cache))
+        known = names or {}
         said = [
-            f"the {kind} “{say_template(gate.key)}”" for kind, gate in named if gate is not None
+            f"the {kind} “{known.get(kind) or say_template(gate.key)}”"
+            for kind, gate in named
+            if gate is not None
         ]
         return " and ".join(said)
 
@@ -214,7 +220,8 @@ def _step_admitted(telling: Telling, event: Event) -> Told:
     key, title = _key(event), _title(telling, event)
     if event.data.get("gate") == MUTEX:
         return Told(mark="pending", text=f"{title} got the mutex {telling.mutex(key)}".rstrip())
-    gates = telling.gates(key) or "the gate"
+    names: Any = event.payloads.get("names") or {}
+    gates = telling.gates(key, names=names) or "the gate"
     verb = "let" if " and " in gates else "lets"
     return Told(
         mark="pending",

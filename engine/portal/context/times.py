@@ -11,10 +11,13 @@ from engine.portal.naming import short_key
 from engine.portal.timeline import Bar, Doing, Row, Timeline
 
 _ROW_COUNT_MAX: Final = 500  # rows of one page; who looks for one step finds it by its address
+_DEPTH_MAX: Final = 4  # rows deeper inside are moved in no further
 _VERBS: Final = {
     Doing.QUEUE: "queued",
     Doing.WORK: "worked",
     Doing.PEOPLE: "waited for people",
+    Doing.WAIT: "waited",
+    Doing.INSIDE: "lasted",
 }
 
 
@@ -29,7 +32,11 @@ class BarView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowView:
-    """A row: a step, or one attempt of it. `says` is the bars in words."""
+    """A row: a step, or one attempt of it. `says` is the bars in words.
+
+    `depth` is how many containers are around it, as far as they are drawn; `around` is the title
+    that stands alone, for who does not see how far the row is moved in.
+    """
 
     id: str
     key: str
@@ -41,6 +48,8 @@ class RowView:
     took: str
     bars: tuple[BarView, ...]
     says: str
+    depth: int = 0
+    around: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,12 +100,14 @@ def _row(row: Row, words: StepWords, *, link: Callable[[str], str]) -> RowView:
         id=f"row-{words.key.replace('/', '-')}-{row.attempt}",
         key=words.key,
         href=link(words.key),
-        title=words.title,
+        title=words.name if words.depth and words.name else words.title,
         attempt=f"attempt {row.attempt}" if row.attempt > 1 or failed else "",
         mark="failed" if failed else words.mark,
         word="Failed" if failed else words.word,
         took=say_took(row.seconds),
         bars=tuple(_bar(bar) for bar in row.bars),
+        depth=min(words.depth, _DEPTH_MAX),
+        around=words.title if words.depth and words.name else "",
         says=", ".join(f"{_VERBS[bar.doing]} {say_took(bar.seconds)}" for bar in row.bars),
     )
 

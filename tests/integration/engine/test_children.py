@@ -373,6 +373,39 @@ def test_reports_and_cancels_at_once_do_not_block_each_other(world, parent, chil
     assert not Run.objects.filter(parent=parent, parent_reported=False).exists()
 
 
+def test_whoever_withdraws_a_halted_child_and_another_childs_driver_wait_for_each_other_once(
+    world, parent, child
+):
+    """Rows come before mutexes: the halted child's must not be taken between two rows."""
+    halted, driven = call(parent, child), call(parent, child, key="d#1")
+    Run.objects.filter(pk=halted).update(status="HALTED")
+    project_id = world.project.pk
+    for run_id in (halted, driven):
+        mutex.acquire(project_id=project_id, run_id=run_id, key="m#1", name="m")
+    has_row, has_withdrawn = threading.Event(), threading.Event()
+
+    def withdraw():
+        with transaction.atomic():
+            store.lock_run(run_id=parent)
+            children.withdraw_child(run_id=parent, key="c#1")
+            has_withdrawn.set()
+            assert has_row.wait(10)
+            children.withdraw_child(run_id=parent, key="d#1")
+
+    def drive():
+        with transaction.atomic():
+            store.lock_run(run_id=driven)  # as an append does
+            has_row.set()
+            assert has_withdrawn.wait(10)
+            time.sleep(0.2)  # until the other waits for the row
+            mutex.release(run_id=driven, keys=["m#1"])
+
+    at_once(withdraw, drive)
+
+    assert Run.objects.get(pk=halted).status == "CLOSED"
+    assert not Slot.objects.exists()
+
+
 # --- continuing ----------------------------------------------------------------------------------
 
 

@@ -8,8 +8,9 @@ from django.utils.timezone import now
 from engine import loading
 from engine.driver import DriveEnd
 from engine.gates import cache
-from engine.models import Cache, Circuit, Slot, Task, Wait
+from engine.models import Cache, Circuit, Run, Slot, Task, Wait
 from engine.services.runs import cancel_run
+from engine.sweep import sweep_once
 from engine.worker import WorkerProcess
 from tests.integration.engine.field import Field, made_by, outcome
 from tests.world import World, fold
@@ -64,6 +65,23 @@ def test_a_run_that_is_cancelled_gives_its_mutex_back(field, calls):
 
     assert outcome(third) == "succeeded"
     assert not Slot.objects.exists()
+
+
+def test_a_halted_run_keeps_its_mutex_until_an_operator_cancels_it(field, calls):
+    field.publish(MUTEX)
+    first, second = field.start("locked"), field.start("locked")
+    Run.objects.filter(pk=first.pk).update(status="HALTED")
+    sweep_once()
+    field.settle()
+    assert [slot.run_id for slot in Slot.objects.filter(granted_at__isnull=False)] == [first.pk]
+    assert fold(second.pk).steps["alone#1"].status == "held"
+
+    cancel_run(principal=field.world.principal("mara"), run_id=first.pk, reason="cannot go on")
+    field.settle()
+
+    assert outcome(first) == "cancelled"
+    assert [slot.run_id for slot in Slot.objects.all()] == [second.pk]
+    assert fold(second.pk).steps["alone#1"].status == "open"
 
 
 def test_a_result_is_used_again(field, calls):

@@ -3,7 +3,7 @@
 import pytest
 from django.db import transaction
 
-from engine import loading
+from engine import loading, upkeep
 from engine.gates import mutex
 from engine.models import Run, Slot
 from tests.integration.engine.plans import plan_of_one_step
@@ -152,6 +152,16 @@ def test_the_sweep_frees_what_closed_runs_hold_and_wakes_who_was_not_told(
     Run.objects.filter(pk=b).update(status="WAITING")
     assert mutex.sweep_slots() == 0  # it knows; its step may wait for something else now
     assert status(b) == "WAITING"
+
+
+def test_the_sweep_forgets_who_waits_for_a_closed_run(acquire, run_ids):
+    a, b, _, _ = run_ids
+    for run_id in (a, b):
+        acquire(run_id)
+    Run.objects.filter(pk=b).update(status="CLOSED")
+
+    assert upkeep.keep_up() == 1
+    assert list(Slot.objects.values_list("run_id", flat=True)) == [a]
 
 
 def test_what_was_granted_to_a_run_that_stopped_since_goes_to_the_next(acquire, run_ids):

@@ -6,7 +6,7 @@ import pytest
 from django.db import transaction
 
 from audit import store as ledger
-from core.kernel import ids
+from core.kernel import ids, limits
 from core.kernel.types import Json
 from countersign import TransientError, current_attempt, function
 from engine import loading, remote, store, waking
@@ -192,6 +192,8 @@ def test_a_late_end_is_kept_on_record_and_nothing_follows(run_id, worker, called
     assert ends(run_id) == [("a#1", None)]
     assert fold(run_id).steps["a#1"].status == "pending"
     assert late.note_late(run_id=run_id, ended=[Ended(key="a#1", attempt=1)]) == 0
+    longest = Ended(key="a#1/" + "b" * (limits.STEP_KEY_CHARS_MAX - 4), attempt=1)
+    assert late.note_late(run_id=run_id, ended=[longest]) == 1
 
 
 def test_a_run_that_has_closed_keeps_its_record(run_id):

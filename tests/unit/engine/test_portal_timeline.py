@@ -5,8 +5,20 @@ from datetime import timedelta
 import pytest
 
 from engine.domain.keys import step_key
-from engine.domain.plan import Backoff, Retry
+from engine.domain.plan import AfterError, Backoff, On, OnError, Retry, Transition
 from engine.portal.timeline import Doing, make_timeline
+from tests.constructs import (
+    CHILD,
+    call,
+    each,
+    emit,
+    event,
+    final,
+    group,
+    machine,
+    state,
+    timer,
+)
 from tests.plans import approval, boom, plan, undoable, uses
 from tests.pure_run import START, FailsError, PureRun
 
@@ -177,3 +189,102 @@ def test_a_clock_that_went_back_draws_nothing_outside():
 
     assert timeline.total_seconds == 0
     assert all(bar.width >= 0 for row in timeline.rows for bar in row.bars)
+
+
+# --- constructs ----------------------------------------------------------------------------------
+
+
+def times(run, **sleepers):
+    """Return the rows of any run, as (key, what it did)."""
+    needs = {
+        step_key(step.id): [step_key(need) for need in step.needs]
+        for step in run.plan.steps.values()
+    }
+    timeline = make_timeline(run.events, needs=needs, sleepers=sleepers, now=run.now)
+    return [(row.key, [bar.doing for bar in row.bars]) for row in timeline.rows]
+
+
+def test_what_is_inside_stands_after_its_container_however_late_it_began():
+    run = Played(plan(group("a", uses("x"), uses("y", "x")), uses("b"))).takes("x", 5)
+    run.drive()
+
+    rows = times(run)
+
+    assert [key for key, _ in rows] == ["a#1", "a#1/x#1", "a#1/y#1", "b#1"]
+    assert rows[0][1] == [Doing.INSIDE]
+
+
+def test_a_container_lasts_as_long_as_what_is_inside_it():
+    run = Played(plan(each("m", uses("item"))), inputs={"items": [1, 2]}).takes("m", 4)
+    run.drive()
+
+    row = run.timeline().rows[0]
+
+    assert (row.key, row.seconds, row.bars[0].is_open) == ("m#1", 480.0, False)
+
+
+def test_waiting_for_an_event_a_run_or_time_is_neither_work_nor_people():
+    run = Played(plan(event("hear"), call("child"), timer("rest", lasts="PT2M")), calls=CHILD)
+    run.skips_time = True
+    run.drive()
+    rows = dict(times(run, **{"rest#1": None}))
+
+    assert rows == {"hear#1": [Doing.WAIT], "child#1": [Doing.WAIT], "rest#1": [Doing.WAIT]}
+    timeline = make_timeline(run.events, needs={"rest#1": []}, now=run.now)
+    assert timeline.people_seconds == 0
+    slept = next(row for row in timeline.rows if row.key == "rest#1")
+    assert (slept.seconds, slept.bars[0].is_open) == (120.0, False)
+
+
+def test_a_step_that_sleeps_now_waits_since_it_began_to():
+    run = Played(plan(uses("a"), timer("rest", "a", lasts="PT9M"))).takes("a", 1)
+    run.work(list(run.claim().begun))
+    run.later(2)
+
+    timeline = make_timeline(
+        run.events,
+        needs={"a#1": [], "rest#1": ["a#1"]},
+        sleepers={"rest#1": START + MINUTE},
+        now=run.now,
+    )
+    (row,) = [row for row in timeline.rows if row.key == "rest#1"]
+
+    assert [(bar.doing, bar.seconds, bar.is_open) for bar in row.bars] == [
+        (Doing.WAIT, 120.0, True)
+    ]
+
+
+def test_a_question_is_time_of_people_after_the_attempt():
+    run = Played(plan(uses("a", on_error=OnError(then=AfterError.ASK)))).takes("a", 1, fails=1)
+    run.drive()
+    run.later(3).choose("a#1", "skip")
+
+    (row,) = run.timeline().rows
+
+    assert _minutes(row)[:2] == [(Doing.WORK, 1.0), (Doing.PEOPLE, 3 + 1 / 60)]
+
+
+def test_a_machine_shows_each_visit_until_it_is_left():
+    run = Played(
+        machine(
+            state("wait", Transition(on=On.AFTER, seconds=60.0, to="work")),
+            state("work", Transition(on=On.SUCCESS, to="done"), step=uses("work")),
+            final("done"),
+        )
+    ).takes("work", 2)
+    run.drive()
+
+    timeline = run.timeline()
+
+    assert [(row.key, row.seconds) for row in timeline.rows][:2] == [
+        ("wait#1", 60.0),
+        ("work#1", 120.0),
+    ]
+
+
+def test_what_was_sent_or_taken_over_takes_no_time():
+    run = Played(plan(emit("send"))).drive()
+
+    (row,) = run.timeline().rows
+
+    assert (row.seconds, row.bars[0].is_open) == (0.0, False)
