@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection, connections
 from django.utils.timezone import now
 
@@ -18,10 +19,10 @@ from audit import store as ledger
 from benchmarks.main_job import GATED, chain_source, wait_until
 from benchmarks.organisation import approve, make_organisation
 from benchmarks.wire import count_round_trips
-from core.celery import app
 from core.identity.domain.permissions import ScopeKind
 from core.identity.models import Project
 from core.identity.services.scopes import create_scope
+from core.toolkit import hint_list
 from engine import loading
 from engine.attempts import AttemptBook
 from engine.domain.plan import Plan, Step
@@ -240,8 +241,9 @@ def _before(index: int) -> tuple[str, ...]:
 
 
 def forget_hints() -> None:
-    """Empty the queue of hints for runs that were driven in this process."""
-    app.control.purge()
+    """Empty the list of hints for runs that were driven in this process."""
+    for task in settings.LISTED_TASKS:
+        hint_list.forget(task)
 
 
 @contextmanager

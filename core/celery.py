@@ -2,16 +2,18 @@
 
 import os
 
+from celery import Celery
 from celery.signals import setup_logging, task_prerun
 from django.db import close_old_connections
 
-from core.quick_celery import QuickCelery
+from core import listening
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "core.settings.local")
 
-app = QuickCelery("countersign")
+app = Celery("countersign")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+listening.follow_celery(app)
 
 
 @setup_logging.connect

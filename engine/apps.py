@@ -13,8 +13,6 @@ class EngineConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the built-in actions and the functions this deployment brings."""
-        from celery.signals import worker_process_shutdown
-
         from audit import registry as ledger_registry
         from core.identity.console.places import register_places
         from core.toolkit.portal.frame import NavItem, register_nav
@@ -70,6 +68,4 @@ class EngineConfig(AppConfig):
             "engine_version",
             triggers=("engine_version_guard_row", "engine_version_guard_truncate"),
         )
-        worker_process_shutdown.connect(
-            lambda **_: process.stop_current_worker(), weak=False, dispatch_uid="engine.worker"
-        )
+        process.follow_celery()

@@ -1,13 +1,23 @@
-"""The worker of this process, for Celery's children. Read `current_worker`."""
+"""The worker of this process, for Celery's children. Read `current_worker`.
+
+A child has two threads that execute tasks, see `core.listening`; when both bring a run, they take
+turns.
+"""
 
 import os
 import socket
 import threading
+from uuid import UUID
 
+from celery.signals import worker_process_shutdown
+
+from core import listening
 from engine import conf
+from engine.driver import DriveEnd
 from engine.worker import WorkerProcess
 
 _lock = threading.Lock()
+_turn = threading.Lock()  # a driver is of one thread at a time
 _workers: dict[int, WorkerProcess] = {}
 
 
@@ -25,12 +35,11 @@ def current_worker() -> WorkerProcess:
         return worker
 
 
-def stop_current_worker() -> None:
-    """Stop this process's worker, if it has one."""
-    with _lock:
-        worker = _workers.pop(os.getpid(), None)
-    if worker is not None:
-        worker.stop()
+def drive_run(run_id: UUID) -> DriveEnd:
+    """Take a run, if it is free, and move it on until it blocks; from any thread."""
+    worker = current_worker()
+    with _turn:
+        return worker.drive(run_id=run_id)
 
 
 def drain_current_worker() -> None:
@@ -38,3 +47,22 @@ def drain_current_worker() -> None:
     worker = _workers.get(os.getpid())
     if worker is not None:
         worker.drain()
+
+
+def stop_current_worker() -> None:
+    """Stop this process's worker, if it has one, after the steps it executes now.
+
+    A process that is to stop at once does not wait for them: their runs are taken over elsewhere.
+    """
+    with _lock:
+        worker = _workers.pop(os.getpid(), None)
+    if worker is not None:
+        worker.stop(waits=not listening.is_busy())
+
+
+def follow_celery() -> None:
+    """Let the worker of a child of Celery's end with it."""
+    listening.register_drain(drain_current_worker)
+    worker_process_shutdown.connect(
+        lambda **_: stop_current_worker(), weak=False, dispatch_uid="engine.worker"
+    )

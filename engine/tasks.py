@@ -7,7 +7,7 @@ from celery import shared_task
 
 from core.kernel import limits
 from core.toolkit import queue
-from engine.process import current_worker
+from engine.process import current_worker, drive_run
 from engine.services.events import deliver_event
 from engine.triggers.firing import fire_due
 
@@ -15,7 +15,7 @@ from engine.triggers.firing import fire_due
 @shared_task(name="engine.drive")
 def drive(*, run_id: str, **_: Any) -> None:
     """Take a run, if it is free, and move it on until it blocks. Idempotent."""
-    current_worker().drive(run_id=UUID(run_id))
+    drive_run(UUID(run_id))
 
 
 @shared_task(name="engine.execute")

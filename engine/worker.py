@@ -142,10 +142,14 @@ class WorkerProcess:
         self._draining.set()
         self._driver.drain()
 
-    def stop(self) -> None:
-        """Finish what executes, say good-bye: other workers may take the runs at once."""
+    def stop(self, *, waits: bool = True) -> None:
+        """Finish what executes, say good-bye: other workers may take the runs at once.
+
+        Without `waits` it finishes nothing, because the process ends.
+        """
         self.drain()
-        self._driver.close()
+        if waits:
+            self._driver.close()
         self._stopping.set()
         if self._thread is not None:
             self._thread.join(timeout=limits.HEARTBEAT_SECONDS)

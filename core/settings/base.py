@@ -231,6 +231,12 @@ CELERY_TASK_ROUTES = (
         ("*", {"queue": "engine"}),
     ],
 )
+# Hints that children of the workers of a queue wait for themselves: see `core.listening`.
+LISTED_TASKS = {
+    "engine.drive": "engine",
+    "engine.receive": "engine",
+    "approvals.deliver_notices": "mail",
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5.0
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

@@ -7,12 +7,14 @@ sweep finds what nobody was told of. So a hint never fails and never waits for a
 from functools import partial
 
 import structlog
+from django.conf import settings
 from django.db import transaction
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
 
 from core.celery import app
+from core.toolkit import hint_list
 from core.toolkit.breaker import Breaker
 
 _log = structlog.get_logger(__name__)
@@ -24,7 +26,8 @@ def hint(task: str, **kwargs: str | int) -> None:
     """Send a task by name to whichever worker is free; by a broken broker, count and go on.
 
     Args:
-        task: the task's name, such as "engine.drive"; the settings route it to a queue.
+        task: the task's name; the settings route it to a queue, or name it in `LISTED_TASKS` if
+            workers wait for it themselves.
         **kwargs: ids, never content: a task reads the state again.
     """
     _send(None, task, kwargs)
@@ -39,16 +42,23 @@ def _send(queue: str | None, task: str, kwargs: dict[str, str | int]) -> None:
     if not BREAKER.lets_through():
         return
     try:
-        if queue is None:
-            app.send_task(task, kwargs=kwargs, retry=False, ignore_result=True)
-        else:
-            app.send_task(task, kwargs=kwargs, queue=queue, retry=False, ignore_result=True)
+        send(queue, task, kwargs)
     except (BrokerError, KombuError, RedisError, OSError) as error:
         if BREAKER.record_failure():
             _log.warning("hints_fail", task=task, reason=type(error).__name__)
     else:
         if BREAKER.record_success():
             _log.info("hints_work_again", failure_count=BREAKER.failure_count)
+
+
+def send(queue: str | None, task: str, kwargs: dict[str, str | int]) -> None:
+    """Send a hint now, or fail. Raises: RedisError, KombuError, OSError."""
+    if queue is None and task in settings.LISTED_TASKS:
+        hint_list.push(task, kwargs)
+    elif queue is None:
+        app.send_task(task, kwargs=kwargs, retry=False, ignore_result=True)
+    else:
+        app.send_task(task, kwargs=kwargs, queue=queue, retry=False, ignore_result=True)
 
 
 def hint_on_commit(task: str, **kwargs: str | int) -> None:

@@ -353,7 +353,7 @@ class StepSerializer(OutputSerializer):
     child = serializers.UUIDField(allow_null=True, help_text="The run it started.")
     due_at = serializers.DateTimeField(
         allow_null=True,
-        help_text="When it fails unless it is done, of a step with `total-timeout`.",
+        help_text="When it fails unless it is done, of a step with `timeout.total`.",
     )
     waits_for = StepWaitSerializer(
         source="waits", many=True, help_text="What it waits for now; any of them moves it on."

@@ -128,8 +128,8 @@ def _lay_out_columns(
 
 
 def _room_of(way: Way) -> float:
-    """Return how much room a way of a state to itself takes below it."""
-    return _LOOP + max(way.height / 2, _BEND)
+    """Return how much room a way of a state to itself takes below it; its line is in the middle."""
+    return _LOOP + max(way.height, 2 * _BEND)
 
 
 def _without(node: PlacedNode, room: float) -> PlacedNode:
@@ -210,7 +210,7 @@ class _Artist:
         end = (target.x, target.y + target.height / 2 + _SIDE)
         if way.source == way.target:
             right, left = begin[0] + _LOOP, end[0] - _LOOP
-            y = source.y + source.height + _room_of(way)
+            y = source.y + source.height + (_room_of(way) + _LOOP) / 2
         else:
             right = self._rights[source.column] + self._going_out.find(source.column, way.source)
             left = self._lefts[target.column] - self._coming_in.find(target.column, way.target)
@@ -248,7 +248,8 @@ class _Artist:
             if not met:
                 self._lanes.append(lane)
                 return y
-            y = max(other.bottom for other in met) + half + _LANE_GAP / 2
+            # A pixel more, so that rounding never leaves it where it is.
+            y = max(other.bottom for other in met) + half + _LANE_GAP / 2 + 1
 
     def _find_room(self, way: Way, edge: RoutedEdge) -> _Rect:
         places = [_label_at(way, span, turn) for span in reversed(edge.spans) for turn in _TURNS]

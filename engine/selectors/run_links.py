@@ -102,7 +102,7 @@ def find_links(*, principal: Principal, run_ids: Collection[UUID]) -> dict[UUID,
     return {row["id"]: _link(row, scopes) for _, row in _read(rows)}
 
 
-def list_mentioned(event: Event) -> list[UUID]:
+def list_mentioned(*, event: Event) -> list[UUID]:
     """Return the ids of the other runs that an event is about."""
     data: Mapping[str, Any] = event.data
     parent = data.get("parent")

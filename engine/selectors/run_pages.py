@@ -26,7 +26,7 @@ from engine.domain.state import Outcome, RunStatus
 from engine.models import Run, Workflow
 from engine.selectors.access_table import AccessGrant, list_access
 from engine.selectors.run_links import LINK_COUNT_MAX, RunLink, find_links, list_mentioned
-from engine.selectors.runs import RunDetail, read_run
+from engine.selectors.runs import RunDetail, get_run_reading
 from engine.selectors.step_views import StepReader
 from engine.selectors.targets import get_run_target
 
@@ -214,7 +214,7 @@ def get_run_page(
 
     Raises: RunMissingError.
     """
-    reading = read_run(principal=principal, run_id=run_id, keep=keep)
+    reading = get_run_reading(principal=principal, run_id=run_id, keep=keep)
     detail = reading.detail
     row = (
         Run.objects.select_related("workflow", "initiator", "on_behalf_of")
@@ -256,7 +256,9 @@ def _find_links(
 ) -> dict[UUID, RunLink]:
     """Return the runs that events name, those of the newest ones if they are very many."""
     told = [item.event for item in events if before is None or item.event.seq < before]
-    named = dict.fromkeys(run_id for event in reversed(told) for run_id in list_mentioned(event))
+    named = dict.fromkeys(
+        run_id for event in reversed(told) for run_id in list_mentioned(event=event)
+    )
     missing = [run_id for run_id in named if run_id not in known]
     return {**known, **find_links(principal=principal, run_ids=missing[:LINK_COUNT_MAX])}
 

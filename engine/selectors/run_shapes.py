@@ -38,7 +38,7 @@ class RunShape:
     visits: Mapping[str, int] = field(default_factory=dict)
 
 
-def read_shape(state: RunState) -> RunShape:
+def get_shape(*, state: RunState) -> RunShape:
     """Return the shape of a run."""
     return RunShape(
         containers={

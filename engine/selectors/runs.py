@@ -20,7 +20,7 @@ from engine.domain.errors import NondeterministicError, UnexpectedEventError
 from engine.domain.state import RunState, RunStatus
 from engine.models import Run
 from engine.selectors.run_links import Relations, find_relations
-from engine.selectors.run_shapes import RunShape, read_shape
+from engine.selectors.run_shapes import RunShape, get_shape
 from engine.selectors.step_views import (
     StepFilters,
     StepReader,
@@ -123,10 +123,10 @@ def list_runs(
 
 def get_run(*, principal: Principal, run_id: UUID) -> RunDetail:
     """Return one run with its steps; a constant number of queries. Raises: RunMissingError."""
-    return read_run(principal=principal, run_id=run_id).detail
+    return get_run_reading(principal=principal, run_id=run_id).detail
 
 
-def read_run(*, principal: Principal, run_id: UUID, keep: str = "") -> RunReading:
+def get_run_reading(*, principal: Principal, run_id: UUID, keep: str = "") -> RunReading:
     """Return one run with its steps; a constant number of queries.
 
     Args:
@@ -156,7 +156,7 @@ def read_run(*, principal: Principal, run_id: UUID, keep: str = "") -> RunReadin
         relations=around.relations,
         hidden_step_count=listed.hidden_count,
         tallies=listed.tallies,
-        shape=read_shape(state),
+        shape=get_shape(state=state),
     )
     return RunReading(detail=detail, reader=reader)
 

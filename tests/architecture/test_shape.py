@@ -47,6 +47,7 @@ SELECTORS_NAMED_OTHERWISE = {
 CATCHES_EVERYTHING = {
     "approvals/outbound/delivery.py": "the edge to mail servers: one notice must not keep others",
     "approvals/services/isolating.py": "the edge of one request: it must not keep others waiting",
+    "core/listening.py": "a thread's edge: what fails one hint must not keep the others waiting",
     "core/toolkit/realtime.py": "the edge of a thread that must go on whatever one signal does",
     "core/toolkit/socket/consumer.py": "a task's edge: who cannot be asked about is not trusted",
     "engine/actions/python_call.py": "the edge to other people's functions",

@@ -12,9 +12,8 @@ from uuid import UUID
 import pytest
 
 from approvals.services.reach import ReachSweep
-from core.celery import app
 from core.kernel.clock import FakeClock
-from core.toolkit import realtime
+from core.toolkit import queue, realtime
 from core.toolkit.breaker import Breaker
 from engine import loading, registry
 from engine.domain.plan import walk
@@ -84,7 +83,7 @@ def opened_theatre(monkeypatch: pytest.MonkeyPatch) -> Iterator[Theatre]:
     deaf = Breaker(clock=FakeClock())  # live viewers may miss every signal; none watches
     deaf.record_failure()
     monkeypatch.setattr(realtime, "BREAKER", deaf)
-    monkeypatch.setattr(app, "send_task", _send_task)
+    monkeypatch.setattr(queue, "send", _send)
     kept = loading._states
     logging.disable(logging.CRITICAL)  # what goes wrong is meant to, and the schedule tells it
     registry.register_verb(GateVerb(stage.skew), GateOpener())
@@ -98,10 +97,10 @@ def opened_theatre(monkeypatch: pytest.MonkeyPatch) -> Iterator[Theatre]:
         clockwork.remove()
 
 
-def _send_task(name: str, *, kwargs: dict[str, Any], **_: Any) -> None:
-    if name == "engine.drive" and ON_STAGE:
+def _send(_queue: str | None, task: str, kwargs: dict[str, Any]) -> None:
+    if task == "engine.drive" and ON_STAGE:
         ON_STAGE[-1].take_hint(UUID(kwargs["run_id"]))
-    if name == "engine.execute" and ON_STAGE:
+    if task == "engine.execute" and ON_STAGE:
         ON_STAGE[-1].take_task_hint()
 
 

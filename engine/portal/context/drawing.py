@@ -150,7 +150,7 @@ class _Artist:
         self._inside: dict[str, list[StepFacts]] = {}
         for step in steps:
             self._inside.setdefault(step.parent, []).append(step)
-        self._is_crowded = len(steps) > WHOLE_COUNT_MAX and not view.is_whole
+        self._is_crowded = not view.is_whole and self._estimate("") > WHOLE_COUNT_MAX
         self._count = 0
         self._hidden_count = 0
         self._folded: list[Group] = []
@@ -350,8 +350,19 @@ class _Artist:
     def _is_closed(self, step: StepFacts) -> bool:
         """Say whether a container is drawn as one node: in a crowd, where nothing presses."""
         inside = self._inside.get(step.key, [])
-        is_quiet = step.mark in _QUIET and not self._is_asked(step.key)
-        return bool(inside) and self._is_crowded and is_quiet
+        if not inside or not self._is_crowded or self._is_asked(step.key):
+            return False
+        return all(one.mark in _QUIET for one in (step, *inside))
+
+    def _estimate(self, key: str) -> int:
+        """Return about how many nodes there are in a container if nothing in it is closed."""
+        inside = self._inside.get(key, [])
+        around = self._facts.get(key)
+        if around is not None and around.container == "loop":
+            inside = inside[-1:]
+        elif around is not None and around.container in _REPEATING:
+            inside = inside[:INSTANCE_COUNT_MAX]
+        return len(inside) + sum(self._estimate(step.key) for step in inside)
 
     def _is_asked(self, key: str) -> bool:
         asked = {*self._view.opened, self._view.chosen}

@@ -119,7 +119,7 @@ class Node:
 
     Lengths are texts: a template would write numbers in the reader's locale, and slowly. `is_box`:
     a container whose steps are drawn after it, with their `edges` moved to (`inner_x`, `inner_y`);
-    `is_group`: one node for several steps.
+    `is_group`: one node for several steps that can be opened; `is_stack`: for several of any kind.
     """
 
     id: str
@@ -140,6 +140,7 @@ class Node:
     dots: tuple[Dot, ...]
     badges: tuple[DrawnBadge, ...] = ()
     is_box: bool = False
+    is_stack: bool = False
     is_here: bool = False
     is_first: bool = False
     is_final: bool = False
@@ -225,6 +226,7 @@ def make_node(
         is_dimmed=bool(view.only) and step.mark != view.only,
         dots=dots,
         badges=badges,
+        is_stack=is_group or bool(step.container),
         is_here=step.is_here,
         is_first=step.is_first,
         is_final=step.is_final,

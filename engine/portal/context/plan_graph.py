@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
+from core.kernel.types import parse_duration
 from core.toolkit.portal.words import say_count, say_duration
 from engine.domain.flow.positions import pointer
 from engine.domain.keys import BODIES
@@ -130,7 +131,9 @@ def describe_verb(step: Step) -> str:
     """Return what a step does, with what it waits for, sends or calls."""
     verb = step.verb
     if isinstance(verb, Timer):
-        return f"waits {verb.duration}" if verb.duration else f"until {verb.until}"
+        known = parse_duration(verb.duration) if verb.duration else None
+        said = verb.duration if known is None else say_duration(known)
+        return f"waits {said}" if verb.duration else f"until {verb.until}"
     if isinstance(verb, AwaitEvent):
         return f"waits for {verb.type}"
     if isinstance(verb, Emit):

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Final
 
 from engine.domain.events import Event, find_decided
-from engine.domain.keys import is_undo, parent_of, path_of, undone_by
+from engine.domain.keys import any_try_of, is_undo, parent_of, path_of, undone_by
 from engine.domain.machine import ENTERED
 from engine.domain.nodes import Tree, index_plan
 from engine.domain.plan import Group, Kind, Loop, Plan, Race, StateNode, Step
@@ -30,6 +30,7 @@ from engine.portal.context.plan_graph import (
     symbol_of,
 )
 from engine.portal.context.steps import StepWords
+from engine.portal.naming import short_key
 from engine.portal.statuses import describe_step, say_step
 from engine.selectors.run_shapes import Progress, RunShape
 
@@ -93,9 +94,9 @@ class _Maker:
     def make(self, *, taken: frozenset[tuple[str, str]], is_open: bool) -> Graph:
         """Return the graph."""
         found = {facts.key: facts for facts in self._nodes()}
-        inner = {facts.key: facts for facts in found.values() if facts.parent}
         if self._is_machine:
             return self._machine(found, taken=taken, is_open=is_open)
+        inner = [facts for facts in found.values() if facts.parent]
         outermost = [facts for facts in found.values() if not facts.parent]
         return Graph(steps=(*outermost, *self._reachable(outermost, inner)))
 
@@ -105,6 +106,8 @@ class _Maker:
         """Yield the steps of the run, and what has not begun inside its groups."""
         begun = {parent_of(words.key) for words, _ in self._described}
         for words, facts in self._described:
+            if _is_earlier(words.key):
+                continue
             if is_undo(words.key):
                 if not self._is_badge(undone_by(words.key)):
                     yield _undo_facts(facts)
@@ -134,17 +137,24 @@ class _Maker:
             parent=parent,
             container=container,
             done=progress if container in _REPEATING else None,
-            badges=(*badges_of(step), *((undone,) if undone else ())),
+            badges=badges_of(step) if undone is None else (*_without_undo(step), undone),
         )
 
     def _find_undone(self) -> dict[str, Badge]:
         """Return how the compensations stand that are told on what they undo."""
-        return {
-            undone_by(words.key): Badge(
-                icon="rotate-ccw", words=_UNDOING.get(words.mark, "is being undone")
-            )
+        told = (
+            words
             for words, _ in self._described
-            if is_undo(words.key) and self._is_badge(undone_by(words.key))
+            if is_undo(words.key)
+            and (_is_earlier(words.key) or self._is_badge(undone_by(words.key)))
+        )
+        return {
+            undone_by(short_key(any_try_of(words.view.key if words.view else words.key))): Badge(
+                icon="rotate-ccw",
+                words=f"{'an earlier try ' if _is_earlier(words.key) else ''}"
+                f"{_UNDOING.get(words.mark, 'is being undone')}",
+            )
+            for words in told
         }
 
     def _is_badge(self, key: str) -> bool:
@@ -155,11 +165,11 @@ class _Maker:
         return not isinstance(around.step.verb, Group | Race)
 
     def _reachable(
-        self, outer: Iterable[StepFacts], inner: Mapping[str, StepFacts]
+        self, outer: Iterable[StepFacts], inner: Iterable[StepFacts]
     ) -> Iterator[StepFacts]:
         """Yield what is inside of what is drawn, containers first."""
         inside: dict[str, list[StepFacts]] = {}
-        for facts in inner.values():
+        for facts in inner:
             inside.setdefault(facts.parent, []).append(facts)
         waiting = [facts.key for facts in outer]
         while waiting:
@@ -172,11 +182,13 @@ class _Maker:
     def _machine(
         self, found: Mapping[str, StepFacts], *, taken: frozenset[tuple[str, str]], is_open: bool
     ) -> Graph:
-        states, keys = [], {}
+        states, keys, inner = [], {}, [facts for facts in found.values() if facts.parent]
         for state in states_of(self._plan):
             facts = self._state(state, found, is_open=is_open)
             states.append(facts)
             keys[state.id] = facts.key
+            if facts.is_planned and state.step is not None:
+                inner += _unbegun(facts, state.step)
         links = [
             replace(
                 link,
@@ -186,7 +198,6 @@ class _Maker:
             )
             for link in links_of(self._plan)
         ]
-        inner = {facts.key: facts for facts in found.values() if facts.parent}
         return Graph(steps=(*states, *self._reachable(states, inner)), links=tuple(links))
 
     def _state(
@@ -223,7 +234,7 @@ class _Maker:
             chip = describe_step(status=StepStatus.ENDED, outcome=state.final or None)
             return replace(facts, mark=chip.mark, word=chip.word)
         mark = "pending" if is_open else "skipped"
-        return replace(facts, mark=mark, word="Not visited", container="", is_planned=True)
+        return replace(facts, mark=mark, word="Not visited", is_planned=True)
 
 
 def _say_visited(state: StateNode, known: StepFacts, *, is_idle: bool) -> str:
@@ -232,6 +243,15 @@ def _say_visited(state: StateNode, known: StepFacts, *, is_idle: bool) -> str:
     if is_idle and state.events:
         return f"listens to {', '.join(entry.type for entry in state.events)}"
     return known.detail if not is_idle else ""
+
+
+def _is_earlier(key: str) -> bool:
+    """Say whether a key is of a try that is over, which is listed but not drawn."""
+    return any_try_of(key) != key
+
+
+def _without_undo(step: Step) -> tuple[Badge, ...]:
+    return badges_of(replace(step, compensate=None))
 
 
 # --- what has not begun, and what is taken back --------------------------------------------------
@@ -251,7 +271,8 @@ def _unbegun(around: StepFacts, step: Step) -> Iterator[StepFacts]:
             mark=mark,
             word=around.word if mark == around.mark else "Queued",
             badges=badges_of(inner),
-            target=around.target or around.key,
+            target="" if around.is_planned else around.target or around.key,
+            is_planned=around.is_planned,
         )
         yield made
         yield from _unbegun(made, inner)

@@ -144,7 +144,7 @@ def list_names(names: Sequence[str]) -> str:
 
 def _run_started(telling: Telling, event: Event) -> Told:
     del telling
-    parent, runs = event.data.get("parent"), list_mentioned(event)
+    parent, runs = event.data.get("parent"), list_mentioned(event=event)
     if "predecessor" in event.data:
         state = say_step(str(event.data.get("state", "")))
         text = f"The run began in the state {state}, where another one ended as continued"
@@ -167,7 +167,7 @@ def _run_cancel_requested(telling: Telling, event: Event) -> Told:
 
 def _run_closed(telling: Telling, event: Event) -> Told:
     del telling
-    outcome, runs = str(event.data.get("outcome", "")), list_mentioned(event)
+    outcome, runs = str(event.data.get("outcome", "")), list_mentioned(event=event)
     if runs:
         text = "The run ended as continued: another one goes on in its place"
     else:
@@ -245,7 +245,7 @@ def _step_held(telling: Telling, event: Event) -> Told:
 
 
 def _step_reused(telling: Telling, event: Event) -> Told:
-    runs = list_mentioned(event)
+    runs = list_mentioned(event=event)
     text = f"{_title(telling, event)} took over the result of an equal step, which is still fresh"
     return Told(mark="approved", text=text, run_id=runs[0] if runs else None)
 
@@ -307,7 +307,7 @@ def _event_emitted(telling: Telling, event: Event) -> Told:
 
 
 def _child_started(telling: Telling, event: Event) -> Told:
-    step, runs = telling.step(_key(event)), list_mentioned(event)
+    step, runs = telling.step(_key(event)), list_mentioned(event=event)
     called = step.verb.reference if step is not None and isinstance(step.verb, Call) else "a run"
     alone = ", and does not wait for its end" if event.data.get("detached") else ""
     text = f"{_title(telling, event)} called {called}{alone}"
@@ -315,7 +315,7 @@ def _child_started(telling: Telling, event: Event) -> Told:
 
 
 def _child_closed(telling: Telling, event: Event) -> Told:
-    chip, runs = say_outcome(str(event.data.get("outcome", ""))), list_mentioned(event)
+    chip, runs = say_outcome(str(event.data.get("outcome", ""))), list_mentioned(event=event)
     text = f"The run that {_title(telling, event)} called ended: {chip.word.lower()}"
     return Told(mark=chip.mark, text=text, run_id=runs[0] if runs else None)
 

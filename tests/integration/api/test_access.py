@@ -94,6 +94,7 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-run-start", "post"): Turned(404, 403, {"inputs": {}}),
     ("api-runs", "get"): Turned(EMPTY, 200),
     ("api-run", "get"): Turned(404, 200),
+    ("api-run-steps", "get"): Turned(404, 200),
     ("api-run-events", "get"): Turned(404, 200),
     ("api-run-cancel", "post"): Turned(404, 403, {}),
     ("api-requests", "get"): Turned(EMPTY, EMPTY),

@@ -30,7 +30,7 @@ import django
 django.setup()
 from django.core.cache import cache
 from core.kernel.clock import FakeClock
-from core.toolkit import queue, realtime
+from core.toolkit import hint_list, queue, realtime
 
 told = {}
 clock = queue.BREAKER.clock = realtime.BREAKER.clock = FakeClock()
@@ -53,7 +53,7 @@ told["skipped"] = [queue.BREAKER.skip_count, realtime.BREAKER.skip_count]
 server = start()
 clock.advance(timedelta(seconds=5))
 tell("up_again")
-told["waiting"] = queue.app.connection_for_write().default_channel.client.llen("engine")
+told["waiting"] = hint_list.count("engine.drive")
 server.stop()
 print(json.dumps(told))
 """

@@ -16,10 +16,10 @@ from django.db import connection
 from approvals.models import Request
 from approvals.services.decide import decide
 from audit import store as ledger
-from core.celery import app
 from core.identity.seed import seed
 from core.kernel import ids
 from core.kernel.record import Via
+from core.toolkit import queue
 from countersign import functions
 from engine import loading, store
 from engine.driver import Driver
@@ -194,7 +194,7 @@ def opened_place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
             name=name, body=_told(doings, name, body), idempotent=False
         )
         monkeypatch.setitem(functions._REGISTRY, name, registered)
-    monkeypatch.setattr(app, "send_task", lambda *_, **__: None)  # the worker needs no hints
+    monkeypatch.setattr(queue, "send", lambda *_: None)  # the worker needs no hints
     clock = Clockwork()
     with connection.cursor() as cursor:
         cursor.execute(SEARCH_PATH)
