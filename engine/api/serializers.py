@@ -188,8 +188,8 @@ class ReplayNoteSerializer(serializers.Serializer[ReplayNote]):
     first = DivergenceSerializer(allow_null=True, help_text="The first divergence; null if none.")
 
 
-class PublishedVersionSerializer(VersionSerializer):
-    """A version that was published, and what its author should know."""
+class VersionPreviewSerializer(OutputSerializer):
+    """What the author of a version should know."""
 
     warnings = ProblemItemSerializer(
         many=True,
@@ -199,6 +199,10 @@ class PublishedVersionSerializer(VersionSerializer):
     replay = ReplayNoteSerializer(
         allow_null=True, help_text="Whether this version could take over runs that are open now."
     )
+
+
+class PublishedVersionSerializer(VersionSerializer, VersionPreviewSerializer):
+    """A version that was published, and what its author should know."""
 
 
 class VersionDetailSerializer(VersionSerializer):

@@ -19,6 +19,7 @@ urlpatterns = [
     *route(f"{_WORKFLOW}versions/", VersionViewSet, {"get": "list"}, name="api-versions"),
     *route(_VERSION, VersionViewSet, {"get": "retrieve"}, name="api-version"),
     *route(f"{_VERSION}publish/", VersionViewSet, {"post": "publish"}, name="api-version-publish"),
+    *route(f"{_VERSION}preview/", VersionViewSet, {"get": "preview"}, name="api-version-preview"),
     *route(f"{_WORKFLOW}runs/", RunViewSet, {"post": "start"}, name="api-run-start"),
     *route("runs/", RunViewSet, {"get": "list"}, name="api-runs"),
     *route("runs/<uuid:run_id>/", RunViewSet, {"get": "retrieve"}, name="api-run"),

@@ -14,6 +14,7 @@ from engine.api.serializers import (
     SourceInput,
     VersionDetailSerializer,
     VersionInput,
+    VersionPreviewSerializer,
     VersionSerializer,
     WorkflowQuery,
     WorkflowSerializer,
@@ -135,6 +136,23 @@ class VersionViewSet(ApiViewSet):
             principal=principal_of(request), project_slug=project, workflow_slug=slug, rev=rev
         )
         return Response(PublishedVersionSerializer(version).data)
+
+    @operation(
+        operation_id="versions_preview",
+        summary="Try a version with open runs",
+        answer=VersionPreviewSerializer,
+        errors=(403, 404),
+    )
+    def preview(self, request: Request, project: str, slug: str, rev: int) -> Response:
+        """Return what publishing a version would say now, or says of it by now.
+
+        Nothing is changed: open runs of other versions are replayed from their records, a few
+        seconds long. Whoever may publish versions of the workflow may ask.
+        """
+        version = definitions.preview_version(
+            principal=principal_of(request), project_slug=project, workflow_slug=slug, rev=rev
+        )
+        return Response(VersionPreviewSerializer(version).data)
 
 
 class LintViewSet(ApiViewSet):

@@ -22,7 +22,7 @@ from engine.domain.events import Event, EventKind
 from engine.domain.expressions import ExpressionError
 from engine.domain.keys import is_undo, step_key
 from engine.domain.retrying import is_retried, retry_delay
-from engine.domain.settling import release_around
+from engine.domain.settling import release_around, without
 from engine.domain.state import (
     Closing,
     Outcome,
@@ -254,7 +254,7 @@ def _held(state: RunState, event: Event) -> tuple[str, StepState, RunState]:
         step,
         evolve(
             state,
-            held=tuple(item for item in state.held if item != key),
+            held=without(state.held, key),
             backoff=state.backoff.delete(key) if due else state.backoff,
             idle_claim_count=0,
         ),
@@ -297,7 +297,7 @@ def _too_late(definition: Definition, state: RunState, key: str) -> RunState:
         )
     seconds = definition.step(key).total_seconds or 0.0
     error = StepError(kind="timeout", message=f"it was not done within {seconds:g} s")
-    state = evolve(state, opening=tuple(item for item in state.opening if item != key))
+    state = evolve(state, opening=without(state.opening, key))
     return unwinding.fail(definition, state, key, error)
 
 

@@ -13,7 +13,7 @@ from engine.domain.definition import Definition
 from engine.domain.errors import NondeterministicError, UnexpectedEventError
 from engine.domain.events import Event, EventKind
 from engine.domain.plan import Call
-from engine.domain.settling import settle
+from engine.domain.settling import settle, without
 from engine.domain.state import (
     Outcome,
     RunState,
@@ -62,7 +62,7 @@ def _opened(state: RunState, key: str, step: StepState) -> RunState:
     return evolve(
         state,
         steps=state.steps.set(key, step),
-        opening=tuple(item for item in state.opening if item != key),
+        opening=without(state.opening, key),
         idle_claim_count=0,
     )
 
@@ -116,7 +116,7 @@ def _step_refused(definition: Definition, state: RunState, event: Event) -> RunS
     if state.steps[key].status in {StepStatus.HELD, StepStatus.BACKOFF}:
         state = evolve(
             state,
-            held=tuple(item for item in state.held if item != key),
+            held=without(state.held, key),
             backoff=state.backoff.delete(key) if key in state.backoff else state.backoff,
         )
     else:

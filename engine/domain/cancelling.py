@@ -4,15 +4,15 @@ An attempt that executes cannot be taken back: it goes on, its end is recorded, 
 only after it. Whatever else an instance does ends at once.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from core.kernel.values import evolve
 from engine.domain.definition import Definition
-from engine.domain.keys import child_key, parent_of
+from engine.domain.keys import child_key, is_undo, parent_of
 from engine.domain.plan import Group, Race, inner_steps
 from engine.domain.settling import settle
 from engine.domain.state import Outcome, RunState, StepStatus
-from engine.domain.timers import Purpose, timer_name
+from engine.domain.timers import Purpose, read_timer, timer_name
 
 _STOPPABLE = frozenset(
     {
@@ -78,12 +78,26 @@ def cancel_open(definition: Definition, state: RunState) -> RunState:
     """Return the state of a run that is being cancelled: what has not begun never will.
 
     Containers end by what ends inside them. Waits of packages above have been ended by whoever
-    cancelled; those of the engine are taken back here.
+    cancelled; those of the engine are taken back here. The first time the whole run is looked at,
+    later only what has come to something since.
     """
-    for key in list(_all_open(definition, state)):
-        if _is_stoppable(definition, state, key):
+    keys = list(_stirring(state) if state.is_cancelled else _all_open(definition, state))
+    for key in keys:
+        # Compensations are finished; and what ended with what it is in needs no end of its own.
+        is_open = not is_undo(key) and state.steps[key].status is not StepStatus.ENDED
+        if is_open and _is_stoppable(definition, state, key):
             state = cancel(definition, state, key, why="cancel")
-    return evolve(state, todo=())
+    return evolve(state, todo=(), is_cancelled=True)
+
+
+def _stirring(state: RunState) -> Iterator[str]:
+    """Yield every instance that is about to do something, perhaps more than once."""
+    yield from (*state.todo, *state.restarting, *state.ready, *state.held, *state.opening)
+    yield from state.backoff
+    for name in state.timers:
+        key = read_timer(name)[1]
+        if key in state.steps:
+            yield key
 
 
 def children(definition: Definition, state: RunState, key: str) -> Iterator[str]:
@@ -114,7 +128,13 @@ def owe(definition: Definition, state: RunState, key: str) -> RunState:
     """Return the state in which an instance, if it can be undone, may have to be."""
     if definition.step(key).compensate is None or key in state.undoable:
         return state
-    return evolve(state, undoable=(*state.undoable, key))
+    count = state.undoable_count + 1
+    return evolve(state, undoable=state.undoable.set(key, count), undoable_count=count)
+
+
+def newest_first(undoable: Mapping[str, int]) -> list[str]:
+    """Return the keys of what can be undone, in the order in which it should be."""
+    return sorted(undoable, key=lambda key: -undoable[key])
 
 
 def owe_unfinished(definition: Definition, state: RunState, key: str) -> RunState:

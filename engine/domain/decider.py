@@ -29,6 +29,7 @@ from engine.domain.mentions import mentioned
 from engine.domain.nodes import index_plan
 from engine.domain.plan import Plan, Step, Uses
 from engine.domain.restarting import find_restart, restart
+from engine.domain.settling import without
 from engine.domain.state import Closing, Outcome, RunState, StepStatus
 from engine.domain.verbs import WaitVerb
 
@@ -42,6 +43,7 @@ class Decider:
             plan=plan, tree=index_plan(plan), evaluator=evaluator, verbs=verbs
         )
         self._reads_at_end = mentioned(dict(plan.outputs), ids=self.definition.tree.ids)
+        self._has_gates = any(map(needs_admission, self.definition.tree.steps()))
         self.has_priorities = self.definition.tree.has_priorities
         self.has_queues = self.definition.tree.has_queues
 
@@ -108,7 +110,7 @@ class Decider:
             steps=state.steps.set(key, began),
             running=state.running.set(key, attempt),
             remote=state.remote.set(key, queue) if queue else state.remote,
-            ready=_without(state.ready, key),
+            ready=without(state.ready, key),
             backoff=state.backoff.delete(key) if due else state.backoff,
         )
         arguments = digest(step.arguments).hex()
@@ -159,13 +161,7 @@ class Decider:
 
     def beginnable(self, state: RunState, *, at: datetime) -> Iterator[str]:
         """Yield the keys that may begin an attempt, in the order in which they should."""
-        due = [
-            key
-            for _, key in sorted(
-                (wake_at, key) for key, wake_at in state.backoff.items() if wake_at <= at
-            )
-            if not self._wants_admission(state, key)
-        ]
+        due = (key for key in state.backoff.iter_due(at) if not self._wants_admission(state, key))
         keys: Iterable[str] = chain(due, state.ready)
         if self.has_priorities:
             keys = sorted(keys, key=lambda key: -self.definition.step(key).priority)
@@ -174,37 +170,31 @@ class Decider:
 
     def to_admit(self, state: RunState, *, at: datetime) -> tuple[str, ...]:
         """Return the keys of steps that begin only if a gate lets them through."""
-        due = [
-            key
-            for _, key in sorted(
-                (wake_at, key) for key, wake_at in state.backoff.items() if wake_at <= at
-            )
-            if self._wants_admission(state, key)
-        ]
+        if not self._has_gates:
+            return state.held
+        due = [key for key in state.backoff.iter_due(at) if self._wants_admission(state, key)]
         return (*state.held, *due)
 
     def due_timers(self, state: RunState, *, at: datetime) -> tuple[str, ...]:
         """Return the names of the timers that are due, soonest first."""
-        return tuple(
-            name
-            for _, name in sorted((due, name) for name, due in state.timers.items() if due <= at)
-        )
+        return tuple(state.timers.iter_due(at))
 
     def next_wake(self, state: RunState, *, besides: Collection[str] = ()) -> datetime | None:
         """Return when time moves the run on, `None` if it does not.
 
         `besides` are keys of steps that wait for a gate, whatever their own time is.
         """
-        instants = [at for key, at in state.backoff.items() if key not in besides]
-        instants += state.timers.values()
-        if state.parked_until is not None:
-            instants.append(state.parked_until)
-        return min(instants, default=None)
+        instants = (
+            state.backoff.find_first(besides=frozenset(besides)),
+            state.timers.find_first(),
+            state.parked_until,
+        )
+        return min((at for at in instants if at is not None), default=None)
 
     # --- small parts -------------------------------------------------------------------------
 
     def _wants_admission(self, state: RunState, key: str) -> bool:
-        if is_undo(key) or ATTEMPT in state.steps[key].passed:
+        if not self._has_gates or is_undo(key) or ATTEMPT in state.steps[key].passed:
             return False
         return needs_admission(self.definition.step(key))
 
@@ -253,10 +243,3 @@ class Decider:
                 )
         # Who wrote the entry has done this with it.
         return evolve(state, releasing=(), alarms=())
-
-
-def _without(keys: tuple[str, ...], key: str) -> tuple[str, ...]:
-    """Return the keys without one, which mostly is the first."""
-    if keys and keys[0] == key:
-        return keys[1:]
-    return tuple(item for item in keys if item != key)

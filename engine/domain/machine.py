@@ -18,7 +18,7 @@ from engine.domain.events import Settled
 from engine.domain.expressions import ExpressionError
 from engine.domain.keys import child_key, number_of, parent_of, path_of, step_key
 from engine.domain.plan import AwaitEvent, On, StateNode, Transition
-from engine.domain.settling import GOOD, means
+from engine.domain.settling import GOOD, means, without
 from engine.domain.state import Outcome, RunState, StepState, StepStatus, worse
 from engine.domain.timers import Purpose, timer_name
 
@@ -146,7 +146,7 @@ def _stop_listening(state: RunState, key: str) -> RunState:
     )
     state = evolve(state, steps=state.steps.set(key, ended), listening=state.listening.delete(key))
     if listener.status is StepStatus.OPENING:
-        return evolve(state, opening=tuple(item for item in state.opening if item != key))
+        return evolve(state, opening=without(state.opening, key))
     return evolve(
         state,
         withdrawing=(*state.withdrawing, key),

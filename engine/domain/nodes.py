@@ -1,6 +1,6 @@
 """A plan's tree, indexed. Read `Node` and `Tree`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,10 @@ class Tree:
 
     nodes: Mapping[str, Node]
     ids: Mapping[str, str] = field(default_factory=dict)  # id → path
+
+    def steps(self) -> Iterator[Step]:
+        """Yield every step."""
+        return (node.step for node in self.nodes.values())
 
     @property
     def has_priorities(self) -> bool:

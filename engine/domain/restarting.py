@@ -4,6 +4,8 @@ Nothing of the earlier try goes on by then. What it completed may still have to 
 what the new try will complete under the same keys: so it is kept under keys of its own.
 """
 
+from immutables import Map
+
 from core.kernel.values import evolve
 from engine.domain.considering import start
 from engine.domain.definition import Definition
@@ -74,9 +76,11 @@ def _set_aside(definition: Definition, state: RunState, key: str) -> RunState:
         state,
         steps=steps,
         undone=state.undone - undone,
-        undoable=tuple(
-            earlier_key(item, key, number) if item in inside else item
-            for item in state.undoable
-            if item not in undone
+        undoable=Map(
+            {
+                earlier_key(item, key, number) if item in inside else item: place
+                for item, place in state.undoable.items()
+                if item not in undone
+            }
         ),
     )

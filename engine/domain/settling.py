@@ -71,7 +71,7 @@ def settle(
         news = Settled(key=key, outcome=outcome, why=why, message=message)
         state = evolve(state, news=(*state.news, news))
     state = evolve(state, steps=state.steps.set(key, ended))
-    state = _forget(state, key)
+    state = _forget(state, key, before.status)
     if before.mutex and not keeps_mutex:
         state = evolve(state, releasing=(*state.releasing, key))
     if is_undo(key):
@@ -120,14 +120,22 @@ def _goes_on(state: RunState, key: str) -> bool:
     )
 
 
-def _forget(state: RunState, key: str) -> RunState:
+def without(keys: tuple[str, ...], key: str) -> tuple[str, ...]:
+    """Return keys without one of them, which mostly is the first; the same if it is not there."""
+    if key not in keys:
+        return keys
+    place = keys.index(key)
+    return keys[:place] + keys[place + 1 :]
+
+
+def _forget(state: RunState, key: str, status: StepStatus) -> RunState:
     """Remove an ended instance from every index that says what it could still do."""
-    if key in state.ready:
-        state = evolve(state, ready=tuple(item for item in state.ready if item != key))
-    if key in state.held:
-        state = evolve(state, held=tuple(item for item in state.held if item != key))
-    if key in state.opening:
-        state = evolve(state, opening=tuple(item for item in state.opening if item != key))
+    if status is StepStatus.READY:
+        state = evolve(state, ready=without(state.ready, key))
+    if status is StepStatus.HELD:
+        state = evolve(state, held=without(state.held, key))
+    if status is StepStatus.OPENING:
+        state = evolve(state, opening=without(state.opening, key))
     if key in state.restarting:
         left = tuple(item for item in state.restarting if item != key)
         state = evolve(state, restarting=left)

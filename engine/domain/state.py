@@ -13,6 +13,7 @@ from immutables import Map
 
 from core.kernel.types import Json
 from engine.domain.events import Settled
+from engine.domain.schedule import Schedule
 
 
 class RunStatus(StrEnum):
@@ -152,7 +153,7 @@ class RunState:
     `todo` are keys that are to be looked at, `echo` keys that ended and whose surroundings have not
     heard of it; both are empty once consequences are drawn. `ready`, `held` and `opening` are keys
     in the order they became so; `undo` are keys still to be compensated, first first; `undoable`
-    are keys with a compensation, in order of completion.
+    are keys with a compensation and which of all they were to complete.
     """
 
     facts: Mapping[str, Json] = field(default_factory=dict)
@@ -171,8 +172,8 @@ class RunState:
     releasing: tuple[str, ...] = ()  # keys that hold or wait for a mutex no more
     running: Map[str, int] = field(default_factory=Map)  # key → attempt that executes
     remote: Map[str, str] = field(default_factory=Map)  # key → label, of those handed over
-    backoff: Map[str, datetime] = field(default_factory=Map)  # key → wake_at
-    timers: Map[str, datetime] = field(default_factory=Map)  # name, see `timers` → due
+    backoff: Schedule = field(default_factory=Schedule)  # keys
+    timers: Schedule = field(default_factory=Schedule)  # names, see `timers`
     is_parked: bool = False  # every gate has been asked, and says no
     parked_until: datetime | None = None  # when to ask again; `None`: somebody will tell
     waiting_count: int = 0
@@ -180,9 +181,11 @@ class RunState:
     straggler_count: int = 0  # open instances whose container has ended
     worst: Outcome = Outcome.SUCCEEDED
     cancelling: bool = False
+    is_cancelled: bool = False  # all that had not begun by then
     undo: tuple[str, ...] = ()
     undoing: str = ""  # key of the compensation that is in progress
-    undoable: tuple[str, ...] = ()
+    undoable: Map[str, int] = field(default_factory=Map)
+    undoable_count: int = 0  # that there have been
     undone: frozenset[str] = frozenset()
     late: frozenset[str] = frozenset()  # keys to be undone once an attempt nobody wants has ended
     unwinding: tuple[str, ...] = ()  # keys of steps in UNWINDING

@@ -13,7 +13,7 @@ from datetime import datetime
 
 from core.kernel.types import Json
 from core.kernel.values import evolve
-from engine.domain.cancelling import cancel_inside, owe_unfinished
+from engine.domain.cancelling import cancel_inside, newest_first, owe_unfinished
 from engine.domain.definition import Definition, expression_error
 from engine.domain.expressions import ExpressionError
 from engine.domain.keys import (
@@ -26,7 +26,7 @@ from engine.domain.keys import (
     undone_by,
 )
 from engine.domain.plan import AfterError, OnError
-from engine.domain.settling import drop_timers, settle
+from engine.domain.settling import drop_timers, settle, without
 from engine.domain.state import (
     Outcome,
     RunState,
@@ -133,7 +133,7 @@ def advance(definition: Definition, state: RunState) -> RunState:
             return settle(state, key, Outcome.FAILED, kind)
     is_over = state.open_count == 0 and state.straggler_count == 0 and not state.running
     if is_over and state.worst is Outcome.FAILED and not state.undo:
-        targets = tuple(key for key in reversed(state.undoable) if key not in state.undone)
+        targets = tuple(key for key in newest_first(state.undoable) if key not in state.undone)
         if targets:
             state = evolve(state, undo=targets, undone=state.undone | set(targets))
     if state.undo and not state.undoing:
@@ -193,7 +193,7 @@ def _targets(
     places = _places(definition, key, named)
     return tuple(
         item
-        for item in reversed(state.undoable if places else ())
+        for item in (newest_first(state.undoable) if places else ())
         if item not in state.undone and item not in state.running and _is_at(item, places)
     )
 
@@ -238,14 +238,12 @@ def unready(state: RunState, key: str) -> RunState:
         return state
     return evolve(
         state,
-        ready=tuple(item for item in state.ready if item != key),
-        held=tuple(item for item in state.held if item != key),
+        ready=without(state.ready, key),
+        held=without(state.held, key),
         backoff=state.backoff.delete(key) if key in state.backoff else state.backoff,
     )
 
 
 def _is_unwound(state: RunState, key: str) -> bool:
-    return not any(
-        undo == state.undoing or undone_by(undo) in state.undo
-        for undo in state.steps[key].unwinding
-    )
+    last = state.steps[key].unwinding[-1]  # they are undone in order
+    return last != state.undoing and undone_by(last) not in state.undo

@@ -28,6 +28,7 @@ from engine.domain.state import RunStatus
 from engine.portal import panels
 from engine.portal.context.address import Query
 from engine.portal.context.inputs import order_inputs
+from engine.portal.context.preview import Preview, make_preview
 from engine.portal.context.run import keys_by_verb, make_run
 from engine.portal.context.runs import make_runs, read_filters
 from engine.portal.context.workflows import (
@@ -43,6 +44,7 @@ from engine.selectors import run_pages, workflow_pages
 from engine.selectors.workflow_pages import StartPage
 from engine.services import definitions, runs
 
+_PREVIEW: Final = "preview"  # in the address of a version
 _NUMBER_MAX: Final = 2**31 - 1
 _OTHER_VERSION: Final = "Version {rev} is live now, not the one you saw. Look again, then start."
 _USED_KEY: Final = "This form has started a run already. Look at it first; or start another one."
@@ -191,13 +193,18 @@ class VersionView(PortalView):
         """Publish the version."""
         try:
             definitions.publish_version(
-                principal=self.principal, project_slug=project, workflow_slug=slug, rev=rev
+                principal=self.principal,
+                project_slug=project,
+                workflow_slug=slug,
+                rev=rev,
+                with_notes=False,
             )
         except NotPublishableError as error:
             return self._show(project, slug, rev, refused=error)
         except DefinitionInvalidError as error:
             return self._show(project, slug, rev, refused=error)
-        return self.go_to(reverse("engine_portal:version", args=(project, slug, rev)))
+        address = reverse("engine_portal:version", args=(project, slug, rev))
+        return self.go_to(f"{address}?{_PREVIEW}=1")
 
     def _show(
         self, project: str, slug: str, rev: int, *, refused: PlatformError | None = None
@@ -207,12 +214,25 @@ class VersionView(PortalView):
         page = workflow_pages.get_version_page(
             principal=self.principal, project_slug=project, workflow_slug=slug, rev=rev
         )
+        query = _read_query(self.request)
         context = {
             "place": "workflows",
-            "version": make_version(page, query=_read_query(self.request)),
+            "version": make_version(page, query=query),
+            "preview": self._preview(project, slug, rev) if query.get(_PREVIEW) else None,
+            "preview_href": query.change(**{_PREVIEW: 1}),
             "refused": refused,
         }
         return self.render("engine/version.html", context, status=422 if refused else 200)
+
+    def _preview(self, project: str, slug: str, rev: int) -> Preview | None:
+        """Return what publishing says of the version, `None` for who may not publish."""
+        try:
+            version = definitions.preview_version(
+                principal=self.principal, project_slug=project, workflow_slug=slug, rev=rev
+            )
+        except AccessForbiddenError:
+            return None
+        return make_preview(version)
 
 
 class StartView(PortalView):

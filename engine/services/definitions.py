@@ -78,11 +78,17 @@ def save_version(
 
 
 def publish_version(
-    *, principal: Principal, project_slug: str, workflow_slug: str, rev: int
+    *,
+    principal: Principal,
+    project_slug: str,
+    workflow_slug: str,
+    rev: int,
+    with_notes: bool = True,
 ) -> VersionView:
     """Publish a draft: new runs use it from now on; runs that have started keep theirs.
 
     Idempotent: publishing a published version changes nothing. Transaction: one of its own.
+    Without `with_notes` it says nothing more; `preview_version` does then.
 
     Returns:
         The version; its `warnings` say where too few people could decide today. They stand in
@@ -100,7 +106,28 @@ def publish_version(
     )
     with transaction.atomic():
         version_id = _publish(principal=principal, target=target, rev=rev)
-    return _with_warnings(version_id)
+    return _with_warnings(version_id) if with_notes else _view(version_id)
+
+
+def preview_version(
+    *, principal: Principal, project_slug: str, workflow_slug: str, rev: int
+) -> VersionView:
+    """Return a version with what publishing it would say now, whatever its status.
+
+    Nothing is changed. It replays open runs, for `limits.REPLAY_NOTE_SECONDS` at most.
+
+    Raises:
+        WorkflowMissingError, VersionMissingError: there is no such version to be seen.
+        AccessForbiddenError: the caller may not publish versions of the workflow.
+    """
+    target = get_workflow_target(
+        principal=principal, project_slug=project_slug, workflow_slug=workflow_slug
+    )
+    require(principal=principal, permission=Permission.PUBLISH_WORKFLOW, scope_id=target.scope_id)
+    version = Version.objects.filter(workflow_id=target.workflow_id, rev=rev).only("pk").first()
+    if version is None:
+        raise VersionMissingError(rev=rev)
+    return _with_warnings(version.pk)
 
 
 # --- publishing ------------------------------------------------------------------------------

@@ -1,22 +1,22 @@
 """The steps of a run in words: for the graph, the timeline and the panel. Read `describe_steps`."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
 from core.kernel.types import Json
 from core.toolkit.portal.words import say_due, say_duration
-from engine.domain.keys import BODIES, parent_of, path_of, sibling_key, undone_by
+from engine.domain.keys import parent_of, path_of, sibling_key, undone_by
 from engine.domain.nodes import index_plan
-from engine.domain.plan import Kind, Plan, StateNode, Step, Uses, Wait, inner_steps, walk
+from engine.domain.plan import Plan, Step, Uses, Wait, inner_steps
 from engine.domain.state import StepStatus
 from engine.portal.context.drawing import StepFacts
 from engine.portal.context.reasons import explain_end
 from engine.portal.context.waiting import brief_wait, kind_of_wait
 from engine.portal.naming import Titles, depth_of, short_key
 from engine.portal.panels import WaitPanel
-from engine.portal.statuses import describe_step, say_step
+from engine.portal.statuses import describe_step
 from engine.portal.timeline import Row
 from engine.selectors.step_views import StepView, Tally
 
@@ -32,7 +32,6 @@ _WORDS: Final = {
     "matrix": "for each combination",
     "loop": "again and again",
 }
-_SYMBOLS: Final = {"http/request": "link", "python/call": "zap"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,69 +64,6 @@ def describe_action(step: Step) -> str:
     if name == "http/request" and isinstance(method, str) and "${{" not in method:
         return f"HTTP {method}"
     return name
-
-
-def symbol_of(step: Step) -> str:
-    """Return the icon of a step that has no mark."""
-    if not isinstance(step.verb, Uses):
-        return "user" if isinstance(step.verb, Wait) else "workflow"
-    return _SYMBOLS.get(step.verb.action.partition("@")[0], "zap")
-
-
-def describe_plan(plan: Plan) -> list[StepFacts]:
-    """Return a definition's steps as nodes without a status; states in the order they are written.
-
-    What a container repeats is told by the container; the steps of groups and races come after it.
-    """
-    described = [
-        StepFacts(
-            key=path,
-            needs=_places(path, step),
-            kind=_kind(step),
-            title=say_step(step.id),
-            detail=describe_action(step),
-            right="if" if step.condition else "",
-            is_human=isinstance(step.verb, Wait),
-            symbol=symbol_of(step),
-        )
-        for path, step in walk(plan)
-        if not BODIES.intersection(path.split("/"))
-    ]
-    return described if plan.kind != Kind.STATES else _with_ways(plan, described)
-
-
-def _places(path: str, step: Step) -> tuple[str, ...]:
-    """Return the paths of what a step comes after: what it needs, else the container it is in."""
-    around = path.rpartition("/")[0]
-    if not around:
-        return step.needs
-    return tuple(f"{around}/{need}" for need in step.needs) or (around,)
-
-
-def _with_ways(plan: Plan, described: list[StepFacts]) -> list[StepFacts]:
-    """Return all states as nodes; a way back to a state that is written earlier is not drawn."""
-    known = {facts.key: facts for facts in described}
-    names = list(plan.states)
-    made = []
-    for place, name in enumerate(names):
-        before = [item for item in names[:place] if name in _targets(plan.states[item])]
-        final = plan.states[name].final
-        facts = known.get(name) or StepFacts(
-            key=name,
-            needs=(),
-            kind="state",
-            title=say_step(name),
-            detail=final or "state",
-            symbol="workflow",
-        )
-        made.append(replace(facts, needs=tuple(before)))
-        made += [item for item in described if item.key.startswith(f"{name}/")]
-    return made
-
-
-def _targets(state: StateNode) -> set[str]:
-    targets = {way.to for way in state.transitions} | {entry.to for entry in state.events}
-    return targets | ({state.stuck.to} if state.stuck else set())
 
 
 def describe_steps(
@@ -201,7 +137,6 @@ def _facts(
         mark=words.mark,
         word=words.word,
         is_human=is_human,
-        symbol=symbol_of(step),
         given=panel.given_count if panel and is_asked and words.mark == "waiting" else 0,
         needed=panel.needed_count if panel and is_asked and words.mark == "waiting" else 0,
     )

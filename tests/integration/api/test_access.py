@@ -91,6 +91,7 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-versions", "get"): Turned(404, 200),
     ("api-version", "get"): Turned(404, 200),
     ("api-version-publish", "post"): Turned(404, 403),
+    ("api-version-preview", "get"): Turned(404, 403),
     ("api-run-start", "post"): Turned(404, 403, {"inputs": {}}),
     ("api-runs", "get"): Turned(EMPTY, 200),
     ("api-run", "get"): Turned(404, 200),

@@ -81,3 +81,21 @@ def test_open_runs_of_other_versions_are_tried_and_counted(town, publish):
 
     # Nothing was asked of anybody yet, so nothing on record would be different.
     assert note == {"open_count": 1, "replayed_count": 1, "diverging_count": 0, "first": None}
+
+
+def test_what_publishing_says_can_be_asked_before_and_after(town, publish):
+    before = town.as_("otto").get("workflows/acme/release/versions/1/preview/")
+    published = publish().json()
+    after = town.as_("otto").get("workflows/acme/release/versions/1/preview/")
+
+    assert (before.status_code, after.status_code) == (200, 200)
+    assert before.json() == after.json()
+    assert after.json() == {name: published[name] for name in ("warnings", "replay")}
+
+
+def test_who_may_not_publish_may_not_ask_what_it_would_say(town, publish, problem):
+    def preview(who, rev):
+        return town.as_(who).get(f"workflows/acme/release/versions/{rev}/preview/")
+
+    problem(preview("vera", 1), 403, "identity.forbidden")
+    problem(preview("otto", 9), 404, "engine.version_missing")

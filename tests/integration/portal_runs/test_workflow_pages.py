@@ -176,9 +176,49 @@ def test_a_publisher_publishes_a_draft(yard):
 
     answer = send(browser, FIRST)
 
-    assert (answer.status_code, answer["Location"]) == (303, FIRST)
+    assert (answer.status_code, answer["Location"]) == (303, f"{FIRST}?preview=1")
     assert Version.objects.get().status == "published"
     assert "Publish v1" not in words(browser.get(FIRST))
+
+
+def test_after_publishing_the_page_says_how_open_runs_would_fare(yard):
+    waiting = DEFINITION.replace(
+        "    uses: python/call@1\n    with: {function: p.ok}\n",
+        "    wait: {event: {type: go, correlate: {run: run.id}}}\n",
+    )
+    yard.save(waiting)
+    run_id = yard.start("ship", by="mara", inputs={"version": "1", "place": "staging"}).run_id
+    yard.hand.drive(run_id)
+    yard.save(waiting.replace("  build:", "  make:").replace("[build]", "[make]"), live=False)
+    browser, address = yard.browse("pia"), f"{SHIP}versions/2/"
+    assert "Try open runs with it" in words(browser.get(address))
+
+    shown = browser.get(send(browser, address)["Location"])
+
+    said = words(shown)
+    assert "1 open run would not go on with this version" in said
+    assert "1 run of another version is open and keeps its own." in said
+    assert "The first difference, in entry 2, run.owned" in said
+    assert "Instead this version does not have what it names" in said
+    assert 'id="preview"' not in text(browser.get(address))
+
+
+def test_a_version_is_tried_before_it_is_published_and_nothing_changes(yard):
+    yard.save(live=False)
+
+    said = words(yard.browse("pia").get(f"{FIRST}?preview=1"))
+
+    assert "No run of another version is open" in said
+    assert Version.objects.get().status == "draft"
+
+
+def test_who_may_not_publish_is_told_nothing_about_open_runs(yard):
+    yard.save()
+
+    page = yard.browse("vera").get(f"{FIRST}?preview=1")
+
+    assert page.status_code == 200
+    assert 'id="preview"' not in text(page)
 
 
 def test_who_may_not_publish_has_no_button_and_is_refused(yard):

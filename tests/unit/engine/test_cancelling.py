@@ -2,6 +2,7 @@
 
 import pytest
 
+from engine.domain import cancelling
 from engine.domain.keys import is_undo
 from engine.domain.plan import AfterError, Compensation, Enough, OnError, Retry, Uses
 from tests.constructs import (
@@ -288,3 +289,23 @@ def test_a_compensation_that_fails_fails_the_run_and_the_others_go_on():
 
     assert undone(run) == ["g#1/y#1", "g#1/x#1"]
     check(run, "failed")
+
+
+def test_a_run_that_is_being_cancelled_is_searched_once(monkeypatch):
+    looks = []
+    search = cancelling._all_open
+
+    def look(*asked):
+        looks.append(asked)
+        return search(*asked)
+
+    monkeypatch.setattr(cancelling, "_all_open", look)
+    retried = [uses(f"s{n}", retry=Retry(retries_max=1)) for n in range(8)]
+    run = PureRun(plan(*retried), actions={f"s{n}": boom("transient") for n in range(4)})
+    begun = list(run.claim().begun)
+    run.cancel()
+    run.work(begun)
+
+    assert len(looks) == 1
+    assert [run.outcome(f"s{n}") for n in range(8)] == ["cancelled"] * 4 + ["succeeded"] * 4
+    check(run, "cancelled")
