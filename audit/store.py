@@ -84,6 +84,25 @@ _READ_NAMED = _READ.replace(
     "ON p.entry_id = e.id", "ON p.entry_id = e.id AND p.name = ANY(%s::text[])"
 )
 
+# A row of the caller's, and what its stream has after a place: both of one snapshot.
+_READ_BESIDE = """
+WITH h AS MATERIALIZED ({row})
+SELECT h.*, e.seq, e.kind, e.at, e.leaf, e.body, p.name, p.salt, p.value
+FROM h LEFT JOIN LATERAL (
+    SELECT id, seq, kind, at, leaf, body FROM audit_entry
+    WHERE stream = %s::uuid AND seq > %s::bigint ORDER BY seq LIMIT %s::bigint) e ON true
+LEFT JOIN audit_payload p ON p.entry_id = e.id
+ORDER BY e.seq, p.name"""
+_READ_COLUMN_COUNT = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tail:
+    """Entries of a stream after a place in it, as they were read: not checked yet."""
+
+    stream: UUID
+    rows: Sequence[tuple[Any, ...]]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statement:
@@ -228,9 +247,42 @@ def read_verified(
     Raises:
         LedgerCorruptError: if a number is missing, a leaf, link or commitment does not hold.
     """
+    rows = fetch_rows(_READ, (stream, after_seq, limit))
+    return verify(Tail(stream=stream, rows=rows), after_seq=after_seq, after_head=after_head)
+
+
+def read_beside(
+    *, row: str, params: Sequence[Any], stream: UUID, after_seq: int, limit: int
+) -> tuple[tuple[Any, ...], Tail] | None:
+    """Return a row, and entries of a stream after a place, of one snapshot. One query.
+
+    Args:
+        row: a query that gives one row, or none.
+        params: the values of its placeholders.
+        stream: whose entries.
+        after_seq: the number of the last entry the caller has; 0 for none.
+        limit: the most entries to return.
+
+    Returns:
+        The row, and entries to be given to `verify`; `None` without a row.
+    """
+    found = fetch_rows(_READ_BESIDE.format(row=row), (*params, stream, after_seq, limit))
+    if not found:
+        return None
+    width = len(found[0]) - _READ_COLUMN_COUNT
+    rows = [each[width:] for each in found if each[width] is not None]
+    return found[0][:width], Tail(stream=stream, rows=rows)
+
+
+def verify(tail: Tail, *, after_seq: int, after_head: bytes) -> list[StoredEntry]:
+    """Return entries that were read, each checked against the one before; see `read_verified`.
+
+    Raises:
+        LedgerCorruptError: if a number is missing, a leaf, link or commitment does not hold.
+    """
     entries = []
-    for row in _read(stream=stream, after_seq=after_seq, limit=limit):
-        _verify(row, stream=stream, after_seq=after_seq, after_head=after_head)
+    for row in _group(tail.rows, stream=tail.stream):
+        _verify(row, stream=tail.stream, after_seq=after_seq, after_head=after_head)
         after_seq, after_head = row.seq, row.leaf
         entries.append(_stored(row))
     return entries
@@ -278,6 +330,10 @@ def _read(
         rows = fetch_rows(_READ, (stream, after_seq, limit))
     else:
         rows = fetch_rows(_READ_NAMED, (stream, after_seq, limit, list(payload_names)))
+    return _group(rows, stream=stream)
+
+
+def _group(rows: Sequence[tuple[Any, ...]], *, stream: UUID) -> list[_Row]:
     found = []
     for _, group in groupby(rows, key=lambda row: row[0]):
         members = list(group)

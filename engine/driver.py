@@ -126,16 +126,15 @@ class Driver:
 
     def _claim(self, run_id: UUID) -> tuple[Session, Move] | DriveEnd | None:
         for _ in range(_CLAIM_TRIES):
-            run = read_run(run_id=run_id)
+            loaded = loading.load_run(run_id=run_id)
             read_at = self._clock.monotonic()
-            if run is None or run.status not in _DRIVABLE or not _is_due(run):
+            if loaded is None or not _is_free(loaded.row):
                 return None
+            run = loaded.row
             with self._halter.escalating(run):
                 try:
                     rules = loading.get_rules(version_id=run.version_id)
-                    state, head = loading.load_state(
-                        decider=rules.decider, run_id=run.id, seq=run.seq
-                    )
+                    state, head = loaded.fold(rules.decider)
                     session = Session(
                         run=run,
                         rules=rules,
@@ -146,7 +145,7 @@ class Driver:
                         clock_base=run.now,
                         clock_started=read_at,
                     )
-                    # If somebody appended between the two reads, it is read again.
+                    # If somebody appended after a tail that was cut, it is read again.
                     move = self._try_claim(session) if head.seq == run.seq else None
                 except HOPELESS as error:
                     return DriveEnd.HALTED if self._halter.halt(run, error) else DriveEnd.NOT_FREE
@@ -389,7 +388,10 @@ def _untold(session: Session) -> tuple[Ended, ...]:
     return (*session.untold, *since)
 
 
-def _is_due(run: RunRow) -> bool:
+def _is_free(run: RunRow) -> bool:
+    """Say whether a run may be there to be claimed: the claim itself finds out."""
+    if run.status not in _DRIVABLE:
+        return False
     if run.status != RunStatus.WAITING:
         return True
     return run.wake_at is not None and run.wake_at <= run.now

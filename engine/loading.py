@@ -6,6 +6,7 @@ only if its place in the chain is still there: the entries after it must link to
 
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 from uuid import UUID
@@ -13,13 +14,14 @@ from uuid import UUID
 from audit import store as ledger
 from audit.domain.entry import StreamHead
 from core.kernel import limits
-from engine import registry
+from engine import registry, store
 from engine.domain.decider import Decider
 from engine.domain.events import Event
 from engine.domain.plan_json import plan_from_json
 from engine.domain.state import RunState
 from engine.expressions import CelEvaluator
 from engine.models import Version
+from engine.store import RunRow
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -140,6 +142,31 @@ def load_state(*, decider: Decider, run_id: UUID, seq: int) -> tuple[RunState, S
     return _fold_after(decider, RunState(), StreamHead(stream=run_id, seq=0, head=bytes(32)))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedRun:
+    """A run's row, the newest state that is kept of it, and the entries after that, unchecked."""
+
+    row: RunRow
+    kept: KeptState
+    tail: ledger.Tail
+
+    def fold(self, decider: Decider) -> tuple[RunState, StreamHead]:
+        """Return the run's state at its row's place, and the place. Raises: as `load_state`."""
+        head = self.kept.head
+        entries = ledger.verify(self.tail, after_seq=head.seq, after_head=head.head)
+        state, head = _fold(decider, self.kept.state, head, entries)
+        if head.seq < self.row.seq:  # the tail was cut
+            return _fold_after(decider, state, head)
+        return state, head
+
+
+def load_run(*, run_id: UUID) -> LoadedRun | None:
+    """Return a run as it is, to be folded; `None` if there is none. One statement."""
+    kept = _states.find(run_id) or KeptState(head=StreamHead(stream=run_id), state=RunState())
+    found = store.read_run_with_tail(run_id=run_id, after_seq=kept.head.seq)
+    return None if found is None else LoadedRun(row=found[0], kept=kept, tail=found[1])
+
+
 def keep_state(*, head: StreamHead, state: RunState) -> None:
     """Keep a state for whoever next drives or reads the run in this process."""
     _states.keep(head.stream, KeptState(head=head, state=state))
@@ -170,6 +197,12 @@ def _fold_after(decider: Decider, state: RunState, head: StreamHead) -> tuple[Ru
         after_head=head.head,
         limit=limits.RUN_ENTRY_COUNT_MAX,
     )
+    return _fold(decider, state, head, entries)
+
+
+def _fold(
+    decider: Decider, state: RunState, head: StreamHead, entries: Sequence[ledger.StoredEntry]
+) -> tuple[RunState, StreamHead]:
     events = (
         Event(
             kind=entry.kind,

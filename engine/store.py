@@ -17,6 +17,7 @@ from audit import store as ledger
 from audit.domain.entry import BuiltEntry, StreamHead
 from core.kernel import limits
 from core.kernel.types import Json
+from core.toolkit.db import fetch_rows
 
 _RUN_COLUMNS = """id, number, workflow_id, version_id, status, outcome, epoch, fault_count, worker,
     seq, head, wake_at, initiator_id, parent_id, created_at"""
@@ -250,6 +251,21 @@ def read_run(*, run_id: UUID) -> RunRow | None:
     return _fetch_run(_READ, run_id)
 
 
+def read_run_with_tail(*, run_id: UUID, after_seq: int) -> tuple[RunRow, ledger.Tail] | None:
+    """Return a run's row, and what its stream has after a place, of one snapshot. One statement.
+
+    A long tail is cut at `limits.TAIL_ENTRY_COUNT_MAX` entries.
+    """
+    found = ledger.read_beside(
+        row=_READ,
+        params=(run_id,),
+        stream=run_id,
+        after_seq=after_seq,
+        limit=limits.TAIL_ENTRY_COUNT_MAX,
+    )
+    return None if found is None else (_make_run_row(found[0]), found[1])
+
+
 def lock_run(*, run_id: UUID) -> RunRow | None:
     """Return a run's row, locked until the transaction ends. Transaction: needs one."""
     assert connection.in_atomic_block, "a lock outside a transaction holds nothing"
@@ -414,9 +430,7 @@ def list_cancelled(*, run_ids: Sequence[UUID]) -> list[UUID]:
 
 def list_driven(*, worker: UUID) -> list[tuple[UUID, int]]:
     """Return the (run id, epoch) that rows say a worker drives."""
-    with connection.cursor() as cursor:
-        cursor.execute(_DRIVEN, (worker,))
-        return [(row[0], row[1]) for row in cursor.fetchall()]
+    return [(row[0], row[1]) for row in fetch_rows(_DRIVEN, (worker,))]
 
 
 # --- sweep -----------------------------------------------------------------------------------
@@ -424,9 +438,7 @@ def list_driven(*, worker: UUID) -> list[tuple[UUID, int]]:
 
 def is_sweep_needed() -> bool:
     """Say whether any run is due, lost or forgotten: three index probes, one statement."""
-    with connection.cursor() as cursor:
-        cursor.execute(_SWEEP_PROBE, (limits.READY_OLD_SECONDS,))
-        return bool(cursor.fetchone()[0])
+    return bool(fetch_rows(_SWEEP_PROBE, (limits.READY_OLD_SECONDS,))[0][0])
 
 
 def sweep_due() -> list[UUID]:
@@ -466,11 +478,11 @@ def _set_params(head: StreamHead, projection: Projection) -> tuple[Any, ...]:
 
 
 def _fetch_run(statement: str, run_id: UUID) -> RunRow | None:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, (run_id,))
-        row = cursor.fetchone()
-    if row is None:
-        return None
+    rows = fetch_rows(statement, (run_id,))
+    return _make_run_row(rows[0]) if rows else None
+
+
+def _make_run_row(row: Sequence[Any]) -> RunRow:
     names = RunRow.__dataclass_fields__
     values = dict(zip(names, row, strict=True))
     values["head"] = bytes(values["head"])
@@ -484,6 +496,4 @@ def _execute(statement: str, params: Sequence[Any]) -> int:
 
 
 def _ids(statement: str, params: Sequence[Any]) -> list[UUID]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, params)
-        return [row[0] for row in cursor.fetchall()]
+    return [row[0] for row in fetch_rows(statement, params)]

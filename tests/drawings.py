@@ -25,6 +25,7 @@ class Box:
     height: float
     label: str = ""
     holds: bool = False
+    is_chosen: bool = False
     href: str = ""
 
     @classmethod
@@ -183,6 +184,7 @@ def _box(link: ET.Element) -> Box:
         height=float(shape.attrib["height"]),
         label=link.findtext("title", ""),
         holds="holds" in link.attrib["class"].split(),
+        is_chosen=link.attrib.get("aria-current") == "true",
         href=link.attrib.get("href", ""),
     )
 

@@ -1,6 +1,6 @@
 """What the events of waits and questions change. Read `APPLIERS`; see `applying`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.kernel.canonical import digest
@@ -22,6 +22,8 @@ from engine.domain.state import (
     StepStatus,
 )
 from engine.domain.verbs import WaitOutcome
+
+Applier = Callable[[Definition, RunState, Event], RunState]
 
 # --- waits ---------------------------------------------------------------------------------------
 
@@ -77,6 +79,22 @@ def _end_wait(state: RunState, event: Event) -> tuple[str, StepState, RunState]:
         step,
         evolve(state, waiting_count=state.waiting_count - 1, idle_claim_count=0),
     )
+
+
+def _unless_left(applier: Applier) -> Applier:
+    """Return an applier that does nothing about a wait which nobody wants any more.
+
+    An event that a state listens to may end what the state waits for; until the run's driver has
+    taken that wait back, somebody else may end it as well.
+    """
+
+    def apply(definition: Definition, state: RunState, event: Event) -> RunState:
+        key = str(event.data["key"])
+        if key not in state.withdrawing:
+            return applier(definition, state, event)
+        return evolve(state, withdrawing=without(state.withdrawing, key), idle_claim_count=0)
+
+    return apply
 
 
 def _wait_resolved(definition: Definition, state: RunState, event: Event) -> RunState:
@@ -166,16 +184,16 @@ def _question_resolved(definition: Definition, state: RunState, event: Event) ->
     return evolve(state, steps=state.steps.set(key, waiting), restarting=(*state.restarting, key))
 
 
-APPLIERS: Mapping[str, Any] = {
+APPLIERS: Mapping[str, Applier] = {
     EventKind.APPROVAL_REQUESTED: _wait_requested,
-    EventKind.APPROVAL_RESOLVED: _wait_resolved,
+    EventKind.APPROVAL_RESOLVED: _unless_left(_wait_resolved),
     EventKind.EVENT_AWAITED: _wait_requested,
-    EventKind.EVENT_RECEIVED: _event_received,
+    EventKind.EVENT_RECEIVED: _unless_left(_event_received),
     EventKind.EVENT_EMITTED: _event_emitted,
     EventKind.CHILD_STARTED: _wait_requested,
     EventKind.STEP_REFUSED: _step_refused,
-    EventKind.CHILD_CLOSED: _child_closed,
+    EventKind.CHILD_CLOSED: _unless_left(_child_closed),
     EventKind.QUESTION_ASKED: _wait_requested,
-    EventKind.QUESTION_RESOLVED: _question_resolved,
+    EventKind.QUESTION_RESOLVED: _unless_left(_question_resolved),
     EventKind.WAIT_WITHDRAWN: _wait_withdrawn,
 }

@@ -63,7 +63,15 @@ _STEP_STATUSES: Final = {
 _WAITS: Final = {
     "event": ("pending", "Waits for an event"),
     "run": ("running", "Waits for a run"),
+    "state": ("pending", "Waits for time"),
+    "turn": ("pending", "Between two turns"),
 }
+_RUN_WAITS: Final = {
+    "event": "Waits for an event",
+    "run": "Waits for a run",
+    "mutex": "Waits for a mutex",
+}
+_WAITING: Final = frozenset({StepStatus.WAITING, StepStatus.OPEN})
 _RUN_OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
     Outcome.SUCCEEDED: ("approved", "Succeeded"),
     Outcome.FAILED: ("failed", "Failed"),
@@ -94,11 +102,11 @@ def describe_step(*, status: str, outcome: str | None, waits: str = "") -> Chip:
     Args:
         status: the step's.
         outcome: the step's, `None` while it is open and of a visit to a state that was left.
-        waits: who ends it: "event", "run", or whatever else is people.
+        waits: what it waits for first, a value of `WaitKind`; "" for nothing.
     """
     if outcome is None and status == StepStatus.ENDED:
         return Chip(mark="approved", word="Left")
-    if status == StepStatus.WAITING and waits in _WAITS:
+    if status in _WAITING and waits in _WAITS:
         mark, word = _WAITS[waits]
     elif outcome is not None and status == StepStatus.ENDED:
         mark, word = _STEP_OUTCOMES[Outcome(outcome)]
@@ -120,6 +128,7 @@ def describe_run(
     outcome: str,
     waiting_count: int | None,
     wake_at: datetime | None = None,
+    waits: str = "",
     now: datetime,
 ) -> Chip:
     """Return how a run stands; what it waits for is said.
@@ -129,6 +138,7 @@ def describe_run(
         outcome: the run's, "" while it is open.
         waiting_count: how many decisions of people it waits for; `None` if nobody knows.
         wake_at: when a timer moves it on.
+        waits: what it waits for beside people and time: "event", "run", "mutex" or "".
         now: the present.
     """
     if status == RunStatus.CLOSED:
@@ -136,6 +146,8 @@ def describe_run(
         return Chip(mark=mark, word=word)
     if waiting_count and status != RunStatus.HALTED:
         return Chip(mark="waiting", word=f"Waiting for {say_count(waiting_count, 'approval')}")
+    if status == RunStatus.WAITING and waits in _RUN_WAITS:
+        return Chip(mark="pending", word=_RUN_WAITS[waits])
     if status == RunStatus.WAITING:
         return _describe_waiting(waiting_count=waiting_count, wake_at=wake_at, now=now)
     mark, word = _RUN_STATUSES.get(RunStatus(status), ("pending", "Queued"))

@@ -14,10 +14,10 @@ from django.db.models import Q, QuerySet
 from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
 from core.identity.selectors.access import ScopeSet, list_scopes
+from core.kernel import limits
 from engine.domain.events import Event, EventKind
 from engine.models import Run
 
-LINK_COUNT_MAX: Final = 500  # other runs that one page names; the API lists all by their ids
 _CALLS: Final = frozenset({EventKind.CHILD_STARTED, EventKind.CHILD_CLOSED})
 _FIELDS: Final = (
     "id",
@@ -71,11 +71,11 @@ def find_relations(*, principal: Principal, run_id: UUID, others: Iterable[UUID]
     Args:
         principal: who reads; it may see the run itself.
         run_id: the run.
-        others: ids of runs on its record; of more than `LINK_COUNT_MAX` the rest is not told.
+        others: ids of runs on its record, of which `limits.RUN_LINK_COUNT_MAX` are told.
     """
     own = Run.objects.only("parent_id", "parent_key", "predecessor_id").get(pk=run_id)
     wanted = {item for item in (own.parent_id, own.predecessor_id) if item is not None}
-    wanted |= set(list(dict.fromkeys(others))[:LINK_COUNT_MAX])
+    wanted |= set(list(dict.fromkeys(others))[: limits.RUN_LINK_COUNT_MAX])
     scopes = list_scopes(principal=principal, permission=Permission.VIEW_WORKFLOW)
     links: dict[UUID, RunLink] = {}
     successor: RunLink | None = None
@@ -98,7 +98,7 @@ def find_links(*, principal: Principal, run_ids: Collection[UUID]) -> dict[UUID,
     if not run_ids:
         return {}
     scopes = list_scopes(principal=principal, permission=Permission.VIEW_WORKFLOW)
-    rows = Run.objects.filter(pk__in=list(dict.fromkeys(run_ids))[:LINK_COUNT_MAX])
+    rows = Run.objects.filter(pk__in=list(dict.fromkeys(run_ids))[: limits.RUN_LINK_COUNT_MAX])
     return {row["id"]: _link(row, scopes) for _, row in _read(rows)}
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Exists, OuterRef, Q, QuerySet, Value, When
 
 from audit import store as ledger
 from audit.domain.entry import read_entry
@@ -23,9 +23,9 @@ from engine import loading
 from engine.domain.events import Event
 from engine.domain.plan import Plan
 from engine.domain.state import Outcome, RunStatus
-from engine.models import Run, Workflow
+from engine.models import Run, Slot, Wait, Workflow
 from engine.selectors.access_table import AccessGrant, list_access
-from engine.selectors.run_links import LINK_COUNT_MAX, RunLink, find_links, list_mentioned
+from engine.selectors.run_links import RunLink, find_links, list_mentioned
 from engine.selectors.runs import RunDetail, get_run_reading
 from engine.selectors.step_views import StepReader
 from engine.selectors.targets import get_run_target
@@ -67,7 +67,10 @@ _STATES = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunListing:
-    """A run in the list. `initiator_kind` is the account's."""
+    """A run in the list. `initiator_kind` is the account's.
+
+    `waits` is what a run waits for beside people: "event", "run", "mutex", or "" for none of these.
+    """
 
     id: UUID
     number: int
@@ -83,6 +86,7 @@ class RunListing:
     created_at: datetime
     closed_at: datetime | None
     wake_at: datetime | None
+    waits: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +193,7 @@ def list_run_rows(
         "initiator__kind",
     )
     return RunList(
-        runs=tuple(_run_listing(row) for row in rows.order_by("-pk")[:limit]),
+        runs=tuple(_run_listing(row) for row in _with_waits(rows).order_by("-pk")[:limit]),
         choices=_choices(scopes),
         now=read_database_clock(),
     )
@@ -260,7 +264,10 @@ def _find_links(
         run_id for event in reversed(told) for run_id in list_mentioned(event=event)
     )
     missing = [run_id for run_id in named if run_id not in known]
-    return {**known, **find_links(principal=principal, run_ids=missing[:LINK_COUNT_MAX])}
+    return {
+        **known,
+        **find_links(principal=principal, run_ids=missing[: limits.RUN_LINK_COUNT_MAX]),
+    }
 
 
 def _find_plan(version_id: UUID, detail: RunDetail) -> Plan:
@@ -332,7 +339,20 @@ def _choices(scopes: ScopeSet) -> tuple[WorkflowChoice, ...]:
     return tuple(WorkflowChoice(project_slug=project, slug=slug) for project, slug in rows)
 
 
-def _run_listing(row: Run) -> RunListing:
+def _with_waits(rows: QuerySet[Run]) -> QuerySet[Any]:
+    """Return runs with what they wait for, by the indexes of what waits."""
+    own, is_waiting = OuterRef("pk"), Q(status=RunStatus.WAITING)
+    children = Run.objects.filter(parent=own, parent_reported=False)
+    waits = {
+        "event": Exists(Wait.objects.filter(run=own)),
+        "run": Exists(children.exclude(status=RunStatus.CLOSED)),
+        "mutex": Exists(Slot.objects.filter(run=own, granted_at__isnull=True)),
+    }
+    whens = [When(is_waiting & Q(found), then=Value(kind)) for kind, found in waits.items()]
+    return rows.annotate(waits=Case(*whens, default=Value("")))
+
+
+def _run_listing(row: Any) -> RunListing:
     return RunListing(
         id=row.id,
         number=row.number,
@@ -348,6 +368,7 @@ def _run_listing(row: Run) -> RunListing:
         created_at=row.created_at,
         closed_at=row.closed_at,
         wake_at=row.wake_at,
+        waits=row.waits,
     )
 
 

@@ -69,7 +69,7 @@ class StepView:
 class Tally:
     """How many steps of a run, or instances of a container, stand so.
 
-    `waits` tells those apart that somebody else ends: "" for all others.
+    `waits` is what those wait for first that others, or time, move on: "" for all others.
     """
 
     status: str

@@ -76,11 +76,11 @@ class WaitReader:
         return (*own, *self._of_visit(key))
 
     def kind_of(self, key: str) -> str:
-        """Return who ends a step that somebody else ends; "" of any other."""
+        """Return what an open step waits for first, where that is not how it stands; else ""."""
         step = self._state.steps.get(key)
-        if step is None or step.status is not StepStatus.WAITING:
-            return ""
-        return self._kind_of(key, step)
+        if step is None or step.status is StepStatus.OPEN:
+            return next((wait.kind for wait in self.read(key, step)), "")
+        return self._kind_of(key, step) if step.status is StepStatus.WAITING else ""
 
     def _read_step(self, key: str, step: StepState) -> Iterator[StepWait]:
         if step.status is StepStatus.HELD:

@@ -10,10 +10,11 @@ from datetime import datetime
 from uuid import UUID
 
 from core.identity.domain.principal import Principal
+from core.kernel import limits
 from core.kernel.types import Json
 from engine.domain.circuit import circuit_from_json
 from engine.models import Circuit, Slot, Task, TaskStatus, Wait
-from engine.selectors.run_links import LINK_COUNT_MAX, Relations, RunLink, find_relations
+from engine.selectors.run_links import Relations, RunLink, find_relations
 from engine.selectors.step_views import StepView
 from engine.selectors.step_waits import StepWait, WaitKind
 
@@ -79,7 +80,7 @@ def find_surroundings(
 
 def _named(waits: Iterable[StepWait], kind: WaitKind) -> list[str]:
     names = dict.fromkeys(wait.name for wait in waits if wait.kind is kind)
-    return list(names)[:LINK_COUNT_MAX]
+    return list(names)[: limits.RUN_LINK_COUNT_MAX]
 
 
 def _holders(project_id: UUID, names: Sequence[str]) -> dict[str, tuple[UUID, str]]:
@@ -102,7 +103,7 @@ def _correlates(run_id: UUID, waits: Iterable[StepWait]) -> dict[str, Mapping[st
     if not any(wait.kind is WaitKind.EVENT for wait in waits):
         return {}
     rows = Wait.objects.filter(run_id=run_id).values_list("key", "correlate")
-    return dict(rows[:LINK_COUNT_MAX])
+    return dict(rows[: limits.RUN_LINK_COUNT_MAX])
 
 
 def _taken(run_id: UUID, waits: Iterable[StepWait]) -> frozenset[str]:

@@ -10,13 +10,14 @@ from core.toolkit.portal.words import say_instant
 from engine.domain.events import EventKind, find_decided
 from engine.domain.keys import path_of, sibling_key
 from engine.domain.nodes import index_plan
-from engine.domain.plan import Call, Step, Uses, Verb
+from engine.domain.plan import Call, Step, Uses, Verb, inner_steps
+from engine.domain.state import StepStatus
 from engine.portal.context.address import Query
 from engine.portal.context.instances import InstanceTable, find_instances, make_instances
 from engine.portal.context.mentions import mention_known
+from engine.portal.context.plan_graph import describe_container, describe_verb
 from engine.portal.context.steps import (
     StepWords,
-    describe_action,
     explain_why,
     say_progress,
     say_took,
@@ -82,6 +83,7 @@ class Panel:
     attempt: int
     attempts: tuple[AttemptLine, ...]
     started_at: datetime | None
+    is_open: bool
     took: str
     arguments: Shown | None
     outputs: Shown | None
@@ -139,6 +141,7 @@ def make_panel(
         attempt=view.attempt,
         attempts=_attempts(page, view.key),
         started_at=_began_at(page, view.key),
+        is_open=view.status != StepStatus.ENDED,
         took=say_took(chosen.seconds),
         arguments=make_shown(arguments) if arguments else None,
         outputs=make_shown(dict(view.outputs)) if view.outputs else None,
@@ -161,7 +164,9 @@ def make_panel(
 def _say_action(step: Step | None, verb: Verb | None) -> str:
     if isinstance(verb, Uses):
         return verb.action
-    return describe_action(step) if step is not None else "a state"
+    if step is None:
+        return "a state"
+    return describe_container(step) if inner_steps(step) else describe_verb(step)
 
 
 def _facts(

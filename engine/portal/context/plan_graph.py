@@ -86,7 +86,8 @@ class Graph:
 
 def graph_of_plan(plan: Plan) -> Graph:
     """Return a definition: every step and state once, without a status."""
-    steps = [facts_of(path, step) for path, step in walk(plan)]
+    found = dict(walk(plan))
+    steps = [_named(facts_of(path, step), found) for path, step in found.items()]
     if plan.kind != Kind.STATES:
         return Graph(steps=tuple(steps))
     own = {step.key: step for step in steps}
@@ -113,6 +114,14 @@ def facts_of(path: str, step: Step) -> StepFacts:
         container=container,
         badges=badges_of(step, is_drawn=True),
     )
+
+
+def _named(facts: StepFacts, found: Mapping[str, Step]) -> StepFacts:
+    """Return what a map repeats with the name that expressions have for its items."""
+    around = found.get(facts.parent)
+    if around is None or not isinstance(around.verb, Map):
+        return facts
+    return replace(facts, title=f"Each {around.verb.name}")
 
 
 def container_of(step: Step) -> str:

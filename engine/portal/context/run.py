@@ -23,7 +23,7 @@ from engine.portal.context.steps import StepWords, count_marks, describe_steps
 from engine.portal.context.summary import RunSummary, make_summary
 from engine.portal.context.times import TimelineView, view_timeline
 from engine.portal.context.tree import Shown, make_shown
-from engine.portal.naming import Titles
+from engine.portal.naming import Titles, short_key
 from engine.portal.panels import WaitPanel
 from engine.portal.statuses import MARKS, say_counts
 from engine.portal.timeline import Timeline, make_timeline
@@ -106,7 +106,8 @@ def make_run(page: RunPage, *, panels: Mapping[str, WaitPanel], query: Query) ->
     words = [item for item, _ in described]
     marks = count_marks(page.detail.tallies)
     only = query.get("show") if query.get("show") in marks else ""
-    chosen = _choose(words, query, only=only)
+    here = short_key(page.detail.shape.current)
+    chosen = _choose(words, query, only=only, here=here)
     tab = query.get("tab") if query.get("tab") in TABS else next(iter(TABS))
     detail, telling = page.detail, _telling(page)
     return RunContext(
@@ -135,16 +136,19 @@ def make_run(page: RunPage, *, panels: Mapping[str, WaitPanel], query: Query) ->
 # --- which step ----------------------------------------------------------------------------------
 
 
-def _choose(words: Sequence[StepWords], query: Query, *, only: str) -> StepWords | None:
-    """Return the step that is looked at: the one asked for, or the most urgent."""
+def _choose(words: Sequence[StepWords], query: Query, *, only: str, here: str) -> StepWords | None:
+    """Return the step that is looked at: the one asked for, the most urgent, or where a run is."""
     asked = query.get("step")
     by_key = {item.key: item for item in words}
     if asked in by_key:
         return by_key[asked]
-    for mark in (only,) if only else _URGENT:
+    urgent = _URGENT[:1] if here in by_key else _URGENT  # a machine has gone on from the others
+    for mark in (only,) if only else urgent:
         first = next((item for item in words if item.mark == mark), None)
         if first is not None:
             return first
+    if here in by_key:
+        return by_key[here]
     done = [item for item in words if item.mark == "approved"]
     return done[-1] if done else next(iter(words), None)
 

@@ -22,6 +22,7 @@ from engine.portal.context.plan_graph import (
     badges_of,
     container_of,
     describe_container,
+    describe_verb,
     facts_of,
     inner_of,
     links_of,
@@ -29,7 +30,7 @@ from engine.portal.context.plan_graph import (
     states_of,
     symbol_of,
 )
-from engine.portal.context.steps import StepWords
+from engine.portal.context.steps import StepWords, describe_action
 from engine.portal.naming import short_key
 from engine.portal.statuses import describe_step, say_step
 from engine.selectors.run_shapes import Progress, RunShape
@@ -131,7 +132,7 @@ class _Maker:
             facts,
             needs=tuple(need for need in facts.needs if need != parent),
             title=words.name if parent and words.name else facts.title,
-            detail=_say_container(step, facts, progress) if container else facts.detail,
+            detail=_say_container(step, facts, progress) if container else _say_detail(step, facts),
             right="" if container else facts.right,
             symbol=symbol_of(step),
             parent=parent,
@@ -213,7 +214,7 @@ class _Maker:
         step = self._tree.nodes.get(state.id)
         facts = state_facts(self._plan, state, known)
         said = [f"{count} visits"] if count > 1 else []
-        if is_here and (step is None or known.mark not in {"waiting", "running"}):
+        if is_here and step is None:
             facts = replace(facts, mark="running")
         return replace(
             facts,
@@ -289,7 +290,12 @@ def _undo_facts(facts: StepFacts) -> StepFacts:
     )
 
 
-# --- containers ----------------------------------------------------------------------------------
+# --- texts ---------------------------------------------------------------------------------------
+
+
+def _say_detail(step: Step, facts: StepFacts) -> str:
+    """Return the second text of a step: how it stands, or all of what it will do."""
+    return describe_verb(step) if facts.detail == describe_action(step) else facts.detail
 
 
 def _say_container(step: Step, facts: StepFacts, progress: Progress | None) -> str:

@@ -156,6 +156,7 @@ def _row(run: RunListing, *, waiting: int | None, now: datetime) -> RunRow:
             outcome=run.outcome,
             waiting_count=waiting,
             wake_at=run.wake_at,
+            waits=run.waits,
             now=now,
         ),
         workflow=run.workflow_slug,

@@ -126,7 +126,7 @@ def _facts(
 ) -> StepFacts:
     is_human = view.is_asked or (not view.undoes and isinstance(step.verb, Wait))
     is_asked = is_human and panel is not None and panel.needed_count > 0
-    shows_time = words.seconds is not None and words.mark != "waiting"
+    shows_time = words.seconds is not None and not view.waits
     return StepFacts(
         key=words.key,
         needs=_needs_of(view, step),
@@ -177,8 +177,7 @@ def say_progress(view: StepView) -> str:
         return ""
     if view.turns_max:
         return f"turn {made.begun} of at most {view.turns_max}"
-    ended = made.begun - made.open
-    parts = [f"{ended} of {made.total} done" if made.total else f"{ended} of {made.begun} done"]
+    parts = [f"{made.good} of {made.total or made.begun} done"]
     if made.open:
         parts.append(f"{made.open} under way")
     if made.failed:

@@ -271,6 +271,41 @@ def test_verified_reading_refuses_a_wrong_head():
         assert caught.value.details["field"] == "prev"
 
 
+@pytest.mark.parametrize(("after", "limit", "found"), [(0, 9, [1, 2, 3]), (1, 1, [2]), (3, 9, [])])
+def test_a_row_is_read_beside_what_its_stream_has_after_a_place(after, limit, found):
+    head = fill(entry_count=3)
+    known = [EMPTY_HEAD, *(entry.leaf for entry in store.read_stream(stream=head.stream, limit=9))]
+
+    row, tail = store.read_beside(
+        row="SELECT 7, %s::text", params=("a",), stream=head.stream, after_seq=after, limit=limit
+    )
+    entries = store.verify(tail, after_seq=after, after_head=known[after])
+
+    assert row == (7, "a")
+    assert [entry.seq for entry in entries] == found
+    whole = store.read_verified(stream=head.stream, limit=9)
+    assert entries == [entry for entry in whole if entry.seq in found]
+
+
+def test_without_the_row_nothing_is_read_beside_it():
+    head = fill(entry_count=1)
+
+    assert (
+        store.read_beside(
+            row="SELECT 7 WHERE false", params=(), stream=head.stream, after_seq=0, limit=9
+        )
+        is None
+    )
+
+
+def test_what_was_read_beside_a_row_is_checked_too():
+    head = fill(entry_count=3)
+    _, tail = store.read_beside(row="SELECT 7", params=(), stream=head.stream, after_seq=1, limit=9)
+
+    with pytest.raises(LedgerCorruptError):
+        store.verify(tail, after_seq=1, after_head=EMPTY_HEAD)
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -169,11 +169,9 @@ def test_a_machine_shows_where_it_is_what_it_did_and_what_may_come(yard):
         "event go.on; event call.off",
     }
     assert ">Here now<" in picture.source
+    assert picture.find("rest").is_chosen
     earlier = graph_of(browser, f"/runs/{run_id}/?step=draft")
-    assert (
-        'id="node-draft.2"'
-        in earlier.source.partition('aria-current="true"')[0].rpartition("<a")[2]
-    )
+    assert earlier.find("draft.2").is_chosen, "an earlier visit is shown as its state"
 
 
 def hosts_run(yard, count):

@@ -1,6 +1,7 @@
 """What a step waits for, on the page and in the API; and the runs around a run."""
 
 import json
+import re
 from datetime import timedelta
 
 import pytest
@@ -217,7 +218,7 @@ def test_a_step_that_sleeps_says_until_when_and_a_loop_when_it_goes_on(yard):
     assert [wait["kind"] for wait in steps["nap#1"]["waits_for"]] == ["timer"]
     assert [wait["kind"] for wait in steps["poll#1"]["waits_for"]] == ["turn"]
     assert steps["poll#1"]["progress"]["begun"] == 1
-    assert "Sleeps until in 1 h 59 min" in said or "Sleeps until in 2 h" in said
+    assert re.search(r"Sleeps, and goes on in (1 h 59 min|2 h) \(20\d\d-", said)
     assert "The next turn begins in" in show(yard, run_id, "step=poll")
     assert "turn 1 of at most 3" in show(yard, run_id, "step=poll")
 
@@ -287,7 +288,7 @@ def test_a_calling_run_and_the_runs_it_called_lead_to_each_other(yard, family):
     assert "in its step Each, item 1" in words(below)
     assert f'href="/runs/{parent}/"' in text(below)
     events = yard.browse("vera").get(f"/runs/{parent}/?tab=events")
-    assert f"called child@* ( run {numbers[first]} " in words(events)
+    assert f"called child@* : run {numbers[first]} " in words(events)
 
 
 def test_the_api_names_the_runs_around(yard, family):
@@ -356,7 +357,7 @@ def test_runs_that_continue_each_other_lead_to_each_other(yard, continued):
     assert f"Continues run {numbers[continued]}" in second
     told = show(yard, continued, "tab=events")
     assert "The run ended as continued: another one goes on in its place" in told
-    assert f"( run {numbers[after.pk]} " in told
+    assert f"in its place: run {numbers[after.pk]} " in told
     assert "The run began in the state Work" in show(yard, after.pk, "tab=events")
     assert ask(yard, continued)["successor"]["id"] == str(after.pk)
     assert ask(yard, after.pk)["predecessor"]["number"] == numbers[continued]
@@ -382,4 +383,25 @@ def test_a_state_says_what_ends_it(yard, continued):
     assert (left["kind"], left["name"]) == ("state", "done")
     said = show(yard, continued, "step=rest")
     assert f"Waits for the event “more”, where run is {continued}" in said
-    assert "Goes to Done, unless something happens before in 2 d 23 h" in said
+    assert "Goes to Done by itself in 2 d 23 h" in said
+    assert "Waits for an event" in said
+
+
+def test_the_list_of_runs_says_what_each_waits_for(yard, locked, family):
+    browser = yard.browse("vera")
+
+    found = re.findall(
+        r'<tr id="run-([^"]+)".*?class="status-cell">(.*?)</td>',
+        text(browser.get("/runs/")),
+        re.DOTALL,
+    )
+
+    said = {key: re.sub(r"<[^>]+>", "", chip).strip() for key, chip in found}
+    parent, children = family
+    assert said == {
+        str(locked[0]): "Waits for an event",
+        str(locked[1]): "Waits for a mutex",
+        str(parent): "Waits for a run",
+        **dict.fromkeys(map(str, children), "Waits for an event"),
+    }
+    assert 's-waiting"' not in "".join(chip for _, chip in found)

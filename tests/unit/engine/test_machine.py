@@ -8,8 +8,9 @@ import pytest
 from core.kernel import limits
 from engine.domain.events import Event, EventKind
 from engine.domain.moving import EffectKind
-from engine.domain.plan import Enough, On, StateEvent, Stuck, Transition
+from engine.domain.plan import AfterError, Enough, On, OnError, StateEvent, Stuck, Transition
 from tests.constructs import (
+    call,
     check,
     check_open,
     each,
@@ -318,6 +319,33 @@ def test_an_event_of_a_state_leads_out_of_it():
 
     assert run.withdrawn() == [("approval", "a#1")]
     assert run.state.variables == {"why": "late"}
+    check(run, "rejected")
+
+
+ENDS = {
+    "approval": (approval("a"), EventKind.APPROVAL_RESOLVED, {"outcome": "approved"}),
+    "event": (event("a"), EventKind.EVENT_RECEIVED, {"event": "e", "type": "thing.done"}),
+    "call": (call("a"), EventKind.CHILD_CLOSED, {"run": "r", "outcome": "succeeded"}),
+    "question": (
+        uses("a", on_error=OnError(then=AfterError.ASK)),
+        EventKind.QUESTION_RESOLVED,
+        {"choice": "retry"},
+    ),
+}
+
+
+@pytest.mark.parametrize("waits_for", ENDS)
+def test_what_a_state_waited_for_may_end_before_the_run_knows_that_it_has_left(waits_for):
+    """Both come from outside, one after the other, while nobody drives the run."""
+    step, kind, data = ENDS[waits_for]
+    run = live(listening(step=step), DONE, LOST, actions={"a": boom()})
+    left = {"key": "a#1/event#1", "event": str(UUID(int=9)), "type": "thing.left"}
+    run.outside(Event(kind=EventKind.EVENT_RECEIVED, at=run.now, data=left))
+    run.outside(Event(kind=kind, at=run.now, data={"key": "a#1", **data}))
+    run.drive()
+
+    assert run.withdrawn() == []  # it has ended by itself
+    assert run.outcome("a") == "cancelled"
     check(run, "rejected")
 
 

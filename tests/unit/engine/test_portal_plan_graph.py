@@ -115,7 +115,7 @@ def test_containers_in_containers_are_boxes_in_boxes():
     drawing = draw(graph_of_plan(plan(each("s", body))).steps, VIEW)
 
     titles = [(node.title, node.is_box) for node in drawing.nodes]
-    assert titles == [("S", True), ("Each item", True), ("Each turn", False)]
+    assert titles == [("S", True), ("Each it", True), ("Each turn", False)]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,10 @@ def test_every_run_has_a_mark_and_a_word(status, outcome, waiting):
         (_run("WAITING"), "Waiting"),
         (_run("WAITING", wake_at=NOW + timedelta(minutes=5)), "Goes on in 5 min"),
         (_run("WAITING", wake_at=NOW - timedelta(minutes=5)), "Queued"),
+        (_run("WAITING", waiting_count=0), "Waits for others"),
+        (_run("WAITING", waits="event"), "Waits for an event"),
+        (_run("WAITING", waits="mutex", waiting_count=1), "Waiting for 1 approval"),
+        (_run("CLOSED", "continued", waits="run"), "Continued"),
         (_run("HALTED", waiting_count=1), "Halted"),
         (_run("CLOSED", "succeeded"), "Succeeded"),
         (_run("CLOSED", "expired"), "Timed out"),
@@ -56,6 +60,21 @@ def test_every_run_has_a_mark_and_a_word(status, outcome, waiting):
 )
 def test_a_run_says_what_it_waits_for(chip, words):
     assert chip.word == words
+
+
+@pytest.mark.parametrize(
+    ("status", "waits", "mark"),
+    [
+        ("waiting", "people", "waiting"),
+        ("waiting", "question", "waiting"),
+        ("waiting", "event", "pending"),
+        ("waiting", "run", "running"),
+        ("open", "turn", "pending"),
+        ("open", "", "running"),
+    ],
+)
+def test_the_hourglass_is_for_people(status, waits, mark):
+    assert describe_step(status=status, outcome=None, waits=waits).mark == mark
 
 
 def test_counts_are_said_in_their_order():
