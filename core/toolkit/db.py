@@ -1,10 +1,10 @@
 """What services ask of the database connection itself."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
-from django.db import DEFAULT_DB_ALIAS, connection, connections
+from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
 
 from core.toolkit import prepared
 
@@ -16,6 +16,21 @@ def require_transaction() -> None:
     the caller, not an error of a user.
     """
     assert connection.in_atomic_block, "this needs an open transaction"
+
+
+def after_commit(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+    """Call a function once the open transaction has committed, at once if there is none.
+
+    What it raises is logged and stops nobody: the commit stands, and others wait for their turn.
+    Transaction: joins one. Nothing is called if it rolls back.
+    """
+
+    # A function of its own: Django's handling of what it raises fails at a `partial`, which has no
+    # name, and the error then reaches a caller whose transaction has committed.
+    def call() -> None:
+        function(*args, **kwargs)
+
+    transaction.on_commit(call, robust=True)
 
 
 def read_database_clock() -> datetime:

@@ -6,14 +6,13 @@ nothing leaks: the rows of closed runs are swept.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from uuid import UUID
 
 from django.db import connection, transaction
 
 from core.kernel import limits
 from core.toolkit import queue
-from core.toolkit.db import require_transaction
+from core.toolkit.db import after_commit, require_transaction
 from engine.locks import lock_names
 
 # Already granted stays granted; a name nobody holds is granted at once.
@@ -121,7 +120,7 @@ def release(*, run_id: UUID, keys: Sequence[str] | None) -> None:
             cursor.execute(_GRANT, (*place, *place, *place))
             granted += [row[0] for row in cursor.fetchall()]
     if granted:
-        transaction.on_commit(partial(_wake, granted), robust=True)
+        after_commit(_wake, granted)
 
 
 def sweep_slots() -> int:

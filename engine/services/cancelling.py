@@ -1,11 +1,11 @@
 """Cancelling a run whose row is locked, and what it waits for. Read `cancel_locked`."""
 
-from functools import partial
 from uuid import UUID
 
 from django.db import connection, transaction
 
 from core.kernel.record import ENGINE_ORIGIN, Origin
+from core.toolkit.db import after_commit
 from engine import inbox, registry, store
 from engine.domain.events import Event, EventKind
 from engine.domain.state import Outcome, RunStatus
@@ -59,8 +59,8 @@ def cancel_locked(*, row: store.RunRow, reason: str, origin: Origin) -> None:
     if is_halted:
         inbox.withdraw(run_id=row.id, keys=None)
         # Later: who cancels a tree of runs still has rows to lock, and rows come before mutexes.
-        transaction.on_commit(partial(_free, row.id), robust=True)
-        transaction.on_commit(partial(reporting.report_child, child_id=row.id), robust=True)
+        after_commit(_free, row.id)
+        after_commit(reporting.report_child, child_id=row.id)
 
 
 def cancel_children(*, parent_id: UUID, key: str | None) -> int:

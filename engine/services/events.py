@@ -7,7 +7,6 @@ wait it is for. A wait gets one event, and a run has an event once.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -21,7 +20,7 @@ from core.kernel.errors import PlatformError
 from core.kernel.record import ENGINE_ORIGIN, Actor, ActorKind, Origin, Via
 from core.kernel.types import Json
 from core.toolkit import queue
-from core.toolkit.db import require_transaction
+from core.toolkit.db import after_commit, require_transaction
 from engine import inbox, store
 from engine.domain.errors import EventInvalidError, EventReusedError
 from engine.domain.events import Event
@@ -131,8 +130,8 @@ def publish(
             heard=heard_of(chosen, event_type, data, context=context),
             source=_source_of(origin),
         ):
-            transaction.on_commit(hint_firings, robust=True)
-        transaction.on_commit(partial(_deliver_soon, (), (chosen,)), robust=True)
+            after_commit(hint_firings)
+        after_commit(_deliver_soon, (), (chosen,))
     return Published(event_id=chosen, replayed=not is_new)
 
 
@@ -171,11 +170,11 @@ def exchange(
         )
         heard = heard_of(item.id, item.type, item.data, context={"source": f"run:{run_id}"})
         if rows.pull(project_id=project_id, event_type=item.type, heard=heard, source=source):
-            transaction.on_commit(hint_firings, robust=True)
+            after_commit(hint_firings)
     runs = (run_id,) if found else ()
     events = tuple(item.id for item in emitted)
     if runs or events:
-        transaction.on_commit(partial(_deliver_soon, runs, events), robust=True)
+        after_commit(_deliver_soon, runs, events)
 
 
 def withdraw_waits(*, run_id: UUID, keys: Sequence[str] | None) -> None:

@@ -23,7 +23,9 @@ def at(text):
 def days(schedule, start, count):
     found, instant = [], at(start)
     for _ in range(count):
-        instant = next_due(schedule, after=instant)
+        following = next_due(schedule, after=instant)
+        assert following is not None
+        instant = following
         found.append(instant.strftime("%m-%d %H:%M"))
     return found
 
@@ -98,6 +100,7 @@ def test_a_leap_day_is_every_fourth_year():
     schedule = Schedule(cron="0 12 29 2 *")
 
     first = next_due(schedule, after=at("2023-01-01T00:00"))
+    assert first is not None
     second = next_due(schedule, after=first)
 
     assert [first, second] == [at("2024-02-29T12:00"), at("2028-02-29T12:00")]
