@@ -226,6 +226,13 @@ def _starts(setting: Setting) -> Iterator[Row]:
                 theirs=theirs,
                 note=note,
             )
+        yield setting.row(
+            f"starts_engine_{drivers}/per_second",
+            _STARTS / setting.ours.engine_starts(drivers=drivers, count=_STARTS),
+            "starts/s",
+            n=_STARTS,
+            note="number, first entry and row; nobody authorized, checked or hinted",
+        )
 
 
 def _growth(setting: Setting) -> Iterator[Row]:

@@ -22,8 +22,9 @@ from benchmarks.wire import count_round_trips
 from core.identity.domain.permissions import ScopeKind
 from core.identity.models import Project
 from core.identity.services.scopes import create_scope
+from core.kernel import ids
 from core.toolkit import hint_list
-from engine import loading
+from engine import loading, starting, store
 from engine.attempts import AttemptBook
 from engine.domain.plan import Plan, Step
 from engine.domain.plan_json import plan_digest, plan_to_json
@@ -78,6 +79,42 @@ class Ours:
             seconds = each(lambda _: self.start(), count)
         Run.objects.filter(status="READY").update(wake_at=now() + timedelta(days=1))
         return seconds
+
+    def engine_starts(self, *, drivers: int, count: int) -> float:
+        """Start runs by the engine alone: its number, first entry and row; return seconds for all.
+
+        Nobody is authorized, nothing checked and nobody hinted, as for a call or a schedule whose
+        version was looked at before.
+        """
+        version = Version.objects.get(workflow__project__slug=_SLUG, workflow__slug="chain")
+        chosen = starting.find_chosen(version_id=version.pk)
+        assert chosen is not None, "it is there"
+        found = chosen
+        with self._threads(drivers) as each:
+            seconds = each(lambda _: self._insert(found), count)
+        Run.objects.filter(status="READY").update(wake_at=now() + timedelta(days=1))
+        return seconds
+
+    def _insert(self, chosen: starting.Chosen) -> None:
+        run_id = ids.uuid7()
+        number, at = starting.draw_number()
+        title, event = starting.make_started_event(
+            chosen, {}, run_id=run_id, number=number, at=at, calls={}
+        )
+        run = store.NewRun(
+            id=run_id,
+            number=number,
+            workflow_id=chosen.workflow_id,
+            version_id=chosen.version_id,
+            initiator_id=self._starter.user_id,
+            on_behalf_of_id=None,
+            agent_owner_id=None,
+            title=title,
+            idempotency_key="",
+            request_digest=bytes(32),
+            created_at=at,
+        )
+        starting.insert(chosen, run, event, origin=self._starter.origin)
 
     def long_run(self, *, length: int) -> float:
         """Drive one run of many steps; return seconds from its claim to its close."""

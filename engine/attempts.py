@@ -34,7 +34,7 @@ class Beat:
         self.progress: Mapping[str, Any] | None = None
         self._clock = clock
         self._seen_at = clock.monotonic()
-        self._cancelled = threading.Event()
+        self._is_cancelled = False  # set once, by any thread
 
     def beat(self, progress: Mapping[str, Any] | None) -> None:
         """Note that the attempt is alive, and how far it has come if it says so."""
@@ -48,11 +48,11 @@ class Beat:
         The first question makes the worker find out, now and then.
         """
         self.is_curious = True
-        return self._cancelled.is_set()
+        return self._is_cancelled
 
     def cancel(self) -> None:
         """Note that nobody needs its result."""
-        self._cancelled.set()
+        self._is_cancelled = True
 
     def find_fault(self, *, now: float) -> str:
         """Return why the attempt counts as hung: `timeout`, `heartbeat`, or "" if it does not."""

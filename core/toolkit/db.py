@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import wraps
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connection, connections, transaction
@@ -18,19 +19,19 @@ def require_transaction() -> None:
     assert connection.in_atomic_block, "this needs an open transaction"
 
 
-def after_commit(function: Callable[..., object], *args: Any, **kwargs: Any) -> None:
+def after_commit(call: Callable[..., object], /, *args: object, **kwargs: object) -> None:
     """Call a function once the open transaction has committed, at once if there is none.
 
-    What it raises is logged and stops nobody: the commit stands, and others wait for their turn.
-    Transaction: joins one. Nothing is called if it rolls back.
+    What it raises is logged and goes no further: the transaction stands, and whoever committed it
+    has done so. Not with `functools.partial`: Django's log line needs a function's name, and what
+    was to be logged would end the caller.
     """
 
-    # A function of its own: Django's handling of what it raises fails at a `partial`, which has no
-    # name, and the error then reaches a caller whose transaction has committed.
-    def call() -> None:
-        function(*args, **kwargs)
+    @wraps(call)
+    def later() -> None:
+        call(*args, **kwargs)
 
-    transaction.on_commit(call, robust=True)
+    transaction.on_commit(later, robust=True)
 
 
 def read_database_clock() -> datetime:

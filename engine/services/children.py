@@ -17,7 +17,7 @@ from core.kernel.errors import PlatformError
 from core.kernel.record import ENGINE_ORIGIN, Actor, ActorKind, Origin, Via
 from core.kernel.types import Json, JsonLike
 from core.toolkit import queue
-from core.toolkit.db import after_commit, require_transaction
+from core.toolkit.db import require_transaction
 from engine import starting, store
 from engine.domain.errors import CallUnresolvedError, InputsInvalidError, InputsTooLargeError
 from engine.domain.events import Event, EventKind
@@ -221,7 +221,7 @@ def _insert(chosen: Chosen, run: store.NewRun, event: Event, *, initiator: User)
     origin = Origin(actor=ENGINE_ORIGIN.actor, via=ENGINE_ORIGIN.via, on_behalf_of=behalf)
     is_new = starting.insert(chosen, run, event, origin=origin)
     assert is_new, "without an idempotency key nothing is in the way"
-    after_commit(queue.hint, "engine.drive", run_id=str(run.id))
+    queue.hint_on_commit("engine.drive", run_id=str(run.id))
 
 
 def _depth_of(run_id: UUID) -> int:

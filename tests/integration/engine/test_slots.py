@@ -1,7 +1,7 @@
 """Mutexes over a real database: one at a time, in order, and nothing leaks."""
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from engine import loading, upkeep
 from engine.gates import mutex
@@ -152,6 +152,20 @@ def test_the_sweep_frees_what_closed_runs_hold_and_wakes_who_was_not_told(
     Run.objects.filter(pk=b).update(status="WAITING")
     assert mutex.sweep_slots() == 0  # it knows; its step may wait for something else now
     assert status(b) == "WAITING"
+
+
+def test_a_wake_that_fails_does_not_fail_who_gave_back(acquire, run_ids, monkeypatch):
+    a, b, _, _ = run_ids
+    for run_id in (a, b):
+        acquire(run_id)
+
+    def broken(_):
+        raise OperationalError
+
+    monkeypatch.setattr(mutex, "_wake", broken)
+    release(a)
+
+    assert holders() == [b]
 
 
 def test_the_sweep_forgets_who_waits_for_a_closed_run(acquire, run_ids):
