@@ -87,14 +87,16 @@ def fill_inputs(chosen: Chosen, kept: Json) -> dict[str, Json]:
     return check_inputs(_validator(chosen.version_id), kept)
 
 
-def check_rendering(chosen: Chosen, inputs: dict[str, Json]) -> None:
+def check_rendering(chosen: Chosen, inputs: dict[str, Json], *, heard: Json = None) -> None:
     """Check that the expressions of a start evaluate, before a number is drawn for it.
+
+    `heard` is the event that starts the run, if one does.
 
     Raises:
         ExpressionError: the title or `vars` cannot be rendered with these inputs.
         InputsTooLargeError: `vars` come to more than is recorded.
     """
-    _, variables, _ = _render(chosen, inputs, run_id=ids.uuid7(), number=1)
+    _, variables, _ = _render(chosen, inputs, run_id=ids.uuid7(), number=1, heard=heard)
     size = len(canonical_bytes(variables))
     if size > limits.PAYLOAD_BYTES_MAX:
         raise InputsTooLargeError(
@@ -144,12 +146,18 @@ def make_started_event(
     at: datetime,
     calls: Mapping[str, Json],
     extra: Mapping[str, JsonLike] | None = None,
+    heard: Json = None,
 ) -> tuple[str, Event]:
-    """Return a run's title and first event. `extra` joins its hashed data."""
-    facts, rendered, title = _render(chosen, inputs, run_id=run_id, number=number)
+    """Return a run's title and first event. `extra` joins its hashed data.
+
+    `heard` is the event that starts the run, if one does.
+    """
+    facts, rendered, title = _render(chosen, inputs, run_id=run_id, number=number, heard=heard)
     payloads: dict[str, Json] = {"inputs": inputs, "vars": rendered, "title": title}
     if calls:
         payloads["calls"] = dict(calls)
+    if heard is not None:
+        payloads["event"] = heard
     event = Event(
         kind=EventKind.RUN_STARTED,
         at=at,
@@ -184,7 +192,7 @@ def _pick(call: Call, *, project_slug: str) -> dict[str, Json] | None:
 
 
 def _render(
-    chosen: Chosen, inputs: dict[str, Json], *, run_id: UUID, number: int
+    chosen: Chosen, inputs: dict[str, Json], *, run_id: UUID, number: int, heard: Json
 ) -> tuple[dict[str, Json], Json, str]:
     """Return what expressions see as `run`, and the rendered `vars` and title."""
     plan = chosen.plan()
@@ -195,7 +203,7 @@ def _render(
         "workflow": chosen.workflow_slug,
         "rev": chosen.rev,
     }
-    variables: dict[str, Json] = {"inputs": inputs, "run": facts}
+    variables: dict[str, Json] = {"inputs": inputs, "run": facts, "event": heard}
     rendered = loading.EVALUATOR.render(dict(plan.variables), variables)
     title = loading.EVALUATOR.render(plan.title, variables | {"vars": rendered})
     return facts, rendered, str(title)[:_TITLE_CHARS_MAX] or plan.name

@@ -9,6 +9,7 @@ from core.kernel import limits
 from core.toolkit import queue
 from engine.process import current_worker, drive_run
 from engine.services.events import deliver_event
+from engine.triggers.firing import fire_due
 
 
 @shared_task(name="engine.drive")
@@ -29,3 +30,9 @@ def receive(*, event_id: str, **_: Any) -> None:
     limit = limits.SWEEP_ROW_COUNT_MAX
     if deliver_event(event_id=UUID(event_id), limit=limit) == limit:
         queue.hint("engine.receive", event_id=event_id)
+
+
+@shared_task(name="engine.fire")
+def fire(**_: Any) -> None:
+    """Start the runs that triggers ask for, while there are; the rest follow. Idempotent."""
+    fire_due()

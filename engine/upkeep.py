@@ -13,6 +13,7 @@ from core.kernel.errors import PlatformError
 from engine import remote
 from engine.gates import cache, circuit, mutex, rate
 from engine.services import events, reporting
+from engine.triggers import rows, scheduling
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +42,14 @@ _PROBE = """
                      AND due_at < clock_timestamp() - make_interval(secs => %s))
         OR EXISTS (SELECT 1 FROM engine_task t JOIN engine_run r ON r.id = t.run_id
                    WHERE t.status IN ('done', 'lost') AND r.status IN ('WAITING', 'CLOSED')
-                      OR t.status = 'open' AND r.status = 'CLOSED')"""
+                      OR t.status = 'open' AND r.status = 'CLOSED'),
+        EXISTS (SELECT 1 FROM engine_trigger WHERE next_at <= clock_timestamp())
+        OR EXISTS (SELECT 1 FROM engine_firing
+                   WHERE due_at < clock_timestamp() - make_interval(secs => %s)),
+        EXISTS (SELECT 1 FROM engine_window WHERE ends_at < clock_timestamp())
+        OR EXISTS (SELECT 1 FROM engine_trigger t
+                   WHERE t.ended_at IS NOT NULL
+                     AND NOT EXISTS (SELECT 1 FROM engine_firing f WHERE f.trigger_id = t.id))"""
 
 _SWEEPS: Mapping[str, Callable[[], int]] = {
     "events": events.sweep_events,
@@ -51,6 +59,8 @@ _SWEEPS: Mapping[str, Callable[[], int]] = {
     "circuits": circuit.sweep_circuits,
     "cache": cache.sweep_cache,
     "tasks": remote.sweep_tasks,
+    "triggers": scheduling.sweep_triggers,
+    "windows": rows.clean,
 }
 
 
@@ -64,6 +74,7 @@ def keep_up() -> int:
         limits.READY_OLD_SECONDS,
         limits.INBOX_GRACE.total_seconds(),
         limits.TASK_OLD_SECONDS,
+        limits.READY_OLD_SECONDS,
     )
     with connection.cursor() as cursor:
         cursor.execute(_PROBE, params)

@@ -176,6 +176,8 @@ def _kept(expressions: list[str], variables: Variables, evaluator: Evaluator) ->
     if not expressions:
         return {}
     kept: dict[str, Json] = {name: variables[name] for name in RUN_NAMES if name in variables}
+    if kept.get("event") is None:  # as it was when no run had one
+        kept.pop("event", None)
     steps = kept.get("steps")
     if isinstance(steps, dict) and not any(_BARE_STEPS.search(text) for text in expressions):
         read = frozenset[str]().union(*(evaluator.reads(text) for text in expressions))

@@ -156,6 +156,21 @@ HTTP_HEADER_CHARS_MAX = 4_000  # one header's value, and one header kept of an a
 HTTP_REQUEST_BYTES_MAX = 1024 * 1024  # the body sent; larger data belongs in a function
 HTTP_ADDRESS_COUNT_MAX = 16  # addresses of one name that are tried
 
+# --- triggers --------------------------------------------------------------------------------
+TRIGGER_COUNT_MAX = 20  # of one definition
+CATCH_UP_GRACE = timedelta(minutes=5)  # an instant so old is late, not missed
+CATCH_UP_COUNT_MAX = 1_000  # missed instants one schedule makes up for
+CATCH_UP_WALK_COUNT_MAX = 50_000  # missed instants that are counted one by one: 0.25 s
+CATCH_UP_SPAN = timedelta(days=31)  # of more than so many, those of this time are looked at
+DEDUPE_WINDOW_DEFAULT = timedelta(days=1)  # how long an event's dedupe value keeps others out
+DEDUPE_WINDOW_MAX = timedelta(days=30)  # each value is a row for as long
+FIRING_SECONDS_MAX = 5.0  # of one task that starts runs; then others get their turn
+FIRING_ATTEMPT_COUNT_MAX = 8  # tries of one firing that meets a bug or the database's no
+FIRING_RETRY_DELAY = timedelta(seconds=5)  # after the first of them; twice that after each
+FIRING_HINT_COUNT = 2  # tasks that are told of waiting firings at once
+EVENT_BATCH_COUNT_MAX = 100  # events of one CloudEvents batch
+EVENT_SOURCE_CHARS_MAX = 500  # a CloudEvents `source`, `id` or `subject`
+
 # --- actions ---------------------------------------------------------------------------------
 TRANSFORM_FIELD_COUNT_MAX = 50  # expressions of one `transform/cel`
 COMPARE_REPORT_COUNT_MAX = 100  # differences listed, and places ignored; the rest are counted

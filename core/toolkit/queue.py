@@ -4,11 +4,8 @@ A hint may be lost, doubled or late without harm: the database says what is to b
 sweep finds what nobody was told of. So a hint never fails and never waits for a broken broker.
 """
 
-from functools import partial
-
 import structlog
 from django.conf import settings
-from django.db import transaction
 from kombu.exceptions import KombuError
 from kombu.exceptions import OperationalError as BrokerError
 from redis import RedisError
@@ -16,6 +13,7 @@ from redis import RedisError
 from core.celery import app
 from core.toolkit import hint_list
 from core.toolkit.breaker import Breaker
+from core.toolkit.db import after_commit
 
 _log = structlog.get_logger(__name__)
 
@@ -66,9 +64,9 @@ def hint_on_commit(task: str, **kwargs: str | int) -> None:
 
     Transaction: joins one. Nothing is sent if it rolls back.
     """
-    transaction.on_commit(partial(hint, task, **kwargs), robust=True)
+    after_commit(hint, task, **kwargs)
 
 
 def hint_at_on_commit(queue: str, task: str, **kwargs: str | int) -> None:
     """Send a hint to a named queue when the open transaction commits, at once if there is none."""
-    transaction.on_commit(partial(hint_at, queue, task, **kwargs), robust=True)
+    after_commit(hint_at, queue, task, **kwargs)

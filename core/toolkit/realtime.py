@@ -12,14 +12,13 @@ import queue
 import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import partial
 
 import structlog
 from channels.layers import get_channel_layer
-from django.db import transaction
 
 from core.kernel import ids, limits
 from core.toolkit.breaker import Breaker
+from core.toolkit.db import after_commit
 
 _log = structlog.get_logger(__name__)
 
@@ -49,7 +48,7 @@ def publish_on_commit(*, groups: Iterable[str], signal: Mapping[str, str | int])
     Transaction: joins one. Nobody is told if it rolls back.
     """
     names = tuple(groups)
-    transaction.on_commit(partial(publish, groups=names, signal=dict(signal)), robust=True)
+    after_commit(publish, groups=names, signal=dict(signal))
 
 
 def drain(*, seconds: float = _DRAIN_SECONDS) -> None:

@@ -69,6 +69,7 @@ def _run_started(definition: Definition, state: RunState, event: Event) -> RunSt
         facts=dict(facts),
         calls=calls,
         inputs=event.payloads.get("inputs"),
+        event=event.payloads.get("event"),
         variables=event.payloads.get("vars"),
     )
     plan = definition.plan

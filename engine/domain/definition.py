@@ -89,6 +89,7 @@ class Definition:
             "vars": state.variables,
             "run": dict(state.facts),
             "steps": dict(sorted(steps.items())),
+            "event": state.event,
         }
 
     def resolve(self, state: RunState, key: str, name: str) -> str:

@@ -19,7 +19,7 @@ from core.kernel.types import Json, JsonLike
 class EventKind(StrEnum):
     """What may happen to a run."""
 
-    RUN_STARTED = "run.started"  # payloads: inputs, vars, title
+    RUN_STARTED = "run.started"  # payloads: inputs, vars, title, event
     RUN_OWNED = "run.owned"  # epoch, worker; by a driver that takes the run
     STEP_STARTED = "step.started"  # carries only `decided`
     STEP_COMPLETED = "step.completed"  # key, attempt; payload: result

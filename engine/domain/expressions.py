@@ -11,7 +11,7 @@ from core.kernel.errors import InvalidError
 from core.kernel.types import Json
 
 # The names an expression may use, beside those a construct adds (`result`, `user`, `subject`).
-RUN_NAMES = ("inputs", "vars", "steps", "run")
+RUN_NAMES = ("inputs", "vars", "steps", "run", "event")
 
 Variables = Mapping[str, Json]
 

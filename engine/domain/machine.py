@@ -182,7 +182,9 @@ def _take(
 ) -> RunState | None:
     """Return the state after a transition, `None` if its `if` says no."""
     try:
-        seen = {**_variables(definition, state), "event": event}
+        seen = _variables(definition, state)
+        if event is not None:  # it hides the one that started the run
+            seen["event"] = event
         condition = transition.condition
         if condition is not None and not definition.evaluator.condition(condition, seen):
             return None

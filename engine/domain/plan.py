@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import ClassVar, TypeAlias
 
 from core.kernel.types import Json
+from engine.domain.triggers import AutomaticTrigger
 
 
 class Kind(StrEnum):
@@ -404,6 +405,7 @@ class Plan:
     schema: str = "flow/v1"
     states: Mapping[str, StateNode] = field(default_factory=dict)
     initial: str = ""
+    automatic: tuple[AutomaticTrigger, ...] = ()  # what starts runs by itself
 
 
 def inner_steps(step: Step) -> Mapping[str, Step]:

@@ -43,6 +43,7 @@ from engine.domain.plan import (
     Verb,
     Wait,
 )
+from engine.domain.triggers import trigger_from_json, trigger_to_json
 
 # Fields the first form of plans had: they are always written, as they were then.
 _ALWAYS: Mapping[type, frozenset[str]] = {
@@ -83,6 +84,8 @@ _VERBS: Mapping[type, str] = {
 def plan_to_json(plan: Plan) -> dict[str, Json]:
     """Return the plan as JSON, the inverse of `plan_from_json`."""
     written: dict[str, Json] = _write(plan)
+    if plan.automatic:
+        written["automatic"] = [trigger_to_json(trigger) for trigger in plan.automatic]
     return {**written, "order": list(plan.steps)}
 
 
@@ -96,6 +99,7 @@ def plan_from_json(value: Mapping[str, Any]) -> Plan:
     steps = {key: _step(value["steps"][key]) for key in value["order"]}
     rest = {key: item for key, item in value.items() if key not in {"steps", "order"}}
     rest["triggers"] = tuple(rest["triggers"])
+    rest["automatic"] = tuple(trigger_from_json(item) for item in rest.get("automatic", ()))
     if "states" in rest:
         rest["states"] = {item["id"]: _state(item) for item in rest["states"]}
     return Plan(**rest, steps=steps)

@@ -159,6 +159,7 @@ class RunState:
     facts: Mapping[str, Json] = field(default_factory=dict)
     calls: Mapping[str, Json] = field(default_factory=dict)  # reference → version chosen at start
     inputs: Json = None
+    event: Json = None  # what a trigger heard, if one started the run
     variables: Json = None
     at: datetime | None = None  # when the newest event happened
     steps: Map[str, StepState] = field(default_factory=Map)

@@ -37,6 +37,7 @@ from engine.selectors.targets import (
 )
 from engine.selectors.workflows import VersionView, version_view
 from engine.services.replaying import note_open_runs
+from engine.triggers.installing import install
 
 
 def check_source(*, source: str | bytes) -> tuple[Problem, ...]:
@@ -165,6 +166,13 @@ def _publish(*, principal: Principal, target: WorkflowTarget, rev: int) -> UUID:
         data={"rev": rev, "workflow": str(workflow.id)},
     )
     _append(workflow, draft)
+    install(
+        workflow_id=workflow.pk,
+        project_id=target.project_id,
+        version_id=version.pk,
+        rev=rev,
+        plan=plan_from_json(version.plan),
+    )
     return version.pk
 
 

@@ -7,6 +7,7 @@ wait it is for. A wait gets one event, and a run has an event once.
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -26,10 +27,13 @@ from engine.domain.events import Event
 from engine.domain.state import RunStatus, StepError
 from engine.inbox import Awaited
 from engine.services import outside
+from engine.triggers import rows
+from engine.triggers.firing import hint_firings
 
 log = structlog.get_logger(__name__)
 
 EVENT_RECEIVED = "event.received"
+NO_CONTEXT: Mapping[str, str] = MappingProxyType({})
 _RETRY_SECONDS = 60.0  # until a delivery that failed is tried again
 
 
@@ -83,8 +87,11 @@ def publish(
     data: Mapping[str, Json],
     origin: Origin,
     event_id: UUID | None = None,
+    context: Mapping[str, str] = NO_CONTEXT,
 ) -> Published:
     """Send an event to whatever waits for it in a project, now or within the retention.
+
+    The triggers of its type are pulled in the same transaction.
 
     The caller has checked that the sender may.
 
@@ -94,6 +101,7 @@ def publish(
         data: its content, a JSON map.
         origin: who sends it; the entries it leads to say so.
         event_id: the sender's own id, which makes sending idempotent; by default a new one.
+        context: what triggers see of it besides: `id`, `source`, `subject` and `time`, as texts.
 
     Transaction: one of its own, or the caller's; runs are moved after the commit.
 
@@ -116,8 +124,23 @@ def publish(
         )
         if not is_new:
             _check_same(chosen, project_id, event_type, data)
+        elif rows.pull(
+            project_id=project_id,
+            event_type=event_type,
+            heard=heard_of(chosen, event_type, data, context=context),
+            source=_source_of(origin),
+        ):
+            after_commit(hint_firings)
         after_commit(_deliver_soon, (), (chosen,))
     return Published(event_id=chosen, replayed=not is_new)
+
+
+def heard_of(
+    event_id: UUID, event_type: str, data: Mapping[str, Json], *, context: Mapping[str, str]
+) -> dict[str, Json]:
+    """Return what the expressions of triggers see as `event`."""
+    texts: dict[str, Json] = {"source": "", "subject": "", "time": "", "id": str(event_id)}
+    return {**texts, **context, "type": event_type, "data": dict(data)}
 
 
 def exchange(
@@ -145,6 +168,9 @@ def exchange(
             data=item.data,
             source=source,
         )
+        heard = heard_of(item.id, item.type, item.data, context={"source": f"run:{run_id}"})
+        if rows.pull(project_id=project_id, event_type=item.type, heard=heard, source=source):
+            after_commit(hint_firings)
     runs = (run_id,) if found else ()
     events = tuple(item.id for item in emitted)
     if runs or events:

@@ -2,13 +2,17 @@
 
 from collections.abc import Mapping
 
+from core.kernel import limits
 from core.kernel.types import Json
 from engine.domain.expressions import Evaluator
 from engine.domain.flow.build_states import build_state
 from engine.domain.flow.build_steps import StepBuilder
-from engine.domain.flow.draft import Draft
+from engine.domain.flow.draft import Draft, TriggerDraft
+from engine.domain.flow.reading import condition_at, seconds_at, text_at
 from engine.domain.flow.scopes import Scopes
 from engine.domain.plan import Kind, Plan
+from engine.domain.schedules import CatchUp
+from engine.domain.triggers import AutomaticTrigger, EventTrigger, ScheduleTrigger, Trigger
 
 # A workflow that declares no inputs takes none, so that a misspelt one is not lost.
 _NO_INPUTS: Mapping[str, Json] = {"type": "object", "additionalProperties": False}
@@ -32,4 +36,24 @@ def build_plan(
         kind=draft.kind,
         states=states,
         initial=draft.initial,
+        automatic=tuple(_build_trigger(item) for item in draft.automatic),
+    )
+
+
+def _build_trigger(draft: TriggerDraft) -> AutomaticTrigger:
+    value = draft.value
+    if draft.kind == Trigger.SCHEDULE:
+        return ScheduleTrigger(
+            cron=" ".join(text_at(value, "cron").split()),
+            timezone=text_at(value, "timezone") or "UTC",
+            catch_up=CatchUp(text_at(value, "catch-up") or CatchUp.LAST),
+            inputs=draft.inputs,
+        )
+    window = seconds_at(value, "window") or limits.DEDUPE_WINDOW_DEFAULT.total_seconds()
+    return EventTrigger(
+        type=text_at(value, "type"),
+        filter=condition_at(value, "filter") or "",
+        dedupe=text_at(value, "dedupe"),
+        window_seconds=window if "dedupe" in value else 0.0,
+        inputs=draft.inputs,
     )

@@ -149,6 +149,16 @@ class StateDraft:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerDraft:
+    """A trigger that starts runs by itself, such as `schedule`; `value` is what it holds."""
+
+    path: str
+    kind: str
+    value: JsonMap
+    inputs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
     """A definition. `levels` are in the order of the text, outer ones first.
 
@@ -164,6 +174,7 @@ class Draft:
     timeout_seconds: float | None
     queue: str
     triggers: tuple[str, ...]
+    automatic: tuple[TriggerDraft, ...]
     outputs: Mapping[str, str]
     top: str  # the outermost level
     levels: Mapping[str, Level]

@@ -15,14 +15,15 @@ from engine.domain.flow.input_schema import check_schema
 from engine.domain.flow.lint_actions import ActionLinter
 from engine.domain.flow.lint_modifiers import ModifierLinter
 from engine.domain.flow.lint_states import StateLinter
+from engine.domain.flow.lint_triggers import TriggerLinter
 from engine.domain.flow.lint_verbs import VerbLinter
 from engine.domain.flow.positions import pointer
 from engine.domain.flow.problems import Code, did_you_mean, quoted
 from engine.domain.flow.scopes import Where
 from engine.domain.flow.tools import Tools
 
-CONSTANT_NAMES = ("inputs", "run")  # what `vars` may use
-START_NAMES = ("inputs", "vars", "run")  # what is known when a run starts
+CONSTANT_NAMES = ("inputs", "run", "event")  # what `vars` may use
+START_NAMES = ("inputs", "vars", "run", "event")  # what is known when a run starts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Linter:
     verbs: VerbLinter
     modifiers: ModifierLinter
     states: StateLinter
+    triggers: TriggerLinter
 
     def lint(self) -> dict[str, Mapping[str, Json]]:
         """Check everything; returns the checked blocks of approvals by the path of the step."""
@@ -54,6 +56,7 @@ class Linter:
             else:
                 self.verbs.check(step)
         self.states.check()
+        self.triggers.check()
         return bodies
 
     # --- the whole ---------------------------------------------------------------------------
@@ -145,4 +148,5 @@ def make_linter(tools: Tools) -> Linter:
         verbs=VerbLinter(tools=tools),
         modifiers=ModifierLinter(tools=tools),
         states=StateLinter(tools=tools),
+        triggers=TriggerLinter(tools=tools),
     )

@@ -18,7 +18,7 @@ from engine.domain.flow.tokens import TokenError
 from engine.domain.flow.tools import Tools
 from engine.domain.plan import Join
 
-RESERVED_NAMES = (*RUN_NAMES, "result", "event", "matrix", "secrets", "user", "subject")
+RESERVED_NAMES = (*RUN_NAMES, "result", "matrix", "secrets", "user", "subject")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -104,8 +104,8 @@ class StateLinter:
         self, way: TransitionDraft | StateEventDraft, *, state: StateDraft, is_event: bool
     ) -> None:
         """Check the expressions of a way out."""
-        names = (*RUN_NAMES, "event") if is_event else RUN_NAMES
-        where, checker = Where(names=names, state=state.id), self.tools.checker
+        where = Where(names=RUN_NAMES, state=state.id, hears=is_event)
+        checker = self.tools.checker
         if way.condition is not None:
             path = f"{way.path}/if"
             checker.check_expression(way.condition, path=path, where=where, is_condition=True)

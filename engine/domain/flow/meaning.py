@@ -26,7 +26,7 @@ RACE_OUTPUTS = ("winner", "event", "outputs")
 INSTANCE_OUTPUTS = ("items", "failed")
 RESULT_OUTPUTS = ("result",)
 
-_NAMES_LATER = frozenset({"secrets", "event"})  # of the language, in a later version
+_NAMES_LATER = frozenset({"secrets"})  # of the language, in a later version
 _NAMES_ELSEWHERE = {
     "matrix": "`matrix` is there only in a step with `strategy`, and in what it holds.",
     "result": "`result` is there only in `outputs`, `until` and `while`.",
@@ -108,6 +108,8 @@ class ExpressionChecker:
     def _check_reference(self, reference: Reference, *, where: Where) -> Iterator[Fault]:
         if reference.name == "steps":
             yield from self._check_step(reference, where=where)
+        elif reference.name == "event" and reference.fields:
+            yield from self._check_event(where=where)
         elif reference.fields and isinstance(reference.fields[0], str):
             if reference.name == "vars":
                 yield from self._check_variable(reference.fields[0])
@@ -152,6 +154,11 @@ class ExpressionChecker:
             Sight.NOT_BEFORE: f"`{step.id}` need not have ended when `{seen.here}` starts; add it "
             "to `needs`.",
         }[seen.sight]
+
+    def _check_event(self, *, where: Where) -> Iterator[Fault]:
+        if not where.hears and not self.draft.automatic:
+            message = "No trigger of this definition brings an `event`, so there is none to read."
+            yield Fault(code=Code.UNKNOWN_FIELD, message=message)
 
     def _check_axis(self, name: str, *, where: Where) -> Iterator[Fault]:
         around = [] if where.step is None else [where.step, *self.draft.owners_of(where.step)]

@@ -62,6 +62,8 @@ class Code(StrEnum):
     # --- warnings ---
     RECURSION = "flow.recursion"
     NO_WAY_TO_FINAL = "flow.no_way_to_final"
+    BAD_SCHEDULE = "flow.bad_schedule"
+    BAD_TRIGGER = "flow.bad_trigger"
     UNKNOWN_INPUT = "flow.unknown_input"
     NOT_IDEMPOTENT = "flow.not_idempotent"
 

@@ -1,6 +1,6 @@
 """From a definition's JSON to its draft. Read `read_draft` first."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from core.kernel.types import Json, parse_duration
@@ -16,10 +16,12 @@ from engine.domain.flow.draft import (
     StateEventDraft,
     StepDraft,
     TransitionDraft,
+    TriggerDraft,
 )
 from engine.domain.flow.positions import pointer
 from engine.domain.flow.schema import language_schema
 from engine.domain.plan import Kind, On
+from engine.domain.triggers import AUTOMATIC_KINDS
 
 
 def read_draft(value: JsonMap) -> Draft:
@@ -43,6 +45,7 @@ def read_draft(value: JsonMap) -> Draft:
         timeout_seconds=seconds_at(defaults, "timeout"),
         queue=text_at(defaults, "queue"),
         triggers=_read_triggers(value.get("triggers")),
+        automatic=tuple(_read_automatic(list_at(value, "triggers"))),
         outputs=texts_at(value, "outputs") or {},
         top=top,
         levels=reader.levels,
@@ -329,6 +332,15 @@ def _read_transition(value: JsonMap, *, path: str) -> TransitionDraft:
         to=text_at(value, "to"),
         continues=value.get("continue-as-new") is True,
     )
+
+
+def _read_automatic(value: list[Json]) -> Iterator[TriggerDraft]:
+    for index, item in enumerate(value):
+        for kind, inner in item.items() if isinstance(item, dict) else ():
+            if kind in AUTOMATIC_KINDS and isinstance(inner, dict):
+                path = pointer([index, kind], base="/triggers")
+                inputs = texts_at(inner, "inputs") or {}
+                yield TriggerDraft(path=path, kind=kind, value=inner, inputs=inputs)
 
 
 def _read_triggers(value: Json) -> tuple[str, ...]:

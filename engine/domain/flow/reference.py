@@ -11,6 +11,7 @@ from engine.domain.flow.schema import Schema, language_schema, resolve
 
 # The parts with a section of their own, in the order of the page; `action` and the like have none.
 _SECTIONS = (
+    *("trigger", "schedule", "eventTrigger"),
     *("step", "wait", "emit", "branch", "map", "strategy", "loop", "enough", "retry"),
     *("state", "transition", "stateEvent", "approval", "stage", "approvers"),
 )
@@ -56,6 +57,8 @@ _MEANINGS: Mapping[Code, str] = {
     Code.NO_FINAL: "A machine whose runs could never end.",
     Code.DEAD_TRANSITION: "A way out that could never be taken, or an event nothing follows from.",
     Code.RECURSION: "Warning: a workflow that calls itself under a condition.",
+    Code.BAD_SCHEDULE: "A schedule that cannot be read, or is never due.",
+    Code.BAD_TRIGGER: "A trigger that gives too little for a run to start.",
     Code.NO_WAY_TO_FINAL: "Warning: a state from which no final one can be reached.",
     Code.UNKNOWN_INPUT: "Warning: an expression reads an input that is not declared.",
     Code.NOT_IDEMPOTENT: "Warning: a compensation that may not be safe to repeat.",

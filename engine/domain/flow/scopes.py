@@ -15,6 +15,7 @@ class Where:
     `level` is the path of the level it is on, "" for the outermost. `step` is the step it belongs
     to, whose needs say which steps of the level have ended; `None` means that all have.
     `reads_itself`: also that step. `state` is the state whose ways out it belongs to, if any.
+    `hears`: `event` is one that arrives just then, not the one that started the run.
     """
 
     names: Collection[str]
@@ -22,6 +23,7 @@ class Where:
     step: StepDraft | None = None
     reads_itself: bool = False
     state: str = ""
+    hears: bool = False
 
 
 class Sight(StrEnum):

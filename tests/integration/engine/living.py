@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.apps import apps
@@ -27,6 +28,7 @@ from engine.services import events
 from engine.services.definitions import publish_version, save_version
 from engine.services.runs import start_run
 from engine.sweep import sweep_once
+from engine.triggers.firing import fire_due
 from tests.fakes.flow import DATA
 from tests.loopback import Answer, Received, Site, serve
 from tests.simulation import clockwork
@@ -107,13 +109,17 @@ class Place:
     def publish(self, name: str) -> None:
         """Save and publish an example, its target at the address of this test's server."""
         source = (DATA / "examples" / f"{name}.yaml").read_text()
-        source = source.replace("http://127.0.0.1:9000", self.site.url)
+        self.publish_text(source.replace("http://127.0.0.1:9000", self.site.url))
+
+    def publish_text(self, source: str) -> int:
+        """Save and publish a definition; return its revision."""
         otto, slug = self.world.principal("otto"), self.world.slug
         saved = save_version(principal=otto, project_slug=slug, source=source)
         published = publish_version(
-            principal=otto, project_slug=slug, workflow_slug=name, rev=saved.rev
+            principal=otto, project_slug=slug, workflow_slug=saved.workflow_slug, rev=saved.rev
         )
         assert published.status == "published"
+        return saved.rev
 
     def start(self, name: str, *, via: Via = Via.PORTAL, **inputs: Any) -> Run:
         """Start a run and let it come to rest."""
@@ -131,10 +137,11 @@ class Place:
         store.heartbeat(worker=self.worker, name="hand")
         for _ in range(_ROUND_COUNT_MAX):
             swept = sweep_once()
+            fired = fire_due(clock=self.clock)
             ready = list(Run.objects.filter(status="READY").values_list("pk", flat=True))
             for run_id in ready:
                 self.driver.drive(run_id=run_id)
-            if swept.is_idle and not ready:
+            if swept.is_idle and not fired and not ready:
                 return
         raise AssertionError("the runs do not come to rest")
 
@@ -145,9 +152,18 @@ class Place:
 
     def send(self, type_: str, **data: Any) -> None:
         """Send an event from outside."""
-        origin = self.principals["mara"].origin
-        events.publish(project_id=self.world.project.pk, event_type=type_, data=data, origin=origin)
+        self.send_quietly(type_, **data)
         self.settle()
+
+    def send_quietly(self, type_: str, event_id: UUID | None = None, **data: Any) -> None:
+        """Send an event from outside and let nobody act on it yet."""
+        events.publish(
+            project_id=self.world.project.pk,
+            event_type=type_,
+            data=data,
+            origin=self.principals["mara"].origin,
+            event_id=event_id,
+        )
 
     def request(self, run: Run) -> Request:
         """Return the open request of a run."""

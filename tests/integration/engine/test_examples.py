@@ -479,7 +479,7 @@ NOT_YET = {
         "escalate",
         "on-change",
     },
-    "incident": {"event", "title", "escalate", "break-glass"},
+    "incident": {"escalate", "break-glass"},
     "contract": {"2", "percent", "calendar", "escalate", "on-change", "on-outcome"},
 }
 

@@ -128,7 +128,7 @@ def test_what_has_no_json_value_is_an_error(evaluator, expression, reason):
         ("1 +", "character 4: the expression is not finished"),
         ("1 1", "character 3: Syntax error: extraneous input '1'"),
         ("1 == 1 &&\n nope", "line 2, character 2: there is nothing called 'nope'; the names here"),
-        ("unknown > 1", "the names here are: inputs, run, steps, vars"),
+        ("unknown > 1", "inputs, run, steps, vars"),
         ("now()", "there is nothing called 'now'"),
         ("1 + 'a'", "character 3: found no matching overload"),
         ("steps.?scan", "unsupported syntax"),

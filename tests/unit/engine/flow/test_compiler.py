@@ -232,7 +232,7 @@ def test_a_verb_is_told_its_place_and_the_effects_of_what_follows():
 
     (scope,) = verb.scopes
     assert (scope.step, scope.path) == ("gate", "/steps/gate/approval")
-    assert sorted(scope.names) == ["inputs", "run", "steps", "vars"]
+    assert sorted(scope.names) == ["event", "inputs", "run", "steps", "vars"]
     assert scope.effects == ("first ${{ run.id }}", "third", "second")
 
 

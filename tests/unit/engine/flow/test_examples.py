@@ -60,12 +60,6 @@ def plan_of(name):
         (
             "incident",
             [
-                ("/title", 5, 8),
-                ("/triggers/0/event", 7, 5),
-                ("/steps/enrich/with/alert", 11, 46),
-                ("/steps/ack/race/1/wait/event/correlate/fingerprint", 17, 96),
-                ("/steps/page_manager/with/subject", 23, 46),
-                (f"{FIX}/title", 33, 14),
                 (f"{FIX}/escalate", 41, 7),
                 (f"{FIX}/break-glass", 42, 7),
             ],

@@ -43,7 +43,7 @@ MISTAKES = [
     (f"{START}  s: {{transitions: [{{after: PT1M, if: »'1', to: end}}]}}\n{END}", "bad_expression", "/states/s/transitions/0/if", "never true or false"),
     (f"{START}  s: {{transitions: [{{after: PT1M, set: {{»rund: '1'}}, to: end}}]}}\n{END}", "unknown_field", "/states/s/transitions/0/set/rund", "`vars` does not declare `rund`, so it cannot be set. Did you mean `round`?"),
     (f"{START}  s: {{transitions: [{{after: PT1M, set: {{round: »vars.rond}}, to: end}}]}}\n{END}", "unknown_field", "/states/s/transitions/0/set/round", "There is no `vars.rond`"),
-    (f"{START}  s: {{transitions: [{{after: PT1M, if: »event.data.x, to: end}}]}}\n{END}", "not_implemented", "/states/s/transitions/0/if", "`event` is part of flow/v1"),
+    (f"{START}  s: {{transitions: [{{after: PT1M, if: »event.data.x, to: end}}]}}\n{END}", "unknown_field", "/states/s/transitions/0/if", "No trigger of this definition brings an `event`"),
     (f"{START}  s: {{{AWAIT}, transitions: [{{event: a.b, if: »evnt.data.x, to: end}}]}}\n{END}", "bad_expression", "/states/s/transitions/0/if", "Did you mean `event`?"),
     # --- transitions nothing can take ---
     (f"{START}  s: {{transitions: [{{event: »a.b, to: end}}]}}\n{END}", "dead_transition", "/states/s/transitions/0/event", "The state listens to no `a.b`"),
@@ -63,7 +63,7 @@ MISTAKES = [
     (f"{START}  s: {{{AWAIT}, events: [{{event: »a.b, correlate: {{}}, to: end}}]}}\n{END}", "dead_transition", "/states/s/events/0/event", "listens to `a.b` already"),
     (f"{START}  s: {{events: [{{event: a.b, correlate: {{}}, to: »ennd}}], {LATER}}}\n{END}", "unknown_state", "/states/s/events/0/to", "There is no state `ennd`"),
     (f"{START}  s: {{events: [{{event: a.b, correlate: {{}}, »if: event.data.x}}], transitions: [{{event: a.b, to: end}}]}}\n{END}", "misplaced_key", "/states/s/events/0/if", "`if` goes only with `to`."),
-    (f"{START}  s: {{events: [{{event: a.b, correlate: {{id: »event.id}}, to: end}}]}}\n{END}", "not_implemented", "/states/s/events/0/correlate/id", "`event`"),
+    (f"{START}  s: {{events: [{{event: a.b, correlate: {{id: »event.id}}, to: end}}]}}\n{END}", "unknown_field", "/states/s/events/0/correlate/id", "brings an `event`"),
     (f"{START}  s: {{{GET}, compensate: {{{GET}}}, transitions: [{{on-success: true, to: s, continue-as-new: »true}}, {{after: PT1M, to: end}}]}}\n{END}", "bad_compensation", "/states/s/transitions/0/continue-as-new", "A successor cannot undo"),
     # --- stuck ---
     (f"{START}  s: {{{LATER}, stuck: »{{after: P1D}}}}\n{END}", "wrong_value", "/states/s/stuck", "at least 2 keys"),

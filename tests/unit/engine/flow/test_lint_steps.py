@@ -52,7 +52,7 @@ MISTAKES = [
     ("  s: {wait: {»event: {type: a.b}}}\n", "missing_key", "/steps/s/wait/event", "The key `correlate` is missing in `event`, so that one event cannot move every run by accident; `correlate: {}` says on purpose that any will do."),
     ("  s: {wait: {event: {type: »'a b', correlate: {}}}}\n", "wrong_value", "/steps/s/wait/event/type", "letters and digits"),
     ("  s: {wait: {event: {type: a.b, correlate: {»a.b: run.id}}}}\n", "wrong_value", "/steps/s/wait/event/correlate/a.b", "The name `a.b` must be"),
-    ("  s: {wait: {event: {type: a.b, correlate: {id: »event.id}}}}\n", "not_implemented", "/steps/s/wait/event/correlate/id", "`event` is part of flow/v1"),
+    ("  s: {wait: {event: {type: a.b, correlate: {id: »event.id}}}}\n", "unknown_field", "/steps/s/wait/event/correlate/id", "brings an `event`"),
     ("  s: {wait: {event: {type: a.b, correlate: {id: »runs.id}}}}\n", "bad_expression", "/steps/s/wait/event/correlate/id", "Did you mean `run`?"),
     # --- emit, set ---
     ("  s: {emit: {type: »'a b'}}\n", "wrong_value", "/steps/s/emit/type", "`type` must be letters and digits"),
@@ -285,4 +285,4 @@ def test_an_approval_in_a_map_is_told_the_name_of_the_item():
         verb=verb,
     )
 
-    assert sorted(verb.scopes[0].names) == ["host", "inputs", "run", "steps", "vars"]
+    assert sorted(verb.scopes[0].names) == ["event", "host", "inputs", "run", "steps", "vars"]

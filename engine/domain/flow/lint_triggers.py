@@ -1,0 +1,97 @@
+"""What is wrong with the triggers that start runs by themselves. Read `TriggerLinter`."""
+
+from dataclasses import dataclass
+
+from core.kernel import limits
+from core.kernel.types import Json
+from engine.domain.flow.draft import JsonMap, TriggerDraft
+from engine.domain.flow.positions import pointer
+from engine.domain.flow.problems import Code, did_you_mean, listed, quoted
+from engine.domain.flow.reading import condition_at, list_at, map_at, seconds_at, text_at
+from engine.domain.flow.scopes import Where
+from engine.domain.flow.tools import Tools
+from engine.domain.schedules import Schedule, find_schedule_fault
+from engine.domain.triggers import Trigger
+
+TRIGGER_NAMES = ("event",)
+_COMPOSED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TriggerLinter:
+    """Checks when a trigger fires, what it reads, and that a run can start with what it gives."""
+
+    tools: Tools
+
+    def check(self) -> None:
+        """Check every trigger."""
+        for trigger in self.tools.draft.automatic:
+            if trigger.kind == Trigger.SCHEDULE:
+                self._check_schedule(trigger)
+            else:
+                self._check_event(trigger)
+            self._check_inputs(trigger)
+
+    def _check_schedule(self, trigger: TriggerDraft) -> None:
+        if "cron" not in trigger.value:
+            return  # reported as such
+        zone = text_at(trigger.value, "timezone") or "UTC"
+        fault = find_schedule_fault(Schedule(cron=text_at(trigger.value, "cron"), timezone=zone))
+        path = f"{trigger.path}/{fault[0]}" if fault else trigger.path
+        if fault is not None and not self.tools.reporter.has_error_at(path):
+            self.tools.reporter.error(Code.BAD_SCHEDULE, path, fault[1])
+
+    def _check_event(self, trigger: TriggerDraft) -> None:
+        where, checker = Where(names=TRIGGER_NAMES, hears=True), self.tools.checker
+        condition = condition_at(trigger.value, "filter")
+        if condition is not None:
+            path = f"{trigger.path}/filter"
+            checker.check_expression(condition, path=path, where=where, is_condition=True)
+        if "dedupe" in trigger.value:
+            text = text_at(trigger.value, "dedupe")
+            checker.check_expression(text, path=f"{trigger.path}/dedupe", where=where)
+        self.tools.check_seconds(
+            seconds_at(trigger.value, "window"),
+            path=f"{trigger.path}/window",
+            what="`window`",
+            most=limits.DEDUPE_WINDOW_MAX,
+        )
+
+    def _check_inputs(self, trigger: TriggerDraft) -> None:
+        where, base = Where(names=TRIGGER_NAMES, hears=True), f"{trigger.path}/inputs"
+        for name, text in trigger.inputs.items():
+            path = pointer([name], base=base)
+            self.tools.checker.check_expression(text, path=path, where=where)
+        schema = self.tools.draft.inputs
+        known = map_at(schema, "properties") if isinstance(schema, dict) else {}
+        if isinstance(schema, dict) and _COMPOSED.intersection(schema):
+            return
+        is_open = isinstance(schema, dict) and schema.get("additionalProperties") is not False
+        self._check_unknown(trigger, known, is_open=is_open, base=base)
+        if isinstance(schema, dict):
+            self._check_missing(trigger, known, required=list_at(schema, "required"))
+
+    def _check_unknown(
+        self, trigger: TriggerDraft, known: JsonMap, *, is_open: bool, base: str
+    ) -> None:
+        for name in trigger.inputs:
+            if name in known:
+                continue
+            message = f"`inputs` does not declare {quoted(name)}.{did_you_mean(name, known)}"
+            note = self.tools.reporter.warning if is_open else self.tools.reporter.error
+            code = Code.UNKNOWN_INPUT if is_open else Code.UNKNOWN_FIELD
+            note(code, pointer([name], base=base), message, at_key=True)
+
+    def _check_missing(
+        self, trigger: TriggerDraft, known: JsonMap, *, required: list[Json]
+    ) -> None:
+        missing = [
+            name
+            for name in required
+            if isinstance(name, str)
+            and name not in trigger.inputs
+            and "default" not in map_at(known, name)
+        ]
+        if missing:
+            message = f"A run needs the inputs {listed(missing)}, which this trigger does not give."
+            self.tools.reporter.error(Code.BAD_TRIGGER, trigger.path, message, at_key=True)

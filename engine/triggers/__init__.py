@@ -1,0 +1,1 @@
+"""Package engine.triggers."""

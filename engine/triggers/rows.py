@@ -1,0 +1,263 @@
+"""The only writer of triggers, firings and windows. Raw SQL where it is hot."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from core.kernel import ids, limits
+from core.kernel.types import Json
+
+# One statement finds the triggers of an event and pulls them.
+_PULL = """
+    INSERT INTO engine_firing (id, trigger_id, heard, source, due_at, created_at, attempt_count)
+    SELECT gen_random_uuid(), t.id, %s::jsonb, %s::jsonb, clock_timestamp(), clock_timestamp(), 0
+    FROM engine_trigger t
+    WHERE t.project_id = %s AND t.type = %s AND t.kind = 'event' AND t.ended_at IS NULL"""
+
+_ADD = """
+    INSERT INTO engine_firing (id, trigger_id, heard, source, due_at, created_at, attempt_count)
+    SELECT f.id, %s::uuid, f.heard::jsonb, '{}'::jsonb, clock_timestamp(), clock_timestamp(), 0
+    FROM unnest(%s::uuid[], %s::text[]) AS f (id, heard)"""
+
+# The workflow may be archived meanwhile; then nothing starts.
+_TAKE = """
+    SELECT f.id, f.trigger_id, t.version_id, t.workflow_id, t.position, f.heard, f.source,
+        f.attempt_count, v.published_by_id, w.archived_at IS NULL
+    FROM engine_firing f
+    JOIN engine_trigger t ON t.id = f.trigger_id
+    JOIN engine_version v ON v.id = t.version_id
+    JOIN engine_workflow w ON w.id = t.workflow_id
+    WHERE f.due_at <= clock_timestamp()
+    ORDER BY f.due_at, f.id LIMIT 1
+    FOR UPDATE OF f SKIP LOCKED"""
+
+_OPEN_WINDOW = """
+    INSERT INTO engine_window AS w (trigger_id, value, ends_at)
+    VALUES (%s, %s, clock_timestamp() + make_interval(secs => %s))
+    ON CONFLICT (trigger_id, value) DO UPDATE SET ends_at = excluded.ends_at
+    WHERE w.ends_at <= clock_timestamp()
+    RETURNING 1"""
+
+_TAKE_SCHEDULES = """
+    SELECT t.id, t.version_id, t.workflow_id, t.position, t.next_at, clock_timestamp()
+    FROM engine_trigger t
+    WHERE t.next_at <= clock_timestamp()
+    ORDER BY t.next_at LIMIT %s
+    FOR UPDATE SKIP LOCKED"""
+
+_INSTALL = """
+    INSERT INTO engine_trigger
+        (id, workflow_id, version_id, project_id, position, kind, type, next_at, created_at,
+         fired_count)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp(), 0)"""
+
+_END = """
+    UPDATE engine_trigger SET ended_at = clock_timestamp(), next_at = NULL
+    WHERE workflow_id = %s AND ended_at IS NULL"""
+
+_HAS_DUE = "SELECT EXISTS (SELECT 1 FROM engine_firing WHERE due_at <= clock_timestamp())"
+
+_HAS_LIVE = """
+    SELECT EXISTS (SELECT 1 FROM engine_trigger WHERE workflow_id = %s AND ended_at IS NULL)"""
+
+_CLEAN = """
+    DELETE FROM engine_trigger WHERE id IN (
+        SELECT t.id FROM engine_trigger t
+        WHERE t.ended_at IS NOT NULL
+          AND NOT EXISTS (SELECT 1 FROM engine_firing f WHERE f.trigger_id = t.id)
+        LIMIT %s FOR UPDATE SKIP LOCKED)"""
+
+_CLOSE_WINDOWS = """
+    DELETE FROM engine_window WHERE (trigger_id, value) IN (
+        SELECT trigger_id, value FROM engine_window WHERE ends_at < clock_timestamp()
+        LIMIT %s FOR UPDATE SKIP LOCKED)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTrigger:
+    """An automatic trigger to be stored; `next_at` is there for a schedule."""
+
+    position: int
+    kind: str
+    type: str
+    next_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenFiring:
+    """A firing whose row this transaction has locked.
+
+    `source` says who sent the event; it is empty for the clock. `is_live`: the workflow is not
+    archived.
+    """
+
+    id: UUID
+    trigger_id: UUID
+    version_id: UUID
+    workflow_id: UUID
+    position: int
+    heard: Json
+    source: Mapping[str, Any]
+    attempt_count: int
+    publisher_id: UUID
+    is_live: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DueSchedule:
+    """A schedule whose row this transaction has locked; `now` is the database's clock."""
+
+    trigger_id: UUID
+    version_id: UUID
+    workflow_id: UUID
+    position: int
+    next_at: datetime
+    now: datetime
+
+
+def replace(
+    *, workflow_id: UUID, version_id: UUID, project_id: UUID, triggers: Sequence[NewTrigger]
+) -> None:
+    """End a workflow's triggers and store those of another version. Transaction: needs one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_END, (workflow_id,))
+        for item in triggers:
+            key = (ids.uuid7(), workflow_id, version_id, project_id)
+            cursor.execute(_INSTALL, (*key, item.position, item.kind, item.type, item.next_at))
+
+
+def pull(*, project_id: UUID, event_type: str, heard: Json, source: Mapping[str, Json]) -> int:
+    """Pull the triggers of a type of event; return how many. Transaction: the event's."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PULL, (json.dumps(heard), json.dumps(dict(source)), project_id, event_type))
+        return int(cursor.rowcount)
+
+
+def add(*, trigger_id: UUID, heard: Sequence[Json]) -> None:
+    """Pull a trigger once for each thing heard. Transaction: needs one."""
+    with connection.cursor() as cursor:
+        keys = sorted(ids.uuid7() for _ in heard)  # they are taken in this order
+        cursor.execute(_ADD, (trigger_id, keys, [json.dumps(item) for item in heard]))
+
+
+def take_next() -> TakenFiring | None:
+    """Return the oldest firing that is due, locked, or `None`. Transaction: needs one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE)
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    return TakenFiring(
+        id=row[0],
+        trigger_id=row[1],
+        version_id=row[2],
+        workflow_id=row[3],
+        position=row[4],
+        heard=_parsed(row[5]),
+        source=_parsed(row[6]),
+        attempt_count=row[7],
+        publisher_id=row[8],
+        is_live=row[9],
+    )
+
+
+def has_due() -> bool:
+    """Say whether a firing is due."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HAS_DUE)
+        return bool(cursor.fetchone()[0])
+
+
+def take_schedules(*, limit: int) -> list[DueSchedule]:
+    """Return schedules that are due, locked, the most overdue first. Transaction: needs one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE_SCHEDULES, (limit,))
+        return [
+            DueSchedule(
+                trigger_id=row[0],
+                version_id=row[1],
+                workflow_id=row[2],
+                position=row[3],
+                next_at=row[4],
+                now=row[5],
+            )
+            for row in cursor.fetchall()
+        ]
+
+
+def set_next(*, trigger_id: UUID, next_at: datetime | None) -> None:
+    """Say when a schedule is due again."""
+    _execute("UPDATE engine_trigger SET next_at = %s WHERE id = %s", (next_at, trigger_id))
+
+
+def open_window(*, trigger_id: UUID, value: bytes, seconds: float) -> bool:
+    """Keep events with a value out for a while. `False`: one does already. Transaction: needs one.
+
+    Two that come at once wait for each other here.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN_WINDOW, (trigger_id, value, seconds))
+        return cursor.fetchone() is not None
+
+
+def note_fired(*, trigger_id: UUID) -> None:
+    """Count a run that a trigger started."""
+    _execute(
+        "UPDATE engine_trigger SET fired_at = clock_timestamp(), fired_count = fired_count + 1 "
+        "WHERE id = %s",
+        (trigger_id,),
+    )
+
+
+def delete(*, firing_id: UUID) -> None:
+    """Delete a firing that was looked at."""
+    _execute("DELETE FROM engine_firing WHERE id = %s", (firing_id,))
+
+
+def postpone(*, firing_id: UUID, seconds: float) -> None:
+    """Try a firing again later."""
+    _execute(
+        "UPDATE engine_firing SET attempt_count = attempt_count + 1, "
+        "due_at = clock_timestamp() + make_interval(secs => %s) WHERE id = %s",
+        (seconds, firing_id),
+    )
+
+
+def clean() -> int:
+    """Delete windows that are over and triggers nobody needs; return how many."""
+    limit = limits.SWEEP_ROW_COUNT_MAX
+    return _execute(_CLOSE_WINDOWS, (limit,)) + _execute(_CLEAN, (limit,))
+
+
+def list_schedules(*, workflow_id: UUID) -> list[tuple[UUID, int, datetime]]:
+    """Return version, position and next instant of a workflow's live schedules."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT version_id, position, next_at FROM engine_trigger "
+            "WHERE workflow_id = %s AND ended_at IS NULL AND next_at IS NOT NULL",
+            (workflow_id,),
+        )
+        return [(row[0], row[1], row[2]) for row in cursor.fetchall()]
+
+
+def has_live(*, workflow_id: UUID) -> bool:
+    """Say whether a workflow has triggers."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HAS_LIVE, (workflow_id,))
+        return bool(cursor.fetchone()[0])
+
+
+def _execute(statement: str, params: tuple[Any, ...]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, params)
+        return int(cursor.rowcount)
+
+
+def _parsed(value: Any) -> Any:
+    """Return a JSON column as a value, whether the driver has parsed it or not."""
+    return json.loads(value) if isinstance(value, str) else value
