@@ -6,7 +6,7 @@ states between in a lane of its own, and comes in from the left; a way from a st
 around that state. The same machine gives the same picture.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -24,6 +24,7 @@ _SIDE: Final = 16  # below the middle of a state, where ways back leave and come
 _LOOP: Final = 10  # between a state and its way to itself
 _TURNS: Final = (0.5, 0.65, 0.35, 0.8, 0.2)  # places along a curve where a label may be
 _SHIFT: Final = 6
+_CELL: Final = 160  # of the places by which labels are found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +71,31 @@ class _Rect(NamedTuple):
         """Say whether two have a point in common."""
         beside = self.right <= other.left or other.right <= self.left
         return not (beside or self.bottom <= other.top or other.bottom <= self.top)
+
+
+class _Space:
+    """Rectangles that are taken, found by where they are."""
+
+    def __init__(self, rects: Iterable[_Rect]) -> None:
+        self._cells: dict[tuple[int, int], list[_Rect]] = {}
+        for rect in rects:
+            self.add(rect)
+
+    def add(self, rect: _Rect) -> None:
+        """Take a rectangle."""
+        for cell in _cells_of(rect):
+            self._cells.setdefault(cell, []).append(rect)
+
+    def is_free(self, rect: _Rect) -> bool:
+        """Say whether a rectangle meets none that is taken."""
+        cells = (self._cells.get(cell, ()) for cell in _cells_of(rect))
+        return not any(rect.meets(other) for cell in cells for other in cell)
+
+
+def _cells_of(rect: _Rect) -> Iterator[tuple[int, int]]:
+    for column in range(int(rect.left // _CELL), int(rect.right // _CELL) + 1):
+        for row in range(int(rect.top // _CELL), int(rect.bottom // _CELL) + 1):
+            yield column, row
 
 
 def lay_out_machine(states: Sequence[GraphStep], ways: Sequence[Way]) -> MachineLayout:
@@ -191,9 +217,10 @@ class _Artist:
             self._lefts[column] = min(self._lefts.get(column, node.x), node.x)
             self._rights[column] = max(self._rights.get(column, right), right)
             self._bottoms[column] = max(self._bottoms.get(column, bottom), bottom)
-        self._taken = [
+        self._taken = _Space(
             _Rect(node.x, node.y, node.x + node.width, node.y + node.height) for node in nodes
-        ]
+        )
+        self._loops: list[_Rect] = []  # labels of ways from a state to itself
         self._lanes: list[_Rect] = []
         self._going_out, self._coming_in = _Slots(), _Slots()
         self.right = self.bottom = 0.0
@@ -219,7 +246,9 @@ class _Artist:
         middle, half = (left + right) / 2, max(way.height / 2, _BEND)
         self.bottom = max(self.bottom, y + half)
         label = _Rect(middle - way.width / 2, y - half, middle + way.width / 2, y + half)
-        self._taken.append(label)
+        self._taken.add(label)
+        if way.source == way.target:
+            self._loops.append(label)
         return DrawnWay(
             way=way,
             path=_around(begin, end, right=right, left=left, y=y),
@@ -231,7 +260,7 @@ class _Artist:
     def draw_on(self, way: Way, edge: RoutedEdge) -> DrawnWay:
         """Return a way that leads to a later state, its label in a gap where there is room."""
         label = self._find_room(way, edge)
-        self._taken.append(label)
+        self._taken.add(label)
         self.bottom = max(self.bottom, label.bottom)
         return DrawnWay(way=way, path=edge.path, x=label.left, y=label.top, is_back=False)
 
@@ -240,24 +269,23 @@ class _Artist:
         first, last = self._nodes[way.target].column, self._nodes[way.source].column
         half = max(way.height / 2, _BEND)
         lowest = max(bottom for column, bottom in self._bottoms.items() if first <= column <= last)
-        loops = [rect.bottom for rect in self._taken if rect.left < right and left < rect.right]
-        y = max([lowest, *loops]) + _LANE_GAP + half
-        while True:
-            lane = _Rect(left, y - half - _LANE_GAP / 2, right, y + half + _LANE_GAP / 2)
-            met = [other for other in self._lanes if lane.meets(other)]
-            if not met:
-                self._lanes.append(lane)
-                return y
-            # A pixel more, so that rounding never leaves it where it is.
-            y = max(other.bottom for other in met) + half + _LANE_GAP / 2 + 1
+        loops = [rect.bottom for rect in self._loops if rect.left < right and left < rect.right]
+        top, height = max([lowest, *loops]) + _LANE_GAP / 2, 2 * half + _LANE_GAP
+        beside = [lane for lane in self._lanes if lane.left < right and left < lane.right]
+        for lane in sorted(beside, key=lambda lane: lane.top):
+            if lane.top >= top + height:
+                break
+            top = max(top, lane.bottom)
+        self._lanes.append(_Rect(left, top, right, top + height))
+        return top + height / 2
 
     def _find_room(self, way: Way, edge: RoutedEdge) -> _Rect:
         places = [_label_at(way, span, turn) for span in reversed(edge.spans) for turn in _TURNS]
         for place in places:
-            if not any(place.meets(other) for other in self._taken):
+            if self._taken.is_free(place):
                 return place
         place = places[0]
-        while any(place.meets(other) for other in self._taken):
+        while not self._taken.is_free(place):
             place = _Rect(place.left, place.top + _SHIFT, place.right, place.bottom + _SHIFT)
         return place
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from engine.domain.keys import is_undo, parent_of, path_of, undone_by
+from engine.portal.context.group_nodes import group_facts, name_of, rest_facts
 from engine.portal.context.link_labels import Label, Link, label_size, make_label
 from engine.portal.context.nodes import (
     HEAD_HEIGHT,
@@ -23,10 +24,9 @@ from engine.portal.context.nodes import (
     node_id,
     px,
 )
-from engine.portal.folding import WHOLE_COUNT_MAX, Folded, FoldStep, Group, fold, name_group
+from engine.portal.folding import WHOLE_COUNT_MAX, Folded, FoldStep, Group, fold
 from engine.portal.graph import GraphStep, PlacedNode, lay_out, lay_out_grid
 from engine.portal.machine_graph import Way, lay_out_machine
-from engine.portal.statuses import say_counts, worst_mark
 
 __all__ = [
     "Drawing",
@@ -39,7 +39,6 @@ __all__ = [
 INSTANCE_COUNT_MAX: Final = 6  # of a map that are drawn beside each other; more are counted
 _NODE_COUNT_MAX: Final = 600  # nodes of one drawing; more are neither seen nor quickly sent
 _ROW_COUNT: Final = 3  # instances below each other before there are two columns
-_MORE: Final = "more:"
 _REPEATING: Final = frozenset({"map", "matrix"})
 _URGENCY: Final = ("failed", "rejected", "expired", "waiting", "running", "cancelled", "pending")
 _QUIET: Final = frozenset({"", "approved", "pending", "skipped", "cancelled"})
@@ -193,7 +192,7 @@ class _Artist:
         self._note(folded)
         groups = {group.key: group for group in folded.groups}
         shown = {
-            step.key: _group_facts(step, groups[step.key], self._facts)
+            step.key: group_facts(step, groups[step.key], self._facts)
             if step.key in groups
             else self._facts[step.key]
             for step in folded.steps
@@ -390,13 +389,13 @@ class _Artist:
         shown = [inside[number] for number in sorted(ordered[: most - 1])]
         if not self._view.is_whole:
             self._hidden_count += total - len(shown)
-        return [*shown, _rest(step, shown, total=total)]
+        return [*shown, rest_facts(step, shown, total=total)]
 
     def _note(self, folded: Folded) -> None:
         self._folded += folded.groups
         self._hidden_count += sum(len(group.members) for group in folded.groups)
         self._opened += [
-            OpenGroup(name=_name(group, self._facts), count=len(group.members))
+            OpenGroup(name=name_of(group, self._facts), count=len(group.members))
             for group in folded.opened
         ]
 
@@ -433,59 +432,6 @@ class _Artist:
         """Return the folded group a step is in, the first step if it is in none."""
         group = next((one for one in self._folded if key in one.members), None)
         return group.key if group else self._inside[""][0].key
-
-
-# --- facts of what stands for several steps ------------------------------------------------------
-
-
-def _rest(step: StepFacts, shown: Sequence[StepFacts], *, total: int) -> StepFacts:
-    """Return the node that stands for the instances that are not drawn."""
-    rest = total - len(shown)
-    parts = []
-    if step.done is not None:
-        done = step.done
-        good = done.good - sum(one.mark == "approved" for one in shown)
-        failed = done.failed - sum(one.mark == "failed" for one in shown)
-        queued = done.total - done.begun
-        for count, word in ((good, "done"), (failed, "failed"), (queued, "not begun")):
-            if count > 0:
-                parts.append(f"{count} {word}")
-    return StepFacts(
-        key=f"{_MORE}{step.key}",
-        needs=(),
-        kind="more",
-        title=f"{rest} more",
-        detail=", ".join(parts),
-        symbol="ellipsis",
-        parent=step.key,
-        target=step.key,
-    )
-
-
-def _group_facts(step: GraphStep, group: Group, facts: Mapping[str, StepFacts]) -> StepFacts:
-    members = [facts[member] for member in group.members]
-    marks = [member.mark for member in members if member.mark]
-    counts = [(mark, text) for mark, _, text in say_counts(marks) if mark != "approved"]
-    done = sum(mark == "approved" for mark in marks)
-    parts = [f"{done} of {len(members)} done"] if marks else [f"{len(members)} steps"]
-    parts += [text for mark, text in counts if mark in {"failed", "waiting", "rejected"}]
-    first, worst = members[0], worst_mark(marks) if marks else ""
-    return StepFacts(
-        key=group.key,
-        needs=step.needs,
-        kind=first.kind,
-        title=f"{_name(group, facts)}, {len(members)} steps",
-        detail=", ".join(parts),
-        mark=worst,
-        word=next((item.word for item in members if item.mark == worst), ""),
-        is_human=first.is_human,
-        symbol=first.symbol,
-        parent=first.parent,
-    )
-
-
-def _name(group: Group, facts: Mapping[str, StepFacts]) -> str:
-    return name_group([facts[member].title for member in group.members])
 
 
 # --- edges ---------------------------------------------------------------------------------------

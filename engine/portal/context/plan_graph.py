@@ -91,9 +91,14 @@ def graph_of_plan(plan: Plan) -> Graph:
     if plan.kind != Kind.STATES:
         return Graph(steps=tuple(steps))
     own = {step.key: step for step in steps}
-    states = [state_facts(plan, state, own.get(state.id)) for state in states_of(plan)]
+    links = links_of(plan)
+    ways = say_ways(links)
+    states = [
+        state_facts(plan, state, own.get(state.id), ways=ways.get(state.id, ""))
+        for state in states_of(plan)
+    ]
     inner = [step for step in steps if step.parent]
-    return Graph(steps=(*states, *inner), links=tuple(links_of(plan)))
+    return Graph(steps=(*states, *inner), links=tuple(links))
 
 
 def facts_of(path: str, step: Step) -> StepFacts:
@@ -232,8 +237,10 @@ def states_of(plan: Plan) -> Iterable[StateNode]:
     return (first, *(state for state in plan.states.values() if state is not first))
 
 
-def state_facts(plan: Plan, state: StateNode, own: StepFacts | None) -> StepFacts:
-    """Return a state as a node; `own` is its step's."""
+def state_facts(
+    plan: Plan, state: StateNode, own: StepFacts | None, *, ways: str = ""
+) -> StepFacts:
+    """Return a state as a node; `own` is its step's, `ways` says where it leads."""
     listens = [Badge(icon="inbox", words=f"listens to {entry.type}") for entry in state.events]
     stuck = state.stuck
     late = (
@@ -252,7 +259,7 @@ def state_facts(plan: Plan, state: StateNode, own: StepFacts | None) -> StepFact
         needs=(),
         right="",
         badges=(*facts.badges, *listens, *late),
-        ways=say_ways(plan, state),
+        ways=ways,
         is_first=state.id == plan.initial,
         is_final=bool(state.final),
     )
@@ -264,13 +271,13 @@ def _say_stay(state: StateNode) -> str:
     return f"waits for {', '.join(entry.type for entry in state.events)}" if state.events else ""
 
 
-def say_ways(plan: Plan, state: StateNode) -> str:
-    """Return where a state leads, in words."""
-    return "; ".join(
-        f"{say_step(link.target)}: {', '.join(line.words for line in link.lines)}"
-        for link in links_of(plan)
-        if link.source == state.id
-    )
+def say_ways(links: Iterable[Link]) -> dict[str, str]:
+    """Return where each state leads, in words."""
+    said: dict[str, list[str]] = {}
+    for link in links:
+        words = ", ".join(line.words for line in link.lines)
+        said.setdefault(link.source, []).append(f"{say_step(link.target)}: {words}")
+    return {source: "; ".join(parts) for source, parts in said.items()}
 
 
 def links_of(plan: Plan) -> list[Link]:

@@ -26,6 +26,7 @@ from engine.portal.context.plan_graph import (
     facts_of,
     inner_of,
     links_of,
+    say_ways,
     state_facts,
     states_of,
     symbol_of,
@@ -82,15 +83,10 @@ class _Maker:
         self._tree: Tree = index_plan(plan)
         self._described = described
         self._shape = shape
-        self._progress = {
-            words.view.key if words.view else words.key: words.key for words, _ in described
-        }
-        self._containers = {
-            short: shape.containers[key]
-            for key, short in self._progress.items()
-            if key in shape.containers
-        }
+        self._containers = {short_key(key): item for key, item in shape.containers.items()}
         self._undone = self._find_undone()
+        self._links = links_of(plan)
+        self._ways = say_ways(self._links)
 
     def make(self, *, taken: frozenset[tuple[str, str]], is_open: bool) -> Graph:
         """Return the graph."""
@@ -197,7 +193,7 @@ class _Maker:
                 target=keys[link.target],
                 is_taken=(link.source, link.target) in taken,
             )
-            for link in links_of(self._plan)
+            for link in self._links
         ]
         return Graph(steps=(*states, *self._reachable(states, inner)), links=tuple(links))
 
@@ -212,7 +208,7 @@ class _Maker:
             return self._unvisited(state, count=count, is_open=is_open)
         is_here = bool(self._shape.current) and self._shape.current in {key, f"{key}#1"}
         step = self._tree.nodes.get(state.id)
-        facts = state_facts(self._plan, state, known)
+        facts = state_facts(self._plan, state, known, ways=self._ways.get(state.id, ""))
         said = [f"{count} visits"] if count > 1 else []
         if is_here and step is None:
             facts = replace(facts, mark="running")
@@ -230,7 +226,7 @@ class _Maker:
         """Return a state the run has not been in, or of whose visits too little is known."""
         node = self._tree.nodes.get(state.id)
         own = facts_of(state.id, node.step) if node else None
-        facts = state_facts(self._plan, state, own)
+        facts = state_facts(self._plan, state, own, ways=self._ways.get(state.id, ""))
         if count:
             chip = describe_step(status=StepStatus.ENDED, outcome=state.final or None)
             return replace(facts, mark=chip.mark, word=chip.word)

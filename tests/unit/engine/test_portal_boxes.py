@@ -168,6 +168,17 @@ def test_of_many_instances_the_urgent_ones_are_drawn():
     assert drawing.nodes[-1].detail == "45 done, 1950 not begun"
 
 
+def test_the_rest_says_how_it_stands():
+    steps = _map(20, total=40, marks=dict.fromkeys(range(1, 15), "running"))
+    progress = Progress(total=40, begun=30, open=20, good=8, failed=2)
+    steps[0] = _facts("scan", container="map", done=progress)
+
+    rest = _draw(*steps).nodes[-1]
+
+    assert rest.title == "35 more"
+    assert rest.label == "35 more 8 done, 2 failed, 15 under way, 10 not begun"
+
+
 def test_the_instance_that_is_asked_for_is_drawn():
     drawing = _draw(*_map(50, marks=dict.fromkeys(range(1, 20), "failed")), chosen="scan/item#50")
 

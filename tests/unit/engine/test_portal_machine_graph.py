@@ -1,5 +1,7 @@
 """Where states and the ways between them are drawn."""
 
+import cProfile
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -139,3 +141,27 @@ def test_a_way_back_crosses_no_state(machine):
 @given(_machines())
 def test_the_same_machine_gives_the_same_picture(machine):
     assert lay_out_machine(*machine) == lay_out_machine(*machine)
+
+
+def test_a_large_machine_is_laid_out_with_few_operations():
+    """About 0.2 s for the largest, on an idle machine; counted, because a busy one is slower."""
+    counts = [_count_calls(*_net(count)) for count in (125, 250, 500)]
+
+    assert counts[1] < 4 * counts[0]
+    assert counts[2] < 4 * counts[1]
+
+
+def _net(count):
+    """Return states that lead on, far on, and back."""
+    keys = [f"s{number}" for number in range(count)]
+    steps = (1, 7, -3)
+    pairs = [(here, here + step) for here in range(count) for step in steps]
+    ways = [_way(keys[a], keys[b]) for a, b in pairs if 0 <= b < count]
+    return [GraphStep(key=key) for key in keys], ways
+
+
+def _count_calls(states, ways):
+    """Return how many functions are called to lay a machine out."""
+    profile = cProfile.Profile()
+    profile.runcall(lay_out_machine, states, ways)
+    return sum(entry.callcount for entry in profile.getstats())
