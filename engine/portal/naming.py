@@ -10,14 +10,14 @@ A short key leaves out the numbers that say "the first":
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 from core.kernel.types import Json
 from engine.domain.keys import BODIES, is_undo, parent_of, undone_by
 from engine.portal.statuses import say_step
-from engine.selectors.step_views import StepView
+from engine.selectors.step_views import StepReader, StepView
 
 _FIRST: Final = re.compile(r"#1(?=/|$)")
 _NUMBER: Final = re.compile(r"#\d+$")
@@ -32,15 +32,18 @@ _NAMES: Final = ("name", "id", "key", "title", "slug")  # fields that say what a
 class Titles:
     """What steps of a run are called: with their items, where these are known.
 
-    `views` are by key; what is not among them is named by its key alone.
+    `items` says what a step is for, and of how many it is one, by key; of what is not among them
+    `find` is asked, if there is one.
     """
 
-    views: dict[str, StepView] = field(default_factory=dict)
+    items: dict[str, tuple[Json, int]] = field(default_factory=dict)
+    find: Callable[[str], tuple[Json, int]] | None = None
 
     @classmethod
-    def over(cls, views: Iterable[StepView]) -> "Titles":
-        """Return the titles of steps as a selector gave them."""
-        return cls({view.key: view for view in views})
+    def over(cls, views: Iterable[StepView], *, reader: StepReader | None = None) -> "Titles":
+        """Return the titles of steps as a selector gave them; the `reader` knows the others."""
+        items = {view.key: (view.item, view.total) for view in views if view.total}
+        return cls(items, reader.find_item if reader is not None else None)
 
     def of(self, key: str) -> str:
         """Return a title that stands alone.
@@ -63,12 +66,18 @@ class Titles:
         name, _, number = short_key(key).rpartition("/")[2].partition("#")
         if not _is_body(key):
             return say_step(name) + (f", visit {number}" if number else "")
-        view = self.views.get(key)
-        said = say_item(view.item) if view is not None else ""
+        item, total = self._item(key)
+        said = say_item(item)
         if name == _CELL and said:
             return f"Cell ({said})"
-        among = f" of {view.total}" if view is not None and view.total else ""
+        among = f" of {total}" if total else ""
         return f"{name.capitalize()} {number or 1}{among}" + (f": {said}" if said else "")
+
+    def _item(self, key: str) -> tuple[Json, int]:
+        known = self.items.get(key)
+        if known is not None:
+            return known
+        return self.find(key) if self.find is not None else (None, 0)
 
 
 def short_key(key: str) -> str:

@@ -296,7 +296,7 @@ class StepReader:
             return self._visit(key)
         undoes = is_undo(key)
         verb = self._decider.uses_of(key) if undoes else self._decider.step_at(key).verb
-        item, total = (None, 0) if undoes else self._item(key)
+        item, total = (None, 0) if undoes else self.find_item(key)
         return StepView(
             key=key,
             step=step_of(key),
@@ -348,8 +348,11 @@ class StepReader:
         verb = self._decider.step_at(key).verb
         return verb.turns_max if isinstance(verb, Loop) else 0
 
-    def _item(self, key: str) -> tuple[Json, int]:
-        """Return what an instance of a map or matrix is for, and of how many it is one."""
+    def find_item(self, key: str) -> tuple[Json, int]:
+        """Return what an instance of a map or matrix is for, and of how many it is one.
+
+        Of any other step `None` and 0.
+        """
         around = self._state.steps.get(parent_of(key))
         if around is None or around.inside is None or not around.inside.items:
             return None, 0

@@ -197,8 +197,7 @@ def _instances(
     found = None if page.reader is None else find_instances(page.reader, key=view.key, query=query)
     if found is None:
         return None
-    own = Titles({**titles.views, **{item.key: item for item in found.steps}})
-    return make_instances(found, chosen=view.key, titles=own, query=query, now=page.now)
+    return make_instances(found, chosen=view.key, titles=titles, query=query, now=page.now)
 
 
 def _attempts(page: RunPage, key: str) -> tuple[AttemptLine, ...]:

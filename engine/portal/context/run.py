@@ -165,7 +165,7 @@ def _missing_step(words: Sequence[StepWords], query: Query) -> str:
 def _telling(page: RunPage) -> Telling:
     return Telling(
         plan=page.plan,
-        titles=Titles.over(page.detail.steps),
+        titles=Titles.over(page.detail.steps, reader=page.reader),
         mutexes={view.key: view.mutex for view in page.detail.steps if view.mutex},
         passed={
             str(event.data.get("key")): event.seq

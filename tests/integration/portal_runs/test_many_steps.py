@@ -167,6 +167,12 @@ def test_an_instance_that_is_not_listed_has_its_panel_and_leads_back(yard, mappe
     assert 'href="?step=look%2Fitem%2390"' in text(page)
 
 
+def test_events_name_also_what_is_not_listed(yard, mapped):
+    said = words(yard.browse("vera").get(f"/runs/{mapped}/?tab=events"))
+
+    assert f"Call (Look, item {COUNT} of {COUNT}: host-{COUNT - 1}) succeeded" in said
+
+
 def test_what_many_instances_wait_for_takes_as_many_queries_as_for_two(yard):
     yard.save(CHILD)
     yard.save(CALLS)
