@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 from drf_spectacular.views import SpectacularAPIView
 from rest_framework.authentication import BaseAuthentication
+from rest_framework.parsers import BaseParser
 from rest_framework.permissions import BasePermission, IsAuthenticated
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
@@ -30,7 +31,7 @@ class ApiViewSet(ViewSet):
         SessionAuthentication,
     )
     permission_classes: Sequence[type[BasePermission]] = (IsAuthenticated,)
-    parser_classes = (StrictJsonParser,)
+    parser_classes: Sequence[type[BaseParser]] = (StrictJsonParser,)
     renderer_classes = (JSONRenderer,)
     throttle_classes = (CallerThrottle,)
 
