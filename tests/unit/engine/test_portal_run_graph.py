@@ -140,10 +140,13 @@ def test_a_loop_says_its_turn_and_draws_the_last():
     assert list(_nodes(run)) == ["l", "l/turn#3"]
 
 
-def test_a_race_says_that_the_first_wins():
-    facts = _facts(drive(race("r", approval("x"), timer("y", lasts="P1D"))))
+def test_a_race_says_that_the_first_wins_and_which_did():
+    run = drive(race("r", approval("x"), timer("y", lasts="P1D")))
+    assert _facts(run)["r"].detail == "race of 2: the first wins"
 
-    assert facts["r"].detail == "race of 2: the first wins"
+    run.resolve("r#1/x#1", "approved")
+
+    assert _facts(run)["r"].detail == "race of 2: X won"
 
 
 def test_what_is_inside_instances_is_drawn_inside_them():
