@@ -124,13 +124,14 @@ class _Maker:
         parent = parent_of(words.key)
         progress = self._containers.get(words.key)
         undone = self._undone.get(words.key)
+        detail = (
+            _say_container(step, words, facts, progress) if container else _say_detail(step, facts)
+        )
         return replace(
             facts,
             needs=tuple(need for need in facts.needs if need != parent),
             title=words.name if parent and words.name else facts.title,
-            detail=_say_container(step, words, facts, progress)
-            if container
-            else _say_detail(step, facts),
+            detail=detail if undone is None else f"{undone.words}: {detail}",
             right="" if container else facts.right,
             symbol=symbol_of(step),
             parent=parent,

@@ -176,6 +176,7 @@ def test_a_compensation_of_an_instance_is_a_sign_on_it():
     facts = _facts(run)
     assert not any(key.startswith("compensate/") for key in facts)
     assert _words(facts["m/item#2"]) == ["was undone"]
+    assert facts["m/item#2"].detail.startswith("was undone: "), "not only in the icon's words"
     assert _nodes(run, chosen="compensate/m/item#2")["m/item#2"].is_chosen
 
 
