@@ -50,8 +50,8 @@ class Listener:
         """Take no further hint."""
         self._stopping.set()
 
-    def join(self, *, seconds: float | None) -> bool:
-        """Wait for the end of the task that is called now; `None` is for as long as it takes.
+    def join(self, *, seconds: float) -> bool:
+        """Wait for the end of the task that is called now, at most some seconds.
 
         Returns:
             Whether it has ended.
@@ -114,9 +114,8 @@ def follow_celery(app: Celery) -> None:
         if names:
             start({name: app.tasks[name] for name in names})
 
-    def end(*, exitcode: int | None = None, **_: object) -> None:
-        # Below zero by a signal: the worker was told to stop at once.
-        stop(at_once=exitcode is not None and exitcode < 0)
+    def end(**_: object) -> None:
+        stop()
 
     signals.celeryd_after_setup.connect(note_queues, weak=False, dispatch_uid="listening.queues")
     signals.worker_process_init.connect(begin, weak=False, dispatch_uid="listening.begin")
@@ -134,10 +133,11 @@ def start(tasks: Mapping[str, Callable[..., object]]) -> None:
     listener.start()
 
 
-def stop(*, at_once: bool = False) -> None:
-    """Let this process listen no more, and wait for the task that is called now.
+def stop() -> None:
+    """Let this process listen no more, and give the task that is called now a moment to end.
 
-    With `at_once` it has `limits.LET_GO_SECONDS`.
+    It has `limits.LET_GO_SECONDS`, however the worker was told to stop: Celery tells its children
+    too late that they are to hurry.
     """
     listener = _listeners.get(os.getpid())
     if listener is None:
@@ -145,7 +145,7 @@ def stop(*, at_once: bool = False) -> None:
     listener.stop()
     for drain in _drains:
         drain()
-    listener.join(seconds=limits.LET_GO_SECONDS if at_once else None)
+    listener.join(seconds=limits.LET_GO_SECONDS)
 
 
 def is_busy() -> bool:

@@ -52,7 +52,7 @@ def drain_current_worker() -> None:
 def stop_current_worker() -> None:
     """Stop this process's worker, if it has one, after the steps it executes now.
 
-    A process that is to stop at once does not wait for them: their runs are taken over elsewhere.
+    What `core.listening` has given up waiting for is taken over elsewhere.
     """
     with _lock:
         worker = _workers.pop(os.getpid(), None)

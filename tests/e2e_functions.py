@@ -22,3 +22,12 @@ def slow(*, seconds: int, name: str) -> dict[str, int]:
 def hang(*, name: str) -> None:
     """Never come back."""
     slow(seconds=3600, name=name)
+
+
+@function("t.exit")
+def leave(*, name: str) -> dict[str, int]:
+    """End the process at once the first time, as a crash in a library would."""
+    made = slow(seconds=0, name=name)
+    if made["attempt"] == 1:
+        os._exit(3)
+    return made

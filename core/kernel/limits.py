@@ -145,7 +145,7 @@ DELIVERY_HINT_SECONDS = 5.0  # between two hints of the sweep, while no worker t
 HINT_BREAKER_SECONDS = 5.0  # no hints for this long after Redis refused one
 LISTED_HINT_COUNT_MAX = 100_000  # kept for nobody, some 8 MB; the sweep hints what is older anew
 LISTEN_SECONDS = 1  # one wait for a hint, so how late a worker hears that it is to stop
-LET_GO_SECONDS = 5.0  # a worker that is to stop at once gives the step it executes
+LET_GO_SECONDS = 5.0  # a worker that is to stop gives the step it executes; supervisors give 12
 
 # --- outbound HTTP ---------------------------------------------------------------------------
 HTTP_TIMEOUT_DEFAULT = timedelta(seconds=30)  # one request, name lookup to last byte

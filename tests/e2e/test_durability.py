@@ -42,10 +42,22 @@ steps:
 """
 
 
+EXIT = """
+schema: flow/v1
+kind: dag
+name: exit
+title: Exit
+steps:
+  gone:
+    uses: python/call@1
+    with: {function: t.exit, name: exit}
+"""
+
+
 @pytest.fixture(scope="module")
 def mara(system):
     with sign_in(system, "mara") as client, sign_in(system, "pia") as publisher:
-        for source in (SLOW, HANG):
+        for source in (SLOW, HANG, EXIT):
             version = client.save_version("demo", source)
             publisher.publish_version("demo", version["workflow"], version["rev"])
         yield client
@@ -116,6 +128,14 @@ def test_an_attempt_that_hangs_ends_by_its_timeout(system, mara):
     assert run["outcome"] == "failed"
     stuck = next(step for step in run["steps"] if step["step"] == "stuck")
     assert stuck["error"]["kind"] == "timeout"
+
+
+def test_a_function_that_ends_its_process_costs_its_attempt_only(system, mara):
+    run_id = mara.start_run("demo", "exit", inputs={})["id"]
+
+    assert mara.wait_run(run_id, timeout_seconds=180)["outcome"] == "succeeded"
+    assert kinds(mara, run_id).count("attempt.lost") == 1
+    assert len(witness(system, "exit")) == 2
 
 
 def test_a_worker_frozen_past_its_lease_changes_nothing(system, mara):

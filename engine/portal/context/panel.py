@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 from core.kernel.types import Json
@@ -16,6 +17,7 @@ from engine.portal.context.address import Query
 from engine.portal.context.instances import InstanceTable, find_instances, make_instances
 from engine.portal.context.mentions import mention_known
 from engine.portal.context.plan_graph import describe_container, describe_verb
+from engine.portal.context.sentences import Telling, tell
 from engine.portal.context.steps import (
     StepWords,
     explain_why,
@@ -32,6 +34,7 @@ from engine.selectors.step_views import StepView
 from engine.selectors.step_waits import WaitKind
 
 _NEED_COUNT_SHOWN: Final = 8
+_STORY_COUNT: Final = 5
 _FAILURES: Final = {
     EventKind.ATTEMPT_FAILED: "it failed",
     EventKind.ATTEMPT_LOST: "its worker was lost",
@@ -67,6 +70,16 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoryLine:
+    """Something that happened to the step."""
+
+    mark: str
+    text: str
+    at: datetime
+    href: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Panel:
     """The chosen step. `arguments` are as the definition writes them."""
 
@@ -92,6 +105,8 @@ class Panel:
     facts: tuple[Fact, ...]
     item: Shown | None
     instances: InstanceTable | None
+    story: tuple[StoryLine, ...]
+    story_href: str
 
 
 def make_panel(
@@ -99,7 +114,7 @@ def make_panel(
     page: RunPage,
     *,
     panels: Mapping[str, WaitPanel],
-    titles: Titles,
+    telling: Telling,
     query: Query,
 ) -> Panel:
     """Return what is shown of one step of a run.
@@ -108,7 +123,7 @@ def make_panel(
         chosen: the step.
         page: what was read.
         panels: what is known of waits, by step key.
-        titles: what steps are called.
+        telling: what steps are called and events are told with.
         query: the address, for links to other steps.
     """
     view = chosen.view
@@ -119,7 +134,7 @@ def make_panel(
     verb = undo.uses if undo else step.verb if step is not None else None
     arguments: Json = dict(verb.arguments) if isinstance(verb, Uses | Call) else None
     needs = step.needs if step is not None and not view.undoes else ()
-    wait = panels.get(view.key)
+    wait, titles = panels.get(view.key), telling.titles
 
     def link_step(key: str) -> str:
         return query.change(step=key, show="", event="", page="", state="")
@@ -158,7 +173,18 @@ def make_panel(
         facts=tuple(_facts(view, page, titles=titles, link_step=link_step)),
         item=make_shown(view.item) if isinstance(view.item, dict | list) else None,
         instances=_instances(view, page, titles=titles, query=query),
+        story=tuple(_story(view, page, telling=telling, query=query)),
+        story_href=query.change(tab="events", of=chosen.key, event="", before=""),
     )
+
+
+def _story(view: StepView, page: RunPage, *, telling: Telling, query: Query) -> Iterable[StoryLine]:
+    """Yield what happened to a step, newest first, as much as is read at a glance."""
+    own = (item.event for item in reversed(page.events) if telling.is_about(item.event, view.key))
+    for event in islice(own, _STORY_COUNT):
+        told = tell(event, telling)
+        href = f"{query.change(tab='events', event=event.seq, before='')}#event-{event.seq}"
+        yield StoryLine(mark=told.mark, text=told.text, at=event.at, href=href)
 
 
 def _say_action(step: Step | None, verb: Verb | None) -> str:

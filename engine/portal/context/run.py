@@ -125,7 +125,7 @@ def make_run(page: RunPage, *, panels: Mapping[str, WaitPanel], query: Query) ->
         else None,
         inputs=make_shown(detail.inputs) if tab == "data" else None,
         outputs=make_shown(dict(detail.outputs)) if tab == "data" else None,
-        panel=make_panel(chosen, page, panels=panels, titles=telling.titles, query=query)
+        panel=make_panel(chosen, page, panels=panels, telling=telling, query=query)
         if chosen
         else None,
         step_missing=_missing_step(words, query),

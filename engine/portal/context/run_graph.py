@@ -124,11 +124,14 @@ class _Maker:
         parent = parent_of(words.key)
         progress = self._containers.get(words.key)
         undone = self._undone.get(words.key)
+        detail = (
+            _say_container(step, words, facts, progress) if container else _say_detail(step, facts)
+        )
         return replace(
             facts,
             needs=tuple(need for need in facts.needs if need != parent),
             title=words.name if parent and words.name else facts.title,
-            detail=_say_container(step, facts, progress) if container else _say_detail(step, facts),
+            detail=detail if undone is None else f"{undone.words}: {detail}",
             right="" if container else facts.right,
             symbol=symbol_of(step),
             parent=parent,
@@ -294,7 +297,9 @@ def _say_detail(step: Step, facts: StepFacts) -> str:
     return describe_verb(step) if facts.detail == describe_action(step) else facts.detail
 
 
-def _say_container(step: Step, facts: StepFacts, progress: Progress | None) -> str:
+def _say_container(
+    step: Step, words: StepWords, facts: StepFacts, progress: Progress | None
+) -> str:
     """Return the second text of a container: what kind it is, and how far it has come."""
     kind = container_of(step)
     if progress is None:
@@ -304,7 +309,9 @@ def _say_container(step: Step, facts: StepFacts, progress: Progress | None) -> s
     if isinstance(step.verb, Loop):
         return f"loop: turn {progress.begun} of at most {step.verb.turns_max}"
     if isinstance(step.verb, Race):
-        return f"race of {progress.total}: the first wins"
+        winner = words.view.outputs.get("winner") if words.view else None
+        won = f"{say_step(winner)} won" if isinstance(winner, str) else "the first wins"
+        return f"race of {progress.total}: {won}"
     if not progress.total:
         return f"{kind}: nothing to do"
     failed = f", {progress.failed} failed" if progress.failed else ""

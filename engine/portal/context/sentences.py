@@ -71,6 +71,11 @@ class Telling:
             key = key.rpartition("/")[0] if purpose is Purpose.AFTER else key
         return key.partition("/")[0] if self.is_listener(key) else key
 
+    def is_about(self, event: Event, key: str) -> bool:
+        """Say whether an event is about a step, or about what holds it back."""
+        held: Any = event.data.get("keys", ())
+        return self.place(event) == key or key in held
+
     def title(self, key: str) -> str:
         """Return what a step is called; of what a state listens to, the state."""
         return self.titles.of(key.partition("/")[0] if self.is_listener(key) else key)

@@ -216,7 +216,7 @@ def test_celerys_children_listen_and_drain_before_they_end(monkeypatch):
     assert not listening.is_busy()
 
 
-def test_a_process_that_stops_at_once_waits_a_moment_only(monkeypatch):
+def test_a_process_that_stops_waits_a_moment_only(monkeypatch):
     may_end = threading.Event()
     told = _Told(lambda: may_end.wait(_PATIENCE))
     monkeypatch.setattr(listening, "_listeners", {})
@@ -226,7 +226,7 @@ def test_a_process_that_stops_at_once_waits_a_moment_only(monkeypatch):
     queue.hint(_TASK, number=0)
     told.wait_for(1)
 
-    listening.stop(at_once=True)
+    listening.stop()
 
     assert listening.is_busy()
     may_end.set()

@@ -418,3 +418,17 @@ def test_events_are_narrowed_to_what_holds_back_wakes_or_reaches_a_step(yard, lo
     assert "The run was started" not in held
     assert "The run heard of “more” while it was in Rest" in heard
     assert "A worker took the run, turn 2" not in heard
+
+
+def test_a_panel_tells_what_happened_to_its_step(yard, continued):
+    send(yard, "more", run=str(continued))
+
+    page = yard.browse("vera").get(f"/runs/{continued}/?step=rest")
+
+    told = text(page).partition('<ol class="story">')[2].partition("</ol>")[0]
+    said = re.findall(r"data-nav>([^<]+)</a>", told)
+    assert said == [
+        "The run heard of “more” while it was in Rest",
+        "While it is in Rest, the run listens for “more”",
+    ]
+    assert 'href="?step=rest&amp;tab=events&amp;of=rest"' in text(page)

@@ -140,10 +140,13 @@ def test_a_loop_says_its_turn_and_draws_the_last():
     assert list(_nodes(run)) == ["l", "l/turn#3"]
 
 
-def test_a_race_says_that_the_first_wins():
-    facts = _facts(drive(race("r", approval("x"), timer("y", lasts="P1D"))))
+def test_a_race_says_that_the_first_wins_and_which_did():
+    run = drive(race("r", approval("x"), timer("y", lasts="P1D")))
+    assert _facts(run)["r"].detail == "race of 2: the first wins"
 
-    assert facts["r"].detail == "race of 2: the first wins"
+    run.resolve("r#1/x#1", "approved")
+
+    assert _facts(run)["r"].detail == "race of 2: X won"
 
 
 def test_what_is_inside_instances_is_drawn_inside_them():
@@ -173,6 +176,7 @@ def test_a_compensation_of_an_instance_is_a_sign_on_it():
     facts = _facts(run)
     assert not any(key.startswith("compensate/") for key in facts)
     assert _words(facts["m/item#2"]) == ["was undone"]
+    assert facts["m/item#2"].detail.startswith("was undone: "), "not only in the icon's words"
     assert _nodes(run, chosen="compensate/m/item#2")["m/item#2"].is_chosen
 
 
