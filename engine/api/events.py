@@ -100,7 +100,8 @@ class EventViewSet(ApiViewSet):
 
         Structured (`application/cloudevents+json`), a batch of up to 100
         (`application/cloudevents-batch+json`), all or none, or binary: attributes in `ce-…`
-        headers and the data as an `application/json` body. Sending an event again with the same
+        headers and the data as an `application/json` body. Without those headers such a body is
+        read as a structured event. Sending an event again with the same
         `source` and `id` changes nothing. An event is kept for a week for who waits later.
         """
         slug = read_query(request, EventQuery)["project"]
@@ -115,11 +116,15 @@ def _read_events(request: Request) -> list[CloudEvent]:
     kind = (request.content_type or "").partition(";")[0].strip().lower()
     if kind == _BATCH:
         return _read_batch(request.data)
-    if kind == _STRUCTURED:
-        found = read_structured(request.data)
+    # Clients that only know `application/json` mean an event that is all in the body.
+    body = request.data
+    is_whole = isinstance(body, dict) and "specversion" in body
+    is_plain = is_whole and "Ce-Specversion" not in request.headers
+    if kind == _STRUCTURED or is_plain:
+        found = read_structured(body)
     else:
         headers = {name.lower(): value for name, value in request.headers.items()}
-        found = read_binary(headers, request.data)
+        found = read_binary(headers, body)
     if isinstance(found, CloudEvent):
         return [found]
     raise InputRefusedError(problems=found)

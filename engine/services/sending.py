@@ -37,14 +37,14 @@ def send_events(
                 event_type=event.type,
                 data=event.data,
                 origin=principal.origin,
-                event_id=name_event(target.project_id, event),
+                event_id=_name_event(target.project_id, event),
                 context=event.context(),
             )
             for event in events
         ]
 
 
-def name_event(project_id: UUID, event: CloudEvent) -> UUID:
+def _name_event(project_id: UUID, event: CloudEvent) -> UUID:
     """Return the id under which a project keeps an event: that of its `source` and `id`."""
     text = f"{project_id}\n{len(event.source)}\n{event.source}\n{event.id}"
     made = bytearray(hashlib.sha256(text.encode()).digest()[:16])

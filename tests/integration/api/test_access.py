@@ -21,6 +21,7 @@ from core.toolkit.api.views import ApiViewSet
 from tests.integration.api.conftest import Caller
 
 _SOURCE = {"source": "schema: flow/v1"}
+_EVENT = {"specversion": "1.0", "id": "e", "source": "/x", "type": "a.b"}
 _DIGEST = "ab" * 32
 
 # Addresses that answer without credentials, and why.
@@ -84,6 +85,7 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-assignment-revoke", "post"): Turned(403, 403, {}),
     ("api-entries", "get"): Turned(EMPTY, EMPTY),
     ("api-entry", "get"): Turned(404, 404),
+    ("api-events", "post"): Turned(404, 403, _EVENT),
     ("api-lint", "post"): Turned(200, 200, _SOURCE),
     ("api-workflows", "get"): Turned(EMPTY, 200),
     ("api-workflow-save", "post"): Turned(404, 403, _SOURCE),
@@ -241,6 +243,11 @@ def _path(route: str, place: dict[str, object]) -> str:
     return route
 
 
+def _asking(entry: URLPattern, place: dict[str, object]) -> str:
+    """Return the query an address cannot do without."""
+    return f"?project={place['project']}" if _named(entry) == "api-events" else ""
+
+
 def _send(caller: Caller, method: str, path: str, body: object):
     return getattr(caller.client, method)(path, body, format=None if body is None else "json")
 
@@ -274,7 +281,8 @@ def test_whoever_may_not_is_turned_away(town, place, name, who):
             if _named(entry) in ENDS_THE_CALLER:
                 _, spare = create_token(principal=town.principal(name), name="spare")
                 sender = Caller(spare)
-            response = _send(sender, method, _path(route, place), turned.body)
+            path = _path(route, place) + _asking(entry, place)
+            response = _send(sender, method, path, turned.body)
             if not _answers(response, expected, town.users[name]):
                 found = (response.status_code, response.content[:200])
                 wrong.append((method, route, expected, found))

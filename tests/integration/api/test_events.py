@@ -51,6 +51,13 @@ def test_an_event_is_taken_in_binary_mode(send):
     assert kept() == [("deploy.finished", {"ok": True})]
 
 
+def test_plain_json_without_attributes_in_headers_is_a_whole_event(send):
+    response = send({**EVENT, "data": {"n": 1}}, kind="application/json")
+
+    assert response.status_code == 202, response.content
+    assert kept() == [("deploy.finished", {"n": 1})]
+
+
 def test_both_modes_name_the_same_event(send):
     headers = {f"ce_{name}": value for name, value in EVENT.items()}
 
