@@ -27,7 +27,7 @@ def hang(*, name: str) -> None:
 @function("t.exit")
 def leave(*, name: str) -> dict[str, int]:
     """End the process at once the first time, as a crash in a library would."""
-    made = slow(seconds=0, name=name)
+    made: dict[str, int] = slow(seconds=0, name=name)
     if made["attempt"] == 1:
         os._exit(3)
     return made

@@ -276,9 +276,11 @@ def test_a_row_is_read_beside_what_its_stream_has_after_a_place(after, limit, fo
     head = fill(entry_count=3)
     known = [EMPTY_HEAD, *(entry.leaf for entry in store.read_stream(stream=head.stream, limit=9))]
 
-    row, tail = store.read_beside(
+    beside = store.read_beside(
         row="SELECT 7, %s::text", params=("a",), stream=head.stream, after_seq=after, limit=limit
     )
+    assert beside is not None
+    row, tail = beside
     entries = store.verify(tail, after_seq=after, after_head=known[after])
 
     assert row == (7, "a")
@@ -300,7 +302,9 @@ def test_without_the_row_nothing_is_read_beside_it():
 
 def test_what_was_read_beside_a_row_is_checked_too():
     head = fill(entry_count=3)
-    _, tail = store.read_beside(row="SELECT 7", params=(), stream=head.stream, after_seq=1, limit=9)
+    beside = store.read_beside(row="SELECT 7", params=(), stream=head.stream, after_seq=1, limit=9)
+    assert beside is not None
+    _, tail = beside
 
     with pytest.raises(LedgerCorruptError):
         store.verify(tail, after_seq=1, after_head=EMPTY_HEAD)

@@ -196,7 +196,7 @@ def test_other_threads_run_while_one_waits():
     for _ in range(4):
         fetch_rows("SELECT 1 FROM pg_sleep(%s::float8)", (0.0,))
     waiting = threading.Event()
-    counted = []
+    counted: list[int] = []
 
     def count():
         waiting.wait()

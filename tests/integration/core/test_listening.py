@@ -3,6 +3,7 @@
 import os
 import threading
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import redis
@@ -165,7 +166,8 @@ def test_a_hint_taken_while_stopping_is_given_back(listen, monkeypatch):
 
 
 def test_a_redis_that_is_gone_is_asked_again_later(listen, monkeypatch):
-    refused, take = [], hint_list.take
+    refused: list[bool] = []
+    take = hint_list.take
 
     def refuse_once(tasks, *, seconds):
         if not refused:
@@ -195,7 +197,7 @@ def test_every_listed_task_exists():
 
 def test_celerys_children_listen_and_drain_before_they_end(monkeypatch):
     told, drained = _Told(), []
-    platform = SimpleNamespace(tasks={_TASK: told})
+    platform: Any = SimpleNamespace(tasks={_TASK: told})
     for name in ("celeryd_after_setup", "worker_process_init", "worker_process_shutdown"):
         monkeypatch.setattr(signals, name, type(getattr(signals, name))(name=name))
     monkeypatch.setattr(listening, "_queues", set())

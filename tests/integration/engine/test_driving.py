@@ -70,6 +70,7 @@ def test_a_claim_reads_a_run_and_what_it_does_not_know_of_it_in_one_statement(wo
 
     with CaptureQueriesContext(connection) as queries:
         loaded = loading.load_run(run_id=run_id)
+        assert loaded is not None
         decider = loading.get_rules(version_id=loaded.row.version_id).decider
         state, head = loaded.fold(decider)
 
@@ -87,6 +88,7 @@ def test_a_long_tail_is_read_to_its_end(world, hand, calls, monkeypatch, most):
     loading.forget_all()
 
     loaded = loading.load_run(run_id=run_id)
+    assert loaded is not None
     state, head = loaded.fold(loading.get_rules(version_id=loaded.row.version_id).decider)
 
     assert head.seq == loaded.row.seq > 2

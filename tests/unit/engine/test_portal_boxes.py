@@ -1,5 +1,7 @@
 """Containers as boxes: what is inside them, what is counted, and what is closed in a crowd."""
 
+from typing import Any
+
 import pytest
 
 from engine.portal.context.drawing import INSTANCE_COUNT_MAX, StepFacts, View, draw
@@ -14,7 +16,12 @@ def _facts(key, *needs, **fields):
 
 
 def _view(**changes):
-    known = {"chosen": "", "opened": frozenset(), "is_whole": False, "only": ""}
+    known: dict[str, Any] = {
+        "chosen": "",
+        "opened": frozenset(),
+        "is_whole": False,
+        "only": "",
+    }
     return View(
         **known | changes,
         link_step=lambda key: f"?step={key}",

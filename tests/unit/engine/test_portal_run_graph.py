@@ -1,5 +1,7 @@
 """Runs as nodes and ways: what has happened, where the run is, and what has not begun."""
 
+from typing import Any
+
 import pytest
 
 from engine.domain.plan import AfterError, Compensation, On, OnError, StateEvent, Transition, Uses
@@ -45,7 +47,8 @@ def _facts(run):
 
 def _draw(run, **changes):
     graph = _graph(run)
-    view = {"chosen": "", "opened": frozenset(), "is_whole": False, "only": ""} | changes
+    view: dict[str, Any] = {"chosen": "", "opened": frozenset(), "is_whole": False, "only": ""}
+    view |= changes
     return draw(
         graph.steps,
         View(

@@ -19,7 +19,7 @@ def reading(step_id, expression, *needs, **fields):
 
 
 def counting():
-    made = []
+    made: list[int] = []
 
     def action(_):
         made.append(len(made) + 1)
