@@ -182,7 +182,7 @@ def insert_event(
         if cursor.rowcount == 0:
             return False
         cursor.execute(_SHAPES, (project_id, event_type, project_id, event_type))
-        shapes = [(bytes(shape), _as_map(correlate)) for shape, correlate in cursor.fetchall()]
+        shapes = [(bytes(shape), read_column(correlate)) for shape, correlate in cursor.fetchall()]
         found = [(shape, match_of(data, fields)) for shape, fields in shapes]
         matching = [(shape, match) for shape, match in found if match is not None]
         if matching:
@@ -197,7 +197,7 @@ def find_event(*, event_id: UUID) -> tuple[UUID, str, Json] | None:
     with connection.cursor() as cursor:
         cursor.execute(_READ_EVENT, (event_id,))
         row = cursor.fetchone()
-    return None if row is None else (row[0], row[1], _as_map(row[2]))
+    return None if row is None else (row[0], row[1], read_column(row[2]))
 
 
 def list_runs_of(*, event_id: UUID, limit: int) -> list[UUID]:
@@ -230,7 +230,7 @@ def find_match(*, run_id: UUID, key: str) -> Received | None:
         row = cursor.fetchone()
     if row is None:
         return None
-    return Received(id=row[0], type=row[1], data=_as_map(row[2]), source=_as_map(row[3]))
+    return Received(id=row[0], type=row[1], data=read_column(row[2]), source=read_column(row[3]))
 
 
 def withdraw(*, run_id: UUID, keys: Sequence[str] | None) -> None:
@@ -297,7 +297,8 @@ def _fingerprint(correlate: Mapping[str, Json]) -> _Fingerprint:
     return _Fingerprint(correlate=json.dumps(fields), shape=shape, match=match)
 
 
-def _as_map(value: Any) -> Any:
+def read_column(value: Any) -> Any:
+    """Return a JSON column as it was let in, whether the driver has parsed it or not."""
     return json.loads(value, parse_int=_number) if isinstance(value, str) else value
 
 

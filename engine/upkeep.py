@@ -48,7 +48,7 @@ _PROBE = """
                    WHERE due_at < clock_timestamp() - make_interval(secs => %s)),
         EXISTS (SELECT 1 FROM engine_window WHERE ends_at < clock_timestamp())
         OR EXISTS (SELECT 1 FROM engine_trigger t
-                   WHERE t.ended_at IS NOT NULL
+                   WHERE t.ended_at < clock_timestamp() - make_interval(secs => %s)
                      AND NOT EXISTS (SELECT 1 FROM engine_firing f WHERE f.trigger_id = t.id))"""
 
 _SWEEPS: Mapping[str, Callable[[], int]] = {
@@ -75,6 +75,7 @@ def keep_up() -> int:
         limits.INBOX_GRACE.total_seconds(),
         limits.TASK_OLD_SECONDS,
         limits.READY_OLD_SECONDS,
+        limits.TRIGGER_GRACE.total_seconds(),
     )
     with connection.cursor() as cursor:
         cursor.execute(_PROBE, params)

@@ -164,6 +164,9 @@ CATCH_UP_WALK_COUNT_MAX = 50_000  # missed instants that are counted one by one:
 CATCH_UP_SPAN = timedelta(days=31)  # of more than so many, those of this time are looked at
 DEDUPE_WINDOW_DEFAULT = timedelta(days=1)  # how long an event's dedupe value keeps others out
 DEDUPE_WINDOW_MAX = timedelta(days=30)  # each value is a row for as long
+TRIGGER_GRACE = timedelta(hours=1)  # from a trigger's end to its deletion: no pull is open then
+TRIGGER_DEPTH_MAX = 20  # runs that start each other by events, one after the other
+SCHEDULE_RETRY_DELAY = timedelta(minutes=5)  # after a schedule that could not be looked at
 FIRING_SECONDS_MAX = 5.0  # of one task that starts runs; then others get their turn
 FIRING_ATTEMPT_COUNT_MAX = 8  # tries of one firing that meets a bug or the database's no
 FIRING_RETRY_DELAY = timedelta(seconds=5)  # after the first of them; twice that after each

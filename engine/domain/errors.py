@@ -160,6 +160,13 @@ class EventReusedError(InvalidError):
     title = "This event id was used for a different event."
 
 
+class TriggerLoopError(ConflictError):
+    """Runs start each other by events, and this would be one more than there may be."""
+
+    code = "engine.trigger_loop"
+    title = "Runs start each other without end."
+
+
 class CallUnresolvedError(ConflictError):
     """A workflow that the definition calls has no published version in the range it asks for."""
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
 from itertools import islice
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -20,7 +19,6 @@ from core.kernel import limits
 
 _FIELD_COUNT = 5
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
-_ZONE_COUNT_MAX = 1_000
 
 
 class CatchUp(StrEnum):
@@ -67,11 +65,10 @@ def find_schedule_fault(schedule: Schedule) -> tuple[str, str] | None:
     return None
 
 
-@lru_cache(maxsize=_ZONE_COUNT_MAX)
 def find_zone(name: str) -> ZoneInfo | None:
     """Return the time zone of a name of the tz database, or `None`."""
     try:
-        return ZoneInfo(name)
+        return ZoneInfo(name)  # which keeps those it has read
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return None
 

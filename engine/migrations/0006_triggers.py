@@ -51,10 +51,10 @@ class Migration(migrations.Migration):
         migrations.CreateModel(
             name='Window',
             fields=[
-                ('pk', models.CompositePrimaryKey('trigger_id', 'value', blank=True, editable=False, primary_key=True, serialize=False)),
+                ('pk', models.CompositePrimaryKey('workflow_id', 'value', blank=True, editable=False, primary_key=True, serialize=False)),
                 ('value', models.BinaryField(max_length=32)),
                 ('ends_at', models.DateTimeField()),
-                ('trigger', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='+', to='engine.trigger')),
+                ('workflow', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='engine.workflow')),
             ],
             options={
                 'default_permissions': (),

@@ -274,7 +274,9 @@ def _check_same(
 
 def _source_of(origin: Origin) -> dict[str, Json]:
     """Return what is kept of who sent an event; never an address."""
+    behalf = origin.on_behalf_of
     return {
+        **({"behalf": {"id": behalf.id, "kind": behalf.kind.value}} if behalf else {}),
         "actor": origin.actor.id,
         "kind": origin.actor.kind.value,
         "via": origin.via.value,

@@ -9,6 +9,7 @@ from django.db import transaction
 from core.identity.authorize import require
 from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
+from engine import inbox
 from engine.domain.cloud_events import CloudEvent
 from engine.selectors.targets import get_project_target
 from engine.services.events import Published, publish
@@ -31,6 +32,8 @@ def send_events(
     target = get_project_target(principal=principal, project_slug=project_slug)
     require(principal=principal, permission=Permission.OPERATE_RUN, scope_id=target.scope_id)
     with transaction.atomic():
+        # All at once: one after the other, two batches could wait for each other.
+        inbox.lock_types(project_id=target.project_id, types=[event.type for event in events])
         return [
             publish(
                 project_id=target.project_id,

@@ -5,14 +5,15 @@ cannot start is put on the workflow's record, and what met a bug is tried again.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import cast
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
+from audit import store as ledger
 from audit.domain.entry import StreamHead, extend
 from core.identity.models import User
 from core.kernel import ids, limits
@@ -24,6 +25,8 @@ from core.kernel.types import Json, JsonLike
 from core.toolkit import queue
 from core.toolkit.db import read_database_clock
 from engine import loading, starting, store
+from engine.actions.contract import one_line
+from engine.domain.errors import TriggerLoopError
 from engine.domain.inputs import keep_inputs
 from engine.domain.triggers import AutomaticTrigger, EventTrigger
 from engine.models import Run, Workflow
@@ -44,6 +47,9 @@ class Initiator:
     user_id: UUID
     agent_owner_id: UUID | None
     origin: Origin
+    on_behalf_of_id: UUID | None = None
+    rerunner_id: UUID | None = None
+    depth: int = 0  # runs that started each other by events, up to this one
 
 
 def hint_firings() -> None:
@@ -77,7 +83,7 @@ def _fire_next() -> bool:
                 return False
             _look_at(firing)
             rows.delete(firing_id=firing.id)
-    except (DatabaseError, AssertionError, LookupError, TypeError, ValueError) as error:
+    except Exception as error:  # the edge between firings: the others are due as well
         if firing is None:
             raise
         log.exception("engine.firing_failed", trigger=str(firing.trigger_id))
@@ -96,8 +102,7 @@ def _look_at(firing: TakenFiring) -> None:
         with transaction.atomic():
             _start(firing, trigger, chosen)
     except PlatformError as error:
-        kind = "trigger.refused"
-        _refuse(firing, chosen, kind=kind, code=error.code, message=str(error))
+        _note(firing, kind="trigger.refused", code=error.code, message=str(error))
 
 
 def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> None:
@@ -107,6 +112,7 @@ def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> No
         ExpressionError: an expression of the trigger or of the start fails.
         InputsInvalidError, InputsTooLargeError: what the trigger gives does not match.
         CallUnresolvedError: a workflow that the definition calls has no version that fits.
+        TriggerLoopError: runs start each other without end.
     """
     seen: dict[str, Json] = {"event": firing.heard}
     evaluator = loading.EVALUATOR
@@ -115,9 +121,9 @@ def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> No
         return
     if isinstance(trigger, EventTrigger) and trigger.dedupe:
         # Before anything is drawn: of two that come at once, the second waits here.
-        value = digest(evaluator.evaluate(trigger.dedupe, seen))
+        value = digest([trigger.type, trigger.dedupe, evaluator.evaluate(trigger.dedupe, seen)])
         seconds = trigger.window_seconds
-        if not rows.open_window(trigger_id=firing.trigger_id, value=value, seconds=seconds):
+        if not rows.open_window(workflow_id=firing.workflow_id, value=value, seconds=seconds):
             return
     given = {name: evaluator.evaluate(text, seen) for name, text in trigger.inputs.items()}
     inputs = keep_inputs(given)
@@ -134,7 +140,7 @@ def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> No
         number=number,
         at=at,
         calls=calls,
-        extra={"trigger": _cause(firing, trigger)},
+        extra={"trigger": _cause(firing, trigger, depth=initiator.depth)},
         heard=firing.heard,
     )
     run = store.NewRun(
@@ -143,7 +149,8 @@ def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> No
         workflow_id=chosen.workflow_id,
         version_id=chosen.version_id,
         initiator_id=initiator.user_id,
-        on_behalf_of_id=None,
+        on_behalf_of_id=initiator.on_behalf_of_id,
+        rerunner_id=initiator.rerunner_id,
         agent_owner_id=initiator.agent_owner_id,
         title=title,
         idempotency_key="",
@@ -156,14 +163,21 @@ def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> No
     queue.hint_on_commit("engine.drive", run_id=str(run_id))
 
 
-def _cause(firing: TakenFiring, trigger: AutomaticTrigger) -> dict[str, JsonLike]:
+def _cause(firing: TakenFiring, trigger: AutomaticTrigger, *, depth: int) -> dict[str, JsonLike]:
     """Return what the run's record says of its trigger; what was heard is a payload beside it."""
     cause: dict[str, JsonLike] = {"kind": trigger.kind.value, "position": firing.position}
-    heard = cast("Mapping[str, Json]", firing.heard)
-    if isinstance(trigger, EventTrigger):
-        return {**cause, "event": str(heard["id"])}
-    data = cast("Mapping[str, Json]", heard["data"])
-    return {**cause, "due_at": str(data["due_at"])}
+    if depth:
+        cause["depth"] = depth
+    return {**cause, **_told(firing.heard)}
+
+
+def _told(heard: Json) -> dict[str, JsonLike]:
+    """Return what names a thing heard: an event by its type and id, an instant by itself."""
+    told = cast("Mapping[str, Json]", heard)
+    data = cast("Mapping[str, Json]", told["data"])
+    if "id" in told:
+        return {"type": str(told["type"]), "event": str(told["id"])}
+    return {"due_at": str(data["due_at"])}
 
 
 def _find_initiator(firing: TakenFiring) -> Initiator:
@@ -171,18 +185,54 @@ def _find_initiator(firing: TakenFiring) -> Initiator:
 
     Whoever sent the event; of an event that a run sent, who started that run. Nobody sends what
     the clock says: that counts as done by whoever published the trigger.
+
+    Raises:
+        TriggerLoopError: the event comes from a run that is the last of too many.
     """
     source = firing.source
     if source.get("run"):
-        sender = Run.objects.filter(pk=source["run"]).values_list("initiator_id", flat=True).first()
-        return _initiator(sender or firing.publisher_id, ENGINE_ORIGIN)
-    if source.get("kind") in _ACCOUNT_KINDS:
-        actor = Actor(id=source["actor"], kind=ActorKind(source["kind"]))
-        origin = Origin(
-            actor=actor, via=Via(source["via"]), auth=source["auth"], request_id=source["request"]
-        )
-        return _initiator(UUID(source["actor"]), origin)
-    return _initiator(firing.publisher_id, ENGINE_ORIGIN)
+        return _initiator_of_run(UUID(source["run"]))
+    if source.get("kind") not in _ACCOUNT_KINDS:
+        return _initiator(firing.publisher_id, ENGINE_ORIGIN)
+    behalf = source.get("behalf")
+    origin = Origin(
+        actor=Actor(id=source["actor"], kind=ActorKind(source["kind"])),
+        via=Via(source["via"]),
+        auth=source["auth"],
+        on_behalf_of=Actor(id=behalf["id"], kind=ActorKind(behalf["kind"])) if behalf else None,
+        request_id=source["request"],
+    )
+    found = _initiator(UUID(source["actor"]), origin)
+    return replace(found, on_behalf_of_id=UUID(behalf["id"])) if behalf else found
+
+
+def _initiator_of_run(run_id: UUID) -> Initiator:
+    run = Run.objects.get(pk=run_id)
+    depth = _depth_of(run) + 1
+    if depth > limits.TRIGGER_DEPTH_MAX:
+        raise TriggerLoopError(run=str(run_id), depth_max=limits.TRIGGER_DEPTH_MAX)
+    return Initiator(
+        user_id=run.initiator_id,
+        agent_owner_id=run.agent_owner_id,
+        origin=ENGINE_ORIGIN,
+        on_behalf_of_id=run.on_behalf_of_id,
+        rerunner_id=run.rerunner_id,
+        depth=depth,
+    )
+
+
+def _depth_of(run: Run) -> int:
+    """Return how many runs have started each other up to one, those that called it included."""
+    for _ in range(limits.TRIGGER_DEPTH_MAX):
+        first = ledger.read_stream(stream=run.pk, limit=1)[0]
+        trigger = first.data.get("trigger")
+        if isinstance(trigger, Mapping):
+            return int(str(trigger.get("depth", 0)))
+        before = run.parent or run.predecessor
+        if before is None:
+            return 0
+        run = before
+    return limits.TRIGGER_DEPTH_MAX
 
 
 def _initiator(user_id: UUID, origin: Origin) -> Initiator:
@@ -229,28 +279,34 @@ def record(
     store.append_to_workflow(head=head, entries=entries)
 
 
-def _refuse(firing: TakenFiring, chosen: Chosen, *, kind: str, code: str, message: str) -> None:
+def _note(firing: TakenFiring, *, kind: str, code: str, message: str) -> None:
+    """Put a firing that starts nothing on record. What was heard is named, not repeated."""
+    chosen = starting.find_chosen(version_id=firing.version_id)
+    assert chosen is not None, "versions are never deleted"
     record(
         workflow_id=firing.workflow_id,
         version=chosen.version_digest,
         kind=kind,
-        data={"position": firing.position, "code": code},
-        payloads={"message": message[: limits.ERROR_CHARS_MAX], "event": firing.heard},
+        data={"position": firing.position, "code": code, **_told(firing.heard)},
+        payloads={"message": one_line(message)},
     )
     log.warning("engine.trigger_refused", workflow=chosen.workflow_slug, code=code)
 
 
 def _postpone(firing: TakenFiring, error: Exception) -> None:
-    """Try a firing again later, ever later; put one that never succeeds on record."""
+    """Try a firing again later, ever later; put one that never succeeds on record.
+
+    A database that is away uses up no try.
+    """
+    counts = not isinstance(error, OperationalError | InterfaceError)
     if isinstance(error, DatabaseError):
         connection.close_if_unusable_or_obsolete()
-    if firing.attempt_count + 1 < limits.FIRING_ATTEMPT_COUNT_MAX:
+    if not counts or firing.attempt_count + 1 < limits.FIRING_ATTEMPT_COUNT_MAX:
         delay = limits.FIRING_RETRY_DELAY.total_seconds() * 2**firing.attempt_count
-        rows.postpone(firing_id=firing.id, seconds=delay)
+        rows.postpone(firing_id=firing.id, seconds=delay, counts=counts)
         return
     with transaction.atomic():
-        chosen = starting.find_chosen(version_id=firing.version_id)
-        assert chosen is not None, "versions are never deleted"
-        message = f"{type(error).__name__}: {error}"
-        _refuse(firing, chosen, kind="trigger.failed", code="engine.firing_failed", message=message)
-        rows.delete(firing_id=firing.id)
+        # Somebody else may have had it since: then there is nothing to tell.
+        if rows.delete(firing_id=firing.id):
+            message = f"{type(error).__name__}: {error}"
+            _note(firing, kind="trigger.failed", code="engine.firing_failed", message=message)

@@ -3,14 +3,18 @@
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from django.db import connection
 
+from core.kernel.errors import PlatformError
 from core.toolkit.db import read_database_clock, require_transaction
 from engine import loading
 from engine.domain.plan import Plan
 from engine.domain.schedules import Schedule, next_due
 from engine.domain.triggers import AutomaticTrigger, EventTrigger, ScheduleTrigger
 from engine.triggers import rows
+
+log = structlog.get_logger(__name__)
 
 _IS_NEWEST = """
     SELECT NOT EXISTS (SELECT 1 FROM engine_version
@@ -60,7 +64,12 @@ def _make(
 def _known_schedules(workflow_id: UUID) -> dict[tuple[str, str], datetime]:
     found: dict[tuple[str, str], datetime] = {}
     for version_id, position, next_at in rows.list_schedules(workflow_id=workflow_id):
-        plan = loading.get_rules(version_id=version_id).decider.plan
+        try:
+            plan = loading.get_rules(version_id=version_id).decider.plan
+        except (PlatformError, LookupError, TypeError, ValueError):
+            # A version that cannot be read any more must not keep the one that mends it out.
+            log.exception("engine.triggers_unreadable", version=str(version_id))
+            continue
         trigger = plan.automatic[position]
         assert isinstance(trigger, ScheduleTrigger), "only schedules have a next instant"
         found[_key(trigger.schedule)] = next_at

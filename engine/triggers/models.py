@@ -77,11 +77,16 @@ class Firing(models.Model):
 
 
 class Window(models.Model):
-    """A value of a trigger's `dedupe` that keeps other events out until `ends_at`."""
+    """A value of a trigger's `dedupe` that keeps other events out until `ends_at`.
 
-    pk = models.CompositePrimaryKey("trigger_id", "value")
-    trigger = models.ForeignKey(Trigger, on_delete=models.CASCADE, related_name="+", db_index=False)
-    value = models.BinaryField(max_length=32)  # its SHA-256
+    It is the workflow's, so that it outlasts the version whose trigger it was.
+    """
+
+    pk = models.CompositePrimaryKey("workflow_id", "value")
+    workflow = models.ForeignKey(
+        "engine.Workflow", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    value = models.BinaryField(max_length=32)  # SHA-256 of it, of the type and the expression
     ends_at = models.DateTimeField()
 
     class Meta:
@@ -89,4 +94,4 @@ class Window(models.Model):
         indexes: ClassVar = (models.Index(fields=["ends_at"], name="engine_window_end"),)
 
     def __str__(self) -> str:
-        return f"window of {self.trigger_id}"
+        return f"window of {self.workflow_id}"

@@ -11,6 +11,7 @@ from django.db import connection
 
 from core.kernel import ids, limits
 from core.kernel.types import Json
+from engine.inbox import read_column
 
 # One statement finds the triggers of an event and pulls them.
 _PULL = """
@@ -37,9 +38,9 @@ _TAKE = """
     FOR UPDATE OF f SKIP LOCKED"""
 
 _OPEN_WINDOW = """
-    INSERT INTO engine_window AS w (trigger_id, value, ends_at)
+    INSERT INTO engine_window AS w (workflow_id, value, ends_at)
     VALUES (%s, %s, clock_timestamp() + make_interval(secs => %s))
-    ON CONFLICT (trigger_id, value) DO UPDATE SET ends_at = excluded.ends_at
+    ON CONFLICT (workflow_id, value) DO UPDATE SET ends_at = excluded.ends_at
     WHERE w.ends_at <= clock_timestamp()
     RETURNING 1"""
 
@@ -68,13 +69,13 @@ _HAS_LIVE = """
 _CLEAN = """
     DELETE FROM engine_trigger WHERE id IN (
         SELECT t.id FROM engine_trigger t
-        WHERE t.ended_at IS NOT NULL
+        WHERE t.ended_at < clock_timestamp() - make_interval(secs => %s)
           AND NOT EXISTS (SELECT 1 FROM engine_firing f WHERE f.trigger_id = t.id)
         LIMIT %s FOR UPDATE SKIP LOCKED)"""
 
 _CLOSE_WINDOWS = """
-    DELETE FROM engine_window WHERE (trigger_id, value) IN (
-        SELECT trigger_id, value FROM engine_window WHERE ends_at < clock_timestamp()
+    DELETE FROM engine_window WHERE (workflow_id, value) IN (
+        SELECT workflow_id, value FROM engine_window WHERE ends_at < clock_timestamp()
         LIMIT %s FOR UPDATE SKIP LOCKED)"""
 
 
@@ -158,8 +159,8 @@ def take_next() -> TakenFiring | None:
         version_id=row[2],
         workflow_id=row[3],
         position=row[4],
-        heard=_parsed(row[5]),
-        source=_parsed(row[6]),
+        heard=read_column(row[5]),
+        source=read_column(row[6]),
         attempt_count=row[7],
         publisher_id=row[8],
         is_live=row[9],
@@ -195,13 +196,13 @@ def set_next(*, trigger_id: UUID, next_at: datetime | None) -> None:
     _execute("UPDATE engine_trigger SET next_at = %s WHERE id = %s", (next_at, trigger_id))
 
 
-def open_window(*, trigger_id: UUID, value: bytes, seconds: float) -> bool:
+def open_window(*, workflow_id: UUID, value: bytes, seconds: float) -> bool:
     """Keep events with a value out for a while. `False`: one does already. Transaction: needs one.
 
     Two that come at once wait for each other here.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_OPEN_WINDOW, (trigger_id, value, seconds))
+        cursor.execute(_OPEN_WINDOW, (workflow_id, value, seconds))
         return cursor.fetchone() is not None
 
 
@@ -214,32 +215,33 @@ def note_fired(*, trigger_id: UUID) -> None:
     )
 
 
-def delete(*, firing_id: UUID) -> None:
-    """Delete a firing that was looked at."""
-    _execute("DELETE FROM engine_firing WHERE id = %s", (firing_id,))
+def delete(*, firing_id: UUID) -> bool:
+    """Delete a firing that was looked at. `False`: somebody else has."""
+    return _execute("DELETE FROM engine_firing WHERE id = %s", (firing_id,)) == 1
 
 
-def postpone(*, firing_id: UUID, seconds: float) -> None:
-    """Try a firing again later."""
+def postpone(*, firing_id: UUID, seconds: float, counts: bool) -> None:
+    """Try a firing again later; `counts`: this try was one of those it has."""
     _execute(
-        "UPDATE engine_firing SET attempt_count = attempt_count + 1, "
+        "UPDATE engine_firing SET attempt_count = attempt_count + %s, "
         "due_at = clock_timestamp() + make_interval(secs => %s) WHERE id = %s",
-        (seconds, firing_id),
+        (int(counts), seconds, firing_id),
     )
 
 
 def clean() -> int:
     """Delete windows that are over and triggers nobody needs; return how many."""
     limit = limits.SWEEP_ROW_COUNT_MAX
-    return _execute(_CLOSE_WINDOWS, (limit,)) + _execute(_CLEAN, (limit,))
+    grace = limits.TRIGGER_GRACE.total_seconds()
+    return _execute(_CLOSE_WINDOWS, (limit,)) + _execute(_CLEAN, (grace, limit))
 
 
 def list_schedules(*, workflow_id: UUID) -> list[tuple[UUID, int, datetime]]:
-    """Return version, position and next instant of a workflow's live schedules."""
+    """Return version, position and next instant of a workflow's live schedules, locked."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT version_id, position, next_at FROM engine_trigger "
-            "WHERE workflow_id = %s AND ended_at IS NULL AND next_at IS NOT NULL",
+            "WHERE workflow_id = %s AND ended_at IS NULL AND next_at IS NOT NULL FOR UPDATE",
             (workflow_id,),
         )
         return [(row[0], row[1], row[2]) for row in cursor.fetchall()]
@@ -256,8 +258,3 @@ def _execute(statement: str, params: tuple[Any, ...]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         return int(cursor.rowcount)
-
-
-def _parsed(value: Any) -> Any:
-    """Return a JSON column as a value, whether the driver has parsed it or not."""
-    return json.loads(value) if isinstance(value, str) else value

@@ -47,13 +47,15 @@ SELECTORS_NAMED_OTHERWISE = {
 CATCHES_EVERYTHING = {
     "approvals/outbound/delivery.py": "the edge to mail servers: one notice must not keep others",
     "approvals/services/isolating.py": "the edge of one request: it must not keep others waiting",
-    "core/listening.py": "a thread's edge: what fails one hint must not keep the others waiting",
+    "core/listening.py": "a thread's edge: what fails for one hint must not end it for all others",
     "core/toolkit/realtime.py": "the edge of a thread that must go on whatever one signal does",
     "core/toolkit/socket/consumer.py": "a task's edge: who cannot be asked about is not trusted",
     "engine/actions/python_call.py": "the edge to other people's functions",
     "engine/executing.py": "the edge to other people's actions",
     "engine/selectors/runs.py": "a run that a bug has halted is shown, also where the bug is found",
     "engine/sweep.py": "the edge between packages: one sweep must not keep others from theirs",
+    "engine/triggers/firing.py": "the edge between firings: one must not keep others from theirs",
+    "engine/triggers/scheduling.py": "the edge between schedules: the others are due as well",
     "engine/worker.py": "a thread's edge: a worker whose heartbeat died must end, not linger",
 }
 

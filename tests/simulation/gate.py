@@ -13,6 +13,10 @@ from engine.domain.verbs import Checked, WaitOutcome
 from engine.services.waits import lock_run, resolve_wait
 from tests.simulation.casting import GATE
 
+# A step that begins anew asks again; at most one wait of a step is open, as with requests.
+_OPEN = """
+    INSERT INTO simulation.gate AS g VALUES (%s, %s, true)
+    ON CONFLICT (run_id, key) DO UPDATE SET open = true WHERE NOT g.open"""
 _CLOSE = "UPDATE simulation.gate SET open = false WHERE run_id = %s AND key = %s AND open"
 
 
@@ -34,13 +38,12 @@ class GateVerb:
 
 
 class GateOpener:
-    """The writing half: one row for each wait."""
+    """The writing half: one row for each key."""
 
     def open(self, wait):
         with connection.cursor() as cursor:
-            cursor.execute(
-                "INSERT INTO simulation.gate VALUES (%s, %s, true)", [wait.run.run_id, wait.key]
-            )
+            cursor.execute(_OPEN, [wait.run.run_id, wait.key])
+            assert cursor.rowcount == 1, f"{wait.key} is open already"
 
     def list_obstacles(self, *, body, path, scope_id):
         del body, path, scope_id

@@ -330,21 +330,24 @@ def _judge_outsiders(run: Run, entries: list[StoredEntry]) -> Iterator[str]:
     noted = Dedupe.objects.filter(run_id=run.pk, key="cancel").count()
     if cancels != noted or noted > 1:
         yield f"cancelled {cancels} times, noted {noted} times"
-    gates = {
+    asked = Counter(
         str(item.data["key"])
         for item in entries
         if item.kind == EventKind.APPROVAL_REQUESTED and item.data["verb"] == GATE
-    }
-    rows = _read_gates(run.pk)
-    withdrawn = {str(item.data["key"]) for item in entries if item.kind == EventKind.WAIT_WITHDRAWN}
-    if not gates - withdrawn <= set(rows) <= gates or any(rows.values()):
-        yield f"gates {gates} were asked, the rows are {rows}"
-    resolved = Counter(
-        str(item.data["key"]) for item in entries if item.kind == EventKind.APPROVAL_RESOLVED
     )
-    for key in gates:
-        if resolved[key] + (key in withdrawn) != 1:
-            yield f"the gate {key} was resolved {resolved[key]} times"
+    rows = _read_gates(run.pk)
+    ended = Counter(
+        str(item.data["key"])
+        for item in entries
+        if item.kind in {EventKind.APPROVAL_RESOLVED, EventKind.WAIT_WITHDRAWN}
+    )
+    # One that was asked and taken back in the same move has no row.
+    withdrawn = {str(item.data["key"]) for item in entries if item.kind == EventKind.WAIT_WITHDRAWN}
+    if not set(asked) - withdrawn <= set(rows) <= set(asked) or any(rows.values()):
+        yield f"gates {sorted(asked)} were asked, the rows are {rows}"
+    for key, count in asked.items():
+        if ended[key] != count:
+            yield f"the gate {key} was asked {count} times, and ended {ended[key]} times"
 
 
 def _read_gates(run_id: UUID) -> dict[str, bool]:

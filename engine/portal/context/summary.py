@@ -10,6 +10,7 @@ from django.urls import reverse
 from engine.domain.events import EventKind
 from engine.domain.state import RunStatus
 from engine.portal.context.mentions import RunMention, mention_run
+from engine.portal.context.sentences import say_cause
 from engine.portal.context.steps import say_took
 from engine.portal.context.waiting import brief_wait
 from engine.portal.naming import title_of
@@ -42,6 +43,7 @@ class RunSummary:
     people_of: str
     initiator: str
     on_behalf_of: str
+    cause: str
     started_at: datetime
     version_words: str
     version_href: str
@@ -69,6 +71,7 @@ def make_summary(page: RunPage, *, timeline: Timeline, marks: Mapping[str, int])
         people_of=f"of {say_took(timeline.total_seconds)}" if timeline.people_seconds else "",
         initiator=page.initiator_name,
         on_behalf_of=page.on_behalf_of,
+        cause=say_cause(page.events[0].event) if page.events else "",
         started_at=run.created_at,
         version_words=f"{run.workflow_slug} v{run.version_rev}",
         version_href=reverse("engine_portal:version", args=(*place, run.version_rev)),

@@ -1,11 +1,16 @@
 """Sending events over HTTP."""
 
 import json
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from core.kernel import limits
+from engine.domain.cloud_events import CloudEvent
 from engine.models import Inbox
+from engine.services.sending import send_events
+from tests.integration.engine.threads import at_once
 
 EVENT = {"specversion": "1.0", "id": "e1", "source": "/ci", "type": "deploy.finished"}
 STRUCTURED = "application/cloudevents+json"
@@ -125,3 +130,24 @@ def test_who_may_not_operate_runs_sends_nothing(send, problem, nobody, town):
     problem(town.as_("mara").post("events/", EVENT), 422, "api.invalid_input")
 
     assert kept() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_batches_in_two_orders_do_not_wait_for_each_other(committed_town):
+    events = [
+        CloudEvent(id=name, source="/x", type=f"type.{name}", subject="", time="", data={})
+        for name in ("a", "b", "c", "d")
+    ]
+    mara = committed_town.principal("mara")
+
+    def send(batch, turn):
+        named = [replace(event, source=f"/{turn}") for event in batch]
+        return send_events(principal=mara, project_slug=committed_town.slug, events=named)
+
+    for turn in range(10):
+        at_once(
+            partial(send, events, f"f{turn}"),
+            partial(send, events[::-1], f"b{turn}"),
+        )
+
+    assert Inbox.objects.count() == 80

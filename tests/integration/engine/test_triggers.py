@@ -1,6 +1,5 @@
 """Runs that events and the clock start, on a real database. Time is moved by hand."""
 
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,9 +8,8 @@ from django.db import connection
 from audit import store as ledger
 from core.kernel import ids, limits
 from engine import starting
-from engine.models import Firing, Run, Trigger, Window, Workflow
+from engine.models import Firing, Inbox, Run, Trigger, Window, Workflow
 from engine.services import events
-from engine.services.definitions import publish_version, save_version
 from engine.triggers.firing import fire_due
 from tests.integration.engine.living import opened_place
 from tests.integration.engine.threads import at_once
@@ -47,21 +45,6 @@ kind: dag
 name: dedupes
 triggers: [{event: {type: alert.fired, dedupe: event.data.fingerprint, window: PT10M}}]
 steps: {note: {emit: {type: alert.noted, data: {by: "${{ run.number }}"}}}}
-"""
-
-TICKS = """
-schema: flow/v1
-kind: dag
-name: ticks
-title: "at ${{ event.data.local }}"
-inputs: {type: object, properties: {day: {type: string}}}
-triggers:
-- schedule:
-    cron: "0 9 * * *"
-    timezone: Europe/Berlin
-    catch-up: CATCH
-    inputs: {day: event.data.due_at}
-steps: {note: {emit: {type: day.noted}}}
 """
 
 
@@ -142,7 +125,8 @@ def test_what_cannot_start_is_on_the_workflows_record(place, data, code, words):
     ((told, payloads),) = recorded("hears", "trigger.refused")
     assert (told["code"], told["position"]) == (code, 0)
     assert words in payloads["message"]
-    assert payloads["event"]["data"] == data
+    assert told["type"] == "alert.fired"
+    assert Inbox.objects.get(pk=told["event"]).data == data
     assert not Firing.objects.exists()
 
 
@@ -163,6 +147,67 @@ def test_of_equal_events_only_the_first_in_the_window_starts_a_run(place):
     assert len(runs()) == 3
     numbers = [run.number for run in runs()]
     assert numbers == list(range(numbers[0], numbers[0] + 3)), "none was drawn in vain"
+
+
+def test_publishing_again_forgets_no_value_that_keeps_others_out(place):
+    place.publish_text(DEDUPES)
+    place.send("alert.fired", fingerprint="a")
+
+    place.publish_text(DEDUPES.replace("name: dedupes", "name: dedupes\ntitle: again"))
+    place.send("alert.fired", fingerprint="a")
+    place.send("alert.fired", fingerprint="b")
+
+    assert [run.version.rev for run in runs()] == [1, 2]
+
+
+def test_a_number_that_the_database_writes_in_digits_is_read_as_it_came(place):
+    place.publish_text(HEARS)
+
+    place.send("alert.fired", service="shop", level=2, size=1e300)
+
+    (run,) = runs()
+    event: Any = fold(run.pk).event
+    assert event["data"]["size"] == 1e300
+    assert isinstance(event["data"]["size"], float)
+
+
+def test_what_goes_wrong_with_one_firing_keeps_no_other_from_its_turn(place, monkeypatch):
+    place.publish_text(HEARS)
+    place.publish_text(DEDUPES.replace("alert.fired", "other.fired"))
+    place.send_quietly("alert.fired", service="shop", level=2)
+    place.send_quietly("other.fired", fingerprint="a")
+    check = starting.check_rendering
+
+    def breaks(chosen, inputs, *, heard=None):
+        if chosen.workflow_slug == "hears":
+            raise RecursionError
+        check(chosen, inputs, heard=heard)
+
+    monkeypatch.setattr(starting, "check_rendering", breaks)
+    place.settle()
+
+    assert [run.workflow.slug for run in runs()] == ["dedupes"]
+    assert Firing.objects.get().attempt_count == 1
+
+
+def test_runs_that_start_each_other_come_to_an_end(place, monkeypatch):
+    monkeypatch.setattr(limits, "TRIGGER_DEPTH_MAX", 3)
+    place.publish_text(DEDUPES.replace(", dedupe: event.data.fingerprint, window: PT10M", ""))
+    place.publish_text(
+        """
+schema: flow/v1
+kind: dag
+name: again
+triggers: [{event: {type: alert.noted}}]
+steps: {note: {emit: {type: alert.fired}}}
+"""
+    )
+
+    place.send("alert.fired", fingerprint="a")
+
+    assert [run.workflow.slug for run in runs()] == ["dedupes", "again", "dedupes", "again"]
+    ((told, _),) = recorded("dedupes", "trigger.refused")
+    assert told["code"] == "engine.trigger_loop"
 
 
 def test_an_event_that_comes_twice_starts_one_run(place):
@@ -208,6 +253,7 @@ def test_a_new_version_brings_its_own_triggers_and_what_was_pulled_keeps_its_ver
 
     started = {(run.title, run.version.rev) for run in runs()}
     assert started == {("shop at ", 1), ("new at ", 2)}
+    place.wait(hours=2)
     assert [trigger.version.rev for trigger in Trigger.objects.all()] == [2]
 
 
@@ -216,6 +262,7 @@ def test_a_version_without_triggers_ends_those_before_it(place):
     place.publish_text("schema: flow/v1\nkind: dag\nname: hears\nsteps: {a: {emit: {type: x.y}}}\n")
 
     place.send("alert.fired", service="shop", level=2)
+    place.wait(hours=2)
 
     assert runs() == []
     assert not Trigger.objects.exists()
@@ -337,90 +384,3 @@ steps:
     place.decide(odd, "ann")
     odd.refresh_from_db()
     assert odd.outcome == "succeeded"
-
-
-# --- the clock -------------------------------------------------------------------------------
-
-
-def ticks(place, catch_up="last"):
-    place.publish_text(TICKS.replace("CATCH", catch_up))
-
-
-def days():
-    return [run.title for run in runs()]
-
-
-def test_a_schedule_starts_a_run_when_it_is_due(place):
-    ticks(place)  # it is midnight in London, 2030-01-01
-    place.settle()
-    assert days() == []
-
-    place.wait(hours=8, seconds=1)
-    place.wait(hours=1)
-    place.wait(hours=23)
-
-    assert days() == ["at 2030-01-01T09:00:00+01:00", "at 2030-01-02T09:00:00+01:00"]
-    run = runs()[0]
-    assert run.initiator.username == "otto", "whoever published the trigger"
-    first = ledger.read_stream(stream=run.pk, limit=1)[0]
-    due = "2030-01-01T08:00:00Z"
-    assert first.data["trigger"] == {"kind": "schedule", "position": 0, "due_at": due}
-    assert first.payloads["inputs"] == {"day": due}
-    assert Trigger.objects.get().next_at == datetime(2030, 1, 3, 8, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("policy", "count", "skipped"), [("none", 0, 7), ("last", 1, 6), ("all", 7, 0)]
-)
-def test_a_week_without_a_sweep_is_made_up_for_as_the_policy_says(place, policy, count, skipped):
-    ticks(place, policy)
-
-    place.wait(days=7)
-
-    assert len(days()) == count
-    assert days() == sorted(days())
-    told = [data["skipped_count"] for data, _ in recorded("ticks", "trigger.skipped")]
-    assert told == ([skipped] if skipped else [])
-
-
-def test_publishing_again_keeps_what_a_schedule_missed(place):
-    ticks(place)
-    place.clock.advance(timedelta(days=2).total_seconds())
-
-    place.publish_text(TICKS.replace("CATCH", "all").replace('title: "at', 'title: "now at'))
-    place.settle()
-
-    assert [run.version.rev for run in runs()] == [2, 2]
-
-
-def test_a_schedule_that_changes_begins_anew(place):
-    ticks(place)
-    place.clock.advance(timedelta(days=2).total_seconds())
-
-    place.publish_text(TICKS.replace("CATCH", "all").replace("0 9", "0 10"))
-    place.settle()
-
-    assert days() == []
-    assert Trigger.objects.get(ended_at=None).next_at == datetime(2030, 1, 3, 9, tzinfo=UTC)
-
-
-def test_many_schedules_due_at_once_all_start(place, monkeypatch):
-    monkeypatch.setattr(limits, "SWEEP_ROW_COUNT_MAX", 4)
-    for number in range(10):
-        place.publish_text(
-            TICKS.replace("CATCH", "last").replace("name: ticks", f"name: t{number}")
-        )
-
-    place.wait(hours=9)
-
-    assert sorted(run.workflow.slug for run in runs()) == [f"t{number}" for number in range(10)]
-
-
-def test_publishing_an_older_version_changes_no_trigger(place):
-    otto, slug = place.world.principal("otto"), place.world.slug
-    older = save_version(principal=otto, project_slug=slug, source=TICKS.replace("CATCH", "none"))
-    newest = place.publish_text(TICKS.replace("CATCH", "all"))
-
-    publish_version(principal=otto, project_slug=slug, workflow_slug="ticks", rev=older.rev)
-
-    assert [trigger.version.rev for trigger in Trigger.objects.filter(ended_at=None)] == [newest]

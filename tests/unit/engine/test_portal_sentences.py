@@ -165,6 +165,16 @@ def test_a_kind_of_a_newer_version_is_named():
             {"parent": {"run": RUN, "key": "deploy#1/item#2"}},
             "The run was called by another one, in its step Deploy, item 2",
         ),
+        (
+            "run.started",
+            {"trigger": {"kind": "schedule", "position": 0, "due_at": "2030-01-01T08:00:00Z"}},
+            "The run was started by the schedule",
+        ),
+        (
+            "run.started",
+            {"trigger": {"kind": "event", "position": 1, "type": "alert.fired", "event": "7"}},
+            "The run was started by the event “alert.fired”",
+        ),
     ],
 )
 def test_an_event_names_what_it_is_about(kind, data, text):
