@@ -62,7 +62,11 @@ class Listener:
     def _listen(self) -> None:
         try:
             while not self._stopping.is_set():
-                self._take_one()
+                try:
+                    self._take_one()
+                except Exception:  # a thread that ended would leave this process deaf, unnoticed
+                    log.exception("listening_failed")
+                    self._stopping.wait(limits.HINT_BREAKER_SECONDS)
         finally:
             connection.close()  # this thread's own
 

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import redis
 from celery import signals
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, connection
 
 from core import listening
 from core.celery import app
@@ -56,8 +57,8 @@ def listen():
     """Return what starts a listener; each is stopped at the end."""
     made = []
 
-    def start(**tasks):
-        listener = listening.Listener(tasks={_TASK: tasks["told"]})
+    def start(told=None, listener=None):
+        listener = listener or listening.Listener(tasks={_TASK: told})
         listener.start()
         made.append(listener)
         return listener
@@ -182,6 +183,35 @@ def test_a_redis_that_is_gone_is_asked_again_later(listen, monkeypatch):
     queue.hint(_TASK, number=0)
 
     told.wait_for(1)
+
+
+@pytest.mark.parametrize("broken", ["hint", "connection"])
+def test_nothing_that_breaks_makes_a_process_deaf(listen, monkeypatch, broken):
+    failed = threading.Event()
+
+    def refuse():
+        failed.set()
+        raise InterfaceError
+
+    clock = FakeClock()
+    monkeypatch.setattr(limits, "HINT_BREAKER_SECONDS", 0.05)
+    told = _Told()
+    listener = listening.Listener(tasks={_TASK: told}, clock=clock)
+    if broken == "hint":
+        hint_list._client().lpush(f"{hint_list._PREFIX}{_TASK}", "no JSON")
+    else:
+        clock.advance(timedelta(hours=1))
+        close = listening.close_old_connections
+        monkeypatch.setattr(
+            listening, "close_old_connections", lambda: close() if failed.is_set() else refuse()
+        )
+        queue.hint(_TASK, number=0)
+    listen(listener=listener)
+    for number in range(2):
+        queue.hint(_TASK, number=number)
+
+    told.wait_for(2)
+    assert {"number": 1} in told.seen
 
 
 def test_a_worker_listens_for_the_tasks_of_its_queues():
