@@ -47,13 +47,17 @@ class StepCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How an attempt ended: a result, or an error kind with a message."""
+    """How an attempt ended: a result, or an error kind with a message.
+
+    `round` is that of its call; of what another worker has executed nobody asks for it.
+    """
 
     key: str
     attempt: int
     result: Json = None
     error: str = ""
     message: str = ""
+    round: int = 1
 
     def as_event(self, *, at: datetime) -> Event:
         """Return the event that tells of it."""
@@ -96,9 +100,10 @@ def execute(call: StepCall, *, now: float, beat: Beat | None = None) -> Ended:
     if size > limits.PAYLOAD_BYTES_MAX:
         message = f"the result has {size} bytes; at most {limits.PAYLOAD_BYTES_MAX} are recorded"
         return _failed(call, "too-large", message)
-    return Ended(key=call.key, attempt=call.attempt, result=result)
+    return Ended(key=call.key, attempt=call.attempt, round=call.round, result=result)
 
 
 def _failed(call: StepCall, kind: str, message: str) -> Ended:
     # Cleaned, because a message with a lone surrogate could not be recorded.
-    return Ended(key=call.key, attempt=call.attempt, error=kind, message=one_line(message))
+    said = one_line(message)
+    return Ended(key=call.key, attempt=call.attempt, round=call.round, error=kind, message=said)

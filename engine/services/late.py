@@ -60,5 +60,7 @@ def _note(run_id: UUID, ended: Sequence[Ended]) -> int:
 
 
 def _signal_of(ended: Ended) -> str:
+    # What begins anew counts its attempts from 1 again, under the same key but in another round.
     # A step's key may be longer than the name of a signal.
-    return f"late:{sha256(f'{ended.attempt}:{ended.key}'.encode()).hex()}"
+    said = f"{ended.round}:{ended.attempt}:{ended.key}"
+    return f"late:{sha256(said.encode()).hex()}"

@@ -1,6 +1,8 @@
 """Attempts of other queues over a real database: claimed once, told once, never stuck."""
 
 import threading
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
@@ -9,8 +11,8 @@ from audit import store as ledger
 from core.kernel import ids, limits
 from core.kernel.types import Json
 from countersign import TransientError, current_attempt, function
-from engine import loading, remote, store, waking
-from engine.executing import Ended
+from engine import loading, registry, remote, store, waking
+from engine.executing import Ended, StepCall, execute
 from engine.models import Run, Task, Worker
 from engine.remote import NewTask
 from engine.services import late
@@ -194,6 +196,32 @@ def test_a_late_end_is_kept_on_record_and_nothing_follows(run_id, worker, called
     assert late.note_late(run_id=run_id, ended=[Ended(key="a#1", attempt=1)]) == 0
     longest = Ended(key="a#1/" + "b" * (limits.STEP_KEY_CHARS_MAX - 4), attempt=1)
     assert late.note_late(run_id=run_id, ended=[longest]) == 1
+
+
+def test_a_late_end_of_every_round_is_kept_once(run_id):
+    told = [Ended(key="a#1", attempt=1, round=number) for number in (1, 2)]
+
+    assert late.note_late(run_id=run_id, ended=told) == 2
+    assert late.note_late(run_id=run_id, ended=told) == 0
+
+
+def test_an_end_knows_its_round(run_id):
+    call = StepCall(
+        run_id=run_id,
+        key="a#1",
+        step="a",
+        attempt=1,
+        spec=None,
+        action="none",
+        arguments={},
+        timeout=timedelta(seconds=1),
+        deadline=1.0,
+        round=3,
+    )
+
+    assert execute(call, now=0.0).round == 3
+    fine = replace(call, spec=registry.actions()["python/call@1"], arguments={"function": "t.ok"})
+    assert execute(fine, now=0.0).round == 3
 
 
 def test_a_run_that_has_closed_keeps_its_record(run_id):
