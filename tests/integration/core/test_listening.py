@@ -10,7 +10,7 @@ import pytest
 import redis
 from celery import signals
 from django.conf import settings
-from django.db import InterfaceError, connection
+from django.db import InterfaceError, close_old_connections, connection
 
 from core import listening
 from core.celery import app
@@ -201,9 +201,10 @@ def test_nothing_that_breaks_makes_a_process_deaf(listen, monkeypatch, broken):
         hint_list._client().lpush(f"{hint_list._PREFIX}{_TASK}", "no JSON")
     else:
         clock.advance(timedelta(hours=1))
-        close = listening.close_old_connections
         monkeypatch.setattr(
-            listening, "close_old_connections", lambda: close() if failed.is_set() else refuse()
+            listening,
+            "close_old_connections",
+            lambda: close_old_connections() if failed.is_set() else refuse(),
         )
         queue.hint(_TASK, number=0)
     listen(listener=listener)
