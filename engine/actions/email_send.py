@@ -2,12 +2,15 @@
 
 import hashlib
 import smtplib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
+from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMessage, get_connection
 
+from core.identity.domain.permissions import Permission
 from core.identity.selectors.addresses import find_addresses
 from core.kernel.limits import MAIL_RECIPIENT_COUNT_MAX, MAIL_SUBJECT_CHARS_MAX, MAIL_TEXT_CHARS_MAX
 from core.kernel.types import Json
@@ -15,6 +18,7 @@ from engine import conf
 from engine.actions.contract import (
     INVALID,
     PERMANENT,
+    TIMEOUT,
     TRANSIENT,
     ActionCall,
     ActionError,
@@ -24,6 +28,7 @@ from engine.actions.contract import (
     one_line,
     recordable,
 )
+from engine.models import Run
 
 _ADDRESS = (
     r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?\Z"
@@ -33,38 +38,69 @@ _ADDRESS = (
 def send_mail(call: ActionCall) -> Json:
     """Send one mail to each recipient: accounts, members of groups, and addresses.
 
-    An address that belongs to no account needs its domain in `MAIL_DOMAINS_ALLOWED`. Inactive
-    accounts and those without an address get none and are counted. Each mail has a `Message-ID`
-    made of the attempt's key and the recipient, so that a mail sent twice is recognized.
+    Accounts get mail if they are active and may view the workflow of the run; of the members of a
+    group, those do. A name that leads to nobody so is refused, in the same words whether there is
+    such a name or not. An address given as `to` needs its domain in `MAIL_DOMAINS_ALLOWED`.
+    Members who may not see the workflow, and whoever has no address, get none and are counted.
+    Each mail has a `Message-ID` made of the attempt's key and the recipient, so that a mail sent
+    twice is recognized.
 
     Returns:
         `{sent_count, skipped_count}`.
 
     Raises:
-        ActionError: `invalid` for wrong arguments, people and groups there are not, a domain that
-            is not allowed and a list without anybody; `transient` when the mail server cannot be
-            reached or says "later"; `permanent` when it refuses.
+        ActionError: `invalid` for wrong arguments, names that lead to nobody, a domain that is not
+            allowed and a list without anybody; `timeout`, after some of the mails; `transient` when
+            the mail server cannot be reached or says "later"; `permanent` when it refuses.
     """
+    ends = time.monotonic() + call.attempt.timeout_seconds
     arguments = cast("Mapping[str, Any]", call.arguments)
     check_arguments(SPEC.input_validator, call.arguments)
-    addresses, skipped_count = _recipients(arguments)
+    addresses, skipped_count = _recipients(arguments, run_id=call.attempt.run_id)
     messages = [_compose(arguments, to=to, key=call.attempt.idempotency_key) for to in addresses]
-    try:
-        with get_connection() as connection:
-            for message in messages:
-                message.connection = connection
-                message.send()
-    except (smtplib.SMTPServerDisconnected, smtplib.SMTPConnectError, OSError) as error:
-        raise ActionError(_kind_of(error), f"The mail server: {one_line(str(error))}") from error
+    _send(messages, call, ends=ends)
     return recordable({"sent_count": len(messages), "skipped_count": skipped_count})
 
 
-def _recipients(arguments: Mapping[str, Any]) -> tuple[Sequence[str], int]:
+def _send(messages: Sequence[EmailMessage], call: ActionCall, *, ends: float) -> None:
+    sent_count = 0
+    # One silence of the server may last no longer than all of it.
+    patience = max(0.001, min(settings.EMAIL_TIMEOUT, ends - time.monotonic()))
+    try:
+        with get_connection(timeout=patience) as connection:
+            for message in messages:
+                if time.monotonic() >= ends:
+                    raise _late(sent_count, len(messages))
+                if call.attempt.is_cancelled:
+                    raise ActionError(
+                        PERMANENT, f"Nobody needs it any more: {sent_count} mails were sent."
+                    )
+                message.connection = connection
+                message.send()
+                sent_count += 1
+                call.attempt.heartbeat()
+    except (smtplib.SMTPServerDisconnected, smtplib.SMTPConnectError, OSError) as error:
+        if time.monotonic() >= ends:
+            raise _late(sent_count, len(messages)) from error
+        raise ActionError(_kind_of(error), f"The mail server: {one_line(str(error))}") from error
+
+
+def _late(sent_count: int, count: int) -> ActionError:
+    return ActionError(TIMEOUT, f"The time was over when {sent_count} of {count} mails were sent.")
+
+
+def _recipients(arguments: Mapping[str, Any], *, run_id: str) -> tuple[Sequence[str], int]:
     found = find_addresses(
-        usernames=arguments.get("users", []), group_names=arguments.get("groups", [])
+        usernames=arguments.get("users", []),
+        group_names=arguments.get("groups", []),
+        permission=Permission.VIEW_WORKFLOW,
+        scope_id=Run.objects.values_list("workflow__scope_id", flat=True).get(pk=UUID(run_id)),
     )
-    if found.unknown:
-        raise ActionError(INVALID, f"There is no {found.unknown[0]}.")
+    if found.unreached:
+        raise ActionError(
+            INVALID,
+            f"The {found.unreached[0]} leads to nobody who is active and may view this workflow.",
+        )
     given: list[str] = arguments.get("to", [])
     domains = {domain.lower() for domain in conf.mail_domains_allowed()}
     for address in given:

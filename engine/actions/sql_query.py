@@ -1,16 +1,25 @@
 """The action `sql/query@1`: one statement on a named PostgreSQL connection. Read `SPEC` first."""
 
 import base64
+import json
+import re
+import time as clock
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, cast
 
 import psycopg
 from psycopg import errors
-from psycopg.rows import dict_row
+from psycopg.adapt import PyFormat, Transformer
+from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import ExecStatus
 from psycopg.types.json import Jsonb
 
 from core.kernel.limits import (
+    PAYLOAD_BYTES_MAX,
     SQL_CONNECT_SECONDS,
     SQL_ROW_COUNT_MAX,
     SQL_TEXT_CHARS_MAX,
@@ -38,22 +47,27 @@ CONSTRAINT = "constraint"  # the data broke a rule of the database
 _PASSING = (errors.SerializationFailure, errors.DeadlockDetected, errors.LockNotAvailable)
 _PASSING_CLASSES = ("08", "53", "57P")
 _KEY = "idempotency_key"
+_PLACEHOLDER = re.compile(r"%(?:(%)|\((\w+)\)s|)")
+_INTEGER_MAX = 2**53 - 1  # JSON keeps whole numbers up to this exactly
 
 
 def run_query(call: ActionCall) -> Json:
     """Execute one statement with bound parameters, in a transaction of its own.
 
     The statement may name `%(idempotency_key)s`, the same for every attempt of the step, beside its
-    `parameters`. A connection that is not declared `write` is read-only.
+    `parameters`. A connection that is not declared `write` reads only; what a function of the
+    database does outside its own session is not held back by that, so give such a connection an
+    account that may only read. A write whose result cannot be recorded is rolled back.
 
     Returns:
-        `{columns, rows, row_count}`; rows are maps by column. Numbers with decimals, instants,
-        UUIDs and intervals are texts, bytes are base64.
+        `{columns, rows, row_count}`; rows are maps by column. Numbers with decimals, integers over
+        2^53-1, instants, UUIDs and intervals are texts, bytes are base64.
 
     Raises:
         ActionError: `invalid` for wrong arguments or a connection there is not; `timeout`;
             `transient` for what may pass; `constraint`; `permanent` for anything else the
-            database refuses and for more than `SQL_ROW_COUNT_MAX` rows.
+            database refuses, for more than `SQL_ROW_COUNT_MAX` rows or `PAYLOAD_BYTES_MAX` bytes
+            and for two columns of one name.
     """
     arguments = call.arguments
     check_arguments(SPEC.input_validator, arguments)
@@ -63,11 +77,12 @@ def run_query(call: ActionCall) -> Json:
         raise ActionError(INVALID, f"with/parameters: {_KEY} is set by the platform.")
     bound = {name: _bind(value) for name, value in parameters.items()}
     bound[_KEY] = call.attempt.idempotency_key
-    seconds = min(SQL_TIMEOUT_DEFAULT.total_seconds(), max(call.attempt.timeout_seconds, 0.001))
+    text, values = _number(cast("str", arguments["statement"]), bound)
+    budget = _Budget.of(call.attempt.timeout_seconds)
     try:
-        return recordable(_execute(target, cast("str", arguments["statement"]), bound, seconds))
+        return _execute(target, text, values, budget)
     except errors.QueryCanceled as error:
-        raise ActionError(TIMEOUT, f"The statement took over {seconds:g} s.") from error
+        raise budget.fault() from error
     except psycopg.Error as error:
         raise ActionError(_kind_of(error), _message_of(error)) from error
 
@@ -80,34 +95,134 @@ def find_faults(arguments: Mapping[str, Json]) -> Sequence[tuple[tuple[str | int
     return []
 
 
-def _execute(
-    target: SqlConnection, statement: str, bound: Mapping[str, Any], seconds: float
-) -> dict[str, Json]:
-    with psycopg.connect(
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    """The time for all of it, connecting too. `ends` is in the seconds of the monotonic clock."""
+
+    seconds: float
+    ends: float
+
+    @classmethod
+    def of(cls, attempt_seconds: float) -> "_Budget":
+        seconds = min(SQL_TIMEOUT_DEFAULT.total_seconds(), max(attempt_seconds, 0.001))
+        return cls(seconds, clock.monotonic() + seconds)
+
+    def left_ms(self) -> str:
+        """Return what is left as PostgreSQL takes it, where 0 would be no limit at all."""
+        left = self.ends - clock.monotonic()
+        if left <= 0:
+            raise self.fault()
+        return str(max(1, round(left * 1000)))
+
+    def fault(self) -> ActionError:
+        return ActionError(TIMEOUT, f"The statement took over {self.seconds:g} s.")
+
+
+def _number(statement: str, bound: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    """Return a statement with `$1` for `%(name)s`, and the values in that order."""
+    names: list[str] = []
+
+    def replace(found: re.Match[str]) -> str:
+        percent, name = found.groups()
+        if percent:
+            return "%"
+        if name is None:
+            raise ActionError(INVALID, "with/statement: write `%(name)s`, or `%%` for a percent.")
+        if name not in bound:
+            raise ActionError(INVALID, f"with/parameters: the parameter {name} is missing.")
+        if name not in names:
+            names.append(name)
+        return f"${names.index(name) + 1}"
+
+    text = _PLACEHOLDER.sub(replace, statement)
+    return text, [bound[name] for name in names]
+
+
+def _connect(target: SqlConnection, budget: _Budget) -> psycopg.Connection[tuple[Any, ...]]:
+    """Return a connection whose limits are the session's, so that no statement ends them."""
+    given = str(conninfo_to_dict(target.url).get("options") or "")
+    options = f"{given} -c statement_timeout={budget.left_ms()}"
+    if not target.write:
+        options += " -c default_transaction_read_only=on"
+    connection = psycopg.connect(
         target.url,
-        connect_timeout=max(1, round(min(SQL_CONNECT_SECONDS, seconds))),
+        connect_timeout=max(1, round(min(SQL_CONNECT_SECONDS, budget.seconds))),
         application_name="countersign sql/query",
-        row_factory=dict_row,
-    ) as connection:
-        connection.read_only = not target.write
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT set_config('statement_timeout', %s, true)", [f"{seconds * 1000:.0f}"]
-            )
-            # One statement: the extended protocol, which parameters need, takes no more than one.
-            cursor.execute(statement.encode(), bound, prepare=False)
-            if cursor.description is None:
-                return {"columns": [], "rows": [], "row_count": cursor.rowcount}
-            rows = cursor.fetchmany(SQL_ROW_COUNT_MAX + 1)
+        client_encoding="utf8",
+        options=options.strip(),
+        cursor_factory=psycopg.RawCursor,
+    )
+    connection.read_only = not target.write
+    return connection
+
+
+def _execute(target: SqlConnection, statement: str, values: Sequence[Any], budget: _Budget) -> Json:
+    with _connect(target, budget) as connection, connection.cursor() as cursor:
+        # Also the first query of the transaction: after it nothing makes it writable any more.
+        _allow_what_is_left(cursor, budget)
+        columns = _describe(connection, statement, values)
+        _allow_what_is_left(cursor, budget)
+        if not columns:
+            # Prepared, so that it is sent with the protocol that takes no more than one statement.
+            cursor.execute(statement.encode(), values, prepare=True)
+            result: dict[str, Json] = {"columns": [], "rows": [], "row_count": cursor.rowcount}
+        else:
+            rows = _read_rows(cursor, statement, values, columns)
+            result = {"columns": list(columns), "rows": rows, "row_count": len(rows)}
+        # Before the commit: what cannot be recorded must not have happened either.
+        return recordable(result)
+
+
+def _allow_what_is_left(cursor: psycopg.Cursor[Any], budget: _Budget) -> None:
+    cursor.execute("SELECT set_config('statement_timeout', $1, true)", [budget.left_ms()])
+
+
+def _describe(
+    connection: psycopg.Connection[Any], statement: str, values: Sequence[Any]
+) -> list[str]:
+    """Let the database parse a statement, and return the columns it gives; none if no rows.
+
+    PostgreSQL parses no more than one statement at a time this way.
+    """
+    transformer = Transformer(connection)
+    transformer.dump_sequence(values, [PyFormat.AUTO] * len(values))
+    pgconn = connection.pgconn
+    made = pgconn.prepare(b"", statement.encode(), transformer.types or None)
+    if made.status == ExecStatus.COMMAND_OK:
+        made = pgconn.describe_prepared(b"")
+    if made.status != ExecStatus.COMMAND_OK:
+        raise errors.error_from_result(made, encoding="utf-8")
+    columns = [(made.fname(place) or b"").decode() for place in range(made.nfields)]
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise ActionError(
+            PERMANENT, f"The statement gives two columns named {twice[0]!r}; tell them apart by AS."
+        )
+    return columns
+
+
+def _read_rows(
+    cursor: psycopg.Cursor[Any], statement: str, values: Sequence[Any], columns: Sequence[str]
+) -> list[Json]:
+    """Read rows one at a time, and stop at the first that is too much."""
+    rows: list[Json] = []
+    byte_count = 0
+    with closing(cursor.stream(statement.encode(), values)) as stream:  # type: ignore[type-var]  # a generator
+        for found in stream:
+            row = {name: _to_json(item) for name, item in zip(columns, found, strict=True)}
+            rows.append(row)
+            byte_count += len(
+                json.dumps(row, ensure_ascii=False, separators=(",", ":"))
+            )  # no more than will be recorded
             if len(rows) > SQL_ROW_COUNT_MAX:
                 raise ActionError(
                     PERMANENT, f"The statement gave over {SQL_ROW_COUNT_MAX} rows; add a LIMIT."
                 )
-            return {
-                "columns": [column.name for column in cursor.description],
-                "rows": [{name: _to_json(item) for name, item in row.items()} for row in rows],
-                "row_count": len(rows),
-            }
+            if byte_count > PAYLOAD_BYTES_MAX:
+                raise ActionError(
+                    PERMANENT, f"The statement gave over {PAYLOAD_BYTES_MAX} bytes; ask for less."
+                )
+    return rows
 
 
 def _find_connection(name: str) -> SqlConnection:
@@ -126,6 +241,8 @@ def _bind(value: Json) -> Any:
 
 def _to_json(value: Any) -> Json:
     """Return a value of a row as JSON that loses nothing."""
+    if isinstance(value, int) and abs(value) > _INTEGER_MAX:
+        return str(value)
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, list | tuple):

@@ -1,8 +1,10 @@
 """Programs as steps, for real."""
 
+import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -160,23 +162,110 @@ def test_a_program_that_reads_no_input_is_no_error(execute):
     assert execute(SPEC, argv=["/bin/true"], stdin="x" * 900_000)["exit"] == 0
 
 
-def test_a_program_dies_with_its_worker(tmp_path):
-    note = tmp_path / "pid"
-    program = f"import os, time; open({str(note)!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+def test_a_program_and_its_children_die_with_its_worker(tmp_path):
+    note = tmp_path / "pids"
+    program = (
+        "import os, subprocess, sys, time\n"
+        "nested = 'import subprocess, sys, time; subprocess.Popen([sys.executable, \"-c\", '\n"
+        "nested += '\"import os, time; print(os.getpid(), flush=True); time.sleep(60)\"]);'\n"
+        "nested += 'time.sleep(60)'\n"
+        "child = subprocess.Popen([sys.executable, '-c', nested], stdout=subprocess.PIPE)\n"
+        "grandchild = int(child.stdout.readline())\n"
+        f"at = {str(note)!r}\n"
+        "open(at + '.part', 'w').write(f'{os.getppid()} {os.getpid()} {child.pid} {grandchild}')\n"
+        "os.rename(at + '.part', at)\n"
+        "time.sleep(60)"
+    )
     worker = (
         "import os, subprocess, sys\n"
         "command = [sys.executable, '-I', '-S', sys.argv[1], str(2**30), str(os.getpid())]\n"
         "subprocess.Popen([*command, sys.executable, '-c', sys.argv[2]]).wait()"
     )
     process = subprocess.Popen([*script(worker), str(shell_run.LAUNCHER), program])
-    wait_until(lambda: note.exists() and note.read_text(encoding="ascii"))
-    pid = int(note.read_text(encoding="ascii"))
-    assert is_alive(pid)
+    wait_until(note.exists, seconds=30)
+    pids = [int(pid) for pid in note.read_text(encoding="ascii").split()]
+    assert len(set(pids)) == 4
+    assert all(is_alive(pid) for pid in pids)
 
     process.send_signal(signal.SIGKILL)
     process.wait()
 
-    wait_until(lambda: not is_alive(pid))
+    wait_until(lambda: not any(is_alive(pid) for pid in pids))
+
+
+def test_a_program_that_signals_its_group_is_told_by_its_own_end(execute, failure):
+    survives = (
+        "import os, signal\n"
+        "for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1):\n"
+        "    signal.signal(number, signal.SIG_IGN)\n"
+        "    os.kill(0, number)\n"
+        "print('done')"
+    )
+
+    made = execute(SPEC, argv=script(survives))
+    failed = failure(SPEC, argv=script("import os, signal; os.kill(0, signal.SIGTERM)"))
+
+    assert (made["exit"], made["stdout"]) == (0, "done\n")
+    assert (failed.kind, failed.message) == ("permanent", f"{PYTHON} was killed by signal 15.")
+
+
+@pytest.mark.parametrize("number", [2, 6, 9, 13, 15])
+def test_the_signal_that_killed_a_program_is_told(failure, number):
+    failed = failure(
+        SPEC,
+        argv=script(
+            f"import signal, os; signal.signal({number}, signal.SIG_DFL)"
+            f" if {number} != 9 else None; os.kill(os.getpid(), {number})"
+        ),
+    )
+
+    assert (failed.kind, failed.message) == (
+        "permanent",
+        f"{PYTHON} was killed by signal {number}.",
+    )
+
+
+@pytest.mark.parametrize("status", [1, 127, 128, 255])
+def test_every_status_is_told(execute, status):
+    made = execute(SPEC, argv=script(f"raise SystemExit({status})"), expect={"exit": [status]})
+
+    assert made["exit"] == status
+
+
+def test_a_program_has_the_signals_programs_expect(execute):
+    made = execute(SPEC, argv=["/bin/grep", "-E", "^Sig(Ign|Blk)", "/proc/self/status"])
+
+    assert [line.split()[1] for line in made["stdout"].splitlines()] == ["0" * 16, "0" * 16]
+
+
+def test_more_arguments_than_the_system_takes_are_wrong(failure):
+    failed = failure(SPEC, argv=["/bin/true", *["x" * 20_000] * 199])
+
+    assert (failed.kind, failed.message) == (
+        "invalid",
+        "The program cannot be started: Argument list too long.",
+    )
+
+
+def test_a_stream_held_by_somebody_who_left_is_given_up(execute):
+    text = (
+        "import subprocess, sys\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'],\n"
+        "    start_new_session=True)\n"
+        "print(child.pid, flush=True)"
+    )
+    before = set(threading.enumerate())
+    began = time.monotonic()
+
+    made = execute(SPEC, argv=script(text), stdin="x" * 900_000)
+
+    pid = int(made["stdout"])
+    try:
+        assert is_alive(pid)  # it left the group: that is what the page says
+        assert time.monotonic() - began < 20
+        assert set(threading.enumerate()) <= before
+    finally:
+        os.kill(pid, signal.SIGKILL)
 
 
 @pytest.mark.parametrize(
@@ -188,13 +277,59 @@ def test_a_program_dies_with_its_worker(tmp_path):
         {"argv": "ls -l"},
         {"argv": ["ls", "a\x00b"]},
         {"argv": ["ls"], "env": {"LD_PRELOAD": "x"}},
-        {"argv": ["ls"], "env": {"PATH": "/tmp"}},
-        {"argv": ["ls"], "env": {"PYTHONPATH": "/tmp"}},
+        {"argv": ["ls"], "env": {"lower": "x"}},
+        {"argv": ["ls"], "env": {"NEWLINE\n": "x"}},
         {"argv": ["ls"], "shell": True},
     ],
 )
 def test_wrong_arguments_are_refused(failure, arguments):
     assert failure(SPEC, **arguments).kind == "invalid"
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PATH",
+        "PYTHONPATH",
+        "PYTHONSTARTUP",
+        "LD_PRELOAD",
+        "DYLD_INSERT_LIBRARIES",
+        "BASH_ENV",
+        "BASHOPTS",
+        "ENV",
+        "SHELLOPTS",
+        "PS4",
+        "IFS",
+        "PERL5OPT",
+        "PERL5LIB",
+        "RUBYOPT",
+        "RUBYLIB",
+        "NODE_OPTIONS",
+        "JAVA_TOOL_OPTIONS",
+        "_JAVA_OPTIONS",
+        "JDK_JAVA_OPTIONS",
+        "GCONV_PATH",
+        "GIT_SSH_COMMAND",
+        "GIT_CONFIG_COUNT",
+        "OPENSSL_CONF",
+    ],
+)
+def test_no_name_makes_a_program_load_code(failure, name):
+    assert failure(SPEC, argv=["/bin/true"], env={name: "x"}).kind == "invalid"
+
+
+@pytest.mark.parametrize("name", ["ENVIRONMENT", "REGION", "PATH_PREFIX", "NODE_ENV", "IFSC"])
+def test_other_names_are_handed_on(execute, name):
+    assert f"{name}=x" in execute(SPEC, argv=["/usr/bin/env"], env={name: "x"})["stdout"]
+
+
+def test_data_chooses_no_names_of_the_environment():
+    found = compile_with(SPEC, '{argv: [ls], env: "${{ inputs.code }}"}').problems
+    fine = compile_with(SPEC, '{argv: [ls], env: {REGION: "${{ inputs.code }}"}}').problems
+
+    assert [item.path for item in found] == ["/steps/s/with/env"]
+    assert "only their values" in found[0].message
+    assert fine == ()
 
 
 @pytest.mark.parametrize("argv", ['["${{ inputs.code }}"]', '"${{ inputs.code }}"'])

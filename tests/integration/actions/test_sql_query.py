@@ -1,12 +1,14 @@
 """Statements on a real database."""
 
 import threading
+import time
 
 import psycopg
 import pytest
 from django.db import connection
 
 from core.kernel import limits
+from engine.actions.contract import ActionError
 from engine.actions.sql_query import SPEC
 from tests.fakes.flow import compile_with
 
@@ -117,6 +119,187 @@ def test_a_read_only_connection_cannot_make_itself_writable(failure, warehouse):
     )
 
     assert failed.kind == "permanent"
+
+
+def stock_count():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM stock")
+        return cursor.fetchone()[0]
+
+
+@pytest.mark.parametrize(
+    ("statement", "parameters"),
+    [
+        ("COMMIT; DELETE FROM stock", {}),
+        ("SELECT 1; COMMIT; DELETE FROM stock", {}),
+        ("COMMIT; DELETE FROM stock WHERE id = %(id)s", {"id": 1}),
+        ("SELECT %(id)s::int; COMMIT; BEGIN READ WRITE; DELETE FROM stock; COMMIT", {"id": 1}),
+        ("COMMIT; SET default_transaction_read_only = off; DELETE FROM stock", {}),
+        ("WITH gone AS (DELETE FROM stock RETURNING id) SELECT id FROM gone", {}),
+        ("DO $$ BEGIN SET TRANSACTION READ WRITE; DELETE FROM stock; END $$", {}),
+        ("DO $$ BEGIN COMMIT; DELETE FROM stock; END $$", {}),
+        (
+            """DO $$ BEGIN
+                PERFORM set_config('default_transaction_read_only', 'off', false);
+                COMMIT; DELETE FROM stock;
+            END $$""",
+            {},
+        ),
+    ],
+)
+def test_no_statement_leaves_its_read_only_transaction(failure, warehouse, statement, parameters):
+    failed = failure(SPEC, connection="warehouse", statement=statement, parameters=parameters)
+
+    assert failed.kind == "permanent", failed
+    assert stock_count() == 3
+
+
+@pytest.mark.parametrize("statement", ["COMMIT", "ROLLBACK", "SET TRANSACTION READ WRITE"])
+def test_a_statement_about_the_transaction_changes_nothing_of_the_next(
+    execute, failure, warehouse, statement
+):
+    try:
+        execute(SPEC, connection="warehouse", statement=statement)
+    except ActionError as error:
+        assert error.kind == "permanent"  # noqa: PT017  # it may or may not be refused
+
+    assert failure(SPEC, connection="warehouse", statement="DELETE FROM stock").kind == "permanent"
+    assert stock_count() == 3
+
+
+@pytest.mark.parametrize("parameters", [{}, {"seconds": 30}])
+def test_no_statement_ends_its_own_time_limit(failure, warehouse, parameters):
+    wait = "%(seconds)s::float8" if parameters else "30"
+    began = time.monotonic()
+
+    alone = failure(
+        SPEC,
+        connection="writable",
+        statement=f"SELECT set_config('statement_timeout', '0', false), pg_sleep({wait})",
+        parameters=parameters,
+        seconds=0.5,
+    )
+    several = failure(
+        SPEC,
+        connection="writable",
+        statement=f"COMMIT; SET statement_timeout = 0; SELECT pg_sleep({wait})",
+        parameters=parameters,
+        seconds=0.5,
+    )
+
+    assert (alone.kind, several.kind) == ("timeout", "permanent")
+    assert time.monotonic() - began < 10
+
+
+def test_the_time_to_connect_counts(failure, warehouse, monkeypatch):
+    real = psycopg.connect
+
+    def slow(*args, **kwargs):
+        time.sleep(0.6)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(psycopg, "connect", slow)
+
+    failed = failure(SPEC, connection="warehouse", statement="SELECT 1", seconds=0.5)
+
+    assert (failed.kind, failed.message) == ("timeout", "The statement took over 0.5 s.")
+
+
+def test_options_of_the_connection_stay(execute, settings, warehouse, url):
+    settings.SQL_CONNECTIONS = {"warehouse": {"url": f"{url}&options=-c%20search_path%3Dpg_temp"}}
+
+    made = execute(
+        SPEC,
+        connection="warehouse",
+        statement="SELECT current_setting('search_path') AS path,"
+        " current_setting('default_transaction_read_only') AS read_only",
+    )
+
+    assert made["rows"] == [{"path": "pg_temp", "read_only": "on"}]
+
+
+@pytest.mark.parametrize(
+    ("returned", "words"),
+    [
+        ("'NaN'::float8 AS odd", "is not JSON"),
+        ("repeat('x', 2000000) AS long", "bytes"),
+        ("id, id AS id", "two columns named 'id'"),
+    ],
+)
+def test_a_write_whose_result_cannot_be_recorded_is_rolled_back(
+    failure, warehouse, returned, words
+):
+    failed = failure(
+        SPEC, connection="writable", statement=f"DELETE FROM stock RETURNING {returned}"
+    )
+
+    assert (failed.kind, words in failed.message) == ("permanent", True), failed
+    assert stock_count() == 3
+
+
+def test_a_write_may_return_rows(execute, warehouse):
+    made = execute(
+        SPEC, connection="writable", statement="DELETE FROM stock WHERE id > 1 RETURNING id"
+    )
+
+    assert sorted(row["id"] for row in made["rows"]) == [2, 3]
+    assert stock_count() == 1
+
+
+def test_integers_that_json_would_round_are_texts(execute, warehouse):
+    made = execute(
+        SPEC,
+        connection="warehouse",
+        statement="""SELECT 9007199254740991 AS kept, 9007199254740992 AS over,
+            -9007199254740993 AS under, '{"n": [9007199254740993]}'::jsonb AS nested""",
+    )
+
+    assert made["rows"] == [
+        {
+            "kept": 9007199254740991,
+            "over": "9007199254740992",
+            "under": "-9007199254740993",
+            "nested": {"n": ["9007199254740993"]},
+        }
+    ]
+
+
+def test_of_a_large_result_no_more_is_read_than_may_be_kept(failure, warehouse):
+    began = time.monotonic()
+    endless = (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n)"
+        " SELECT i, repeat('x', {}) AS text FROM n"
+    )
+
+    failed = [
+        failure(SPEC, connection="warehouse", statement=endless.format(length))
+        for length in (1, 10_000)
+    ]
+
+    assert [item.kind for item in failed] == ["permanent", "permanent"]
+    assert "rows" in failed[0].message
+    assert "bytes" in failed[1].message
+    assert time.monotonic() - began < 15
+
+
+@pytest.mark.parametrize(
+    ("statement", "rows"),
+    [
+        ("SHOW server_encoding", [{"server_encoding": "UTF8"}]),
+        ("VALUES (1)", [{"column1": 1}]),
+        ("SELECT 5 % 3 AS rest", None),
+        ("SELECT 5 %% 3 AS rest, '%%(x)s' AS text", [{"rest": 2, "text": "%(x)s"}]),
+        ("SELECT id FROM stock WHERE false", []),
+    ],
+)
+def test_statements_of_every_kind(execute, failure, warehouse, statement, rows):
+    if rows is None:
+        assert failure(SPEC, connection="warehouse", statement=statement).kind == "invalid"
+        return
+    made = execute(SPEC, connection="warehouse", statement=statement)
+
+    assert made["rows"] == rows
+    assert len(made["columns"]) >= 1
 
 
 def test_one_statement_at_a_time(failure, warehouse):
