@@ -24,6 +24,7 @@ class EngineConfig(AppConfig):
             http_request,
             python_call,
             shell_run,
+            slack_post,
             sql_query,
             transform_cel,
         )
@@ -53,6 +54,7 @@ class EngineConfig(AppConfig):
         )
         register_places(lambda ids, limit: list_workflow_scopes(scope_ids=ids, limit=limit))
         modules = [python_call, http_request, transform_cel, check_compare, sql_query, email_send]
+        modules.append(slack_post)
         if conf.may_run_programs():
             modules.append(shell_run)
         for module in modules:

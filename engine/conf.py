@@ -53,6 +53,15 @@ def sql_connections() -> Mapping[str, SqlConnection]:
     }
 
 
+def slack_webhooks() -> Mapping[str, str]:
+    """Return the addresses of the webhooks `slack/post@1` may use, by name; none by default.
+
+    Setting `SLACK_WEBHOOKS`. The addresses are secrets.
+    """
+    known: Mapping[str, str] = getattr(settings, "SLACK_WEBHOOKS", {})
+    return known
+
+
 def may_run_programs() -> bool:
     """Return whether `shell/run@1` is there; it is not by default. Setting `SHELL_RUN`."""
     return getattr(settings, "SHELL_RUN", False) is True

@@ -82,6 +82,8 @@ DIVERGENCE_CHARS_MAX = 1_000  # of what a record says and what replaying it give
 # --- time ------------------------------------------------------------------------------------
 STEP_TIMEOUT_DEFAULT = timedelta(minutes=30)  # of one attempt; longer ones say so in the definition
 STEP_TIMEOUT_MAX = timedelta(hours=24)  # an attempt holds a worker; longer waits belong into a wait
+ATTEMPT_MARGIN_SECONDS = 2.0  # an attempt ends itself so long before its process is ended for it
+ATTEMPT_MARGIN_SHARE = 0.1  # of its time, if that is less: short attempts keep most of theirs
 RETRY_DELAY_MAX = timedelta(days=1)  # a pause between attempts longer than this is a schedule
 LEASE_SECONDS = 15.0  # a worker silent this long is dead
 HEARTBEAT_SECONDS = 5.0  # three heartbeats fit one lease
@@ -186,6 +188,8 @@ SHELL_ARGUMENT_COUNT_MAX = 200  # arguments of one program, and names in its env
 SHELL_ARGUMENT_CHARS_MAX = 20_000  # one of them; Linux takes 128 KiB
 SHELL_INPUT_CHARS_MAX = 1_000_000  # what a program reads from its standard input
 SHELL_OUTPUT_BYTES_MAX = 256 * 1024  # kept of each stream, from its end, where errors are
+SLACK_TEXT_CHARS_MAX = 20_000  # of one message; Slack cuts at 40,000
+SLACK_BLOCK_COUNT_MAX = 50  # of one message, which is Slack's own bound
 MAIL_RECIPIENT_COUNT_MAX = 500  # of one `email/send`; more is a newsletter
 MAIL_SUBJECT_CHARS_MAX = 200  # mail programs show fewer
 MAIL_TEXT_CHARS_MAX = 100_000  # of one mail

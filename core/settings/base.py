@@ -258,6 +258,7 @@ WORKER_QUEUES = list(ENVIRONMENT.worker_queues)
 FUNCTION_MODULES = list(ENVIRONMENT.function_modules)
 HTTP_PRIVATE_ALLOWED = list(ENVIRONMENT.http_private_allowed)
 SQL_CONNECTIONS = dict(ENVIRONMENT.sql_connections)
+SLACK_WEBHOOKS = dict(ENVIRONMENT.slack_webhooks)
 SHELL_RUN = ENVIRONMENT.shell_run
 SHELL_MEMORY_MB = ENVIRONMENT.shell_memory_mb
 MAIL_DOMAINS_ALLOWED = list(ENVIRONMENT.mail_domains_allowed)

@@ -125,6 +125,7 @@ class Environment:
     worker_queues: tuple[str, ...]  # labels whose steps this process executes
     http_private_allowed: tuple[str, ...]  # host:port, address or network steps may ask over HTTP
     sql_connections: Mapping[str, Mapping[str, str | bool]]  # name → {url, write}
+    slack_webhooks: Mapping[str, str]  # name → address, which is a secret
     shell_run: bool  # whether steps may execute programs
     shell_memory_mb: int  # address space of one such program
     mail_domains_allowed: tuple[str, ...]  # where steps may write beside the accounts' addresses
@@ -308,6 +309,7 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
         worker_queues=_read_worker_queues(reader),
         http_private_allowed=reader.items("HTTP_PRIVATE_ALLOWED"),
         sql_connections=_read_sql_connections(reader),
+        slack_webhooks=_read_slack_webhooks(reader),
         shell_run=reader.boolean("SHELL_RUN", default=False),
         shell_memory_mb=reader.integer("SHELL_MEMORY_MB", default=1024, least=64, most=65_536),
         mail_domains_allowed=reader.items("MAIL_DOMAINS_ALLOWED"),
@@ -338,6 +340,18 @@ def _read_sql_connections(reader: Reader) -> dict[str, dict[str, str | bool]]:
         shape = '{"name": {"url": "postgresql://…", "write": false}}'
         reader.fail("SQL_CONNECTIONS", f"is not JSON such as {shape}")
         return {}
+
+
+def _read_slack_webhooks(reader: Reader) -> dict[str, str]:
+    """Return the webhooks steps may post to: JSON, name → address."""
+    try:
+        given = json.loads(reader.text("SLACK_WEBHOOKS", default="{}"))
+        if all(urlsplit(url).scheme in {"https", "http"} for url in given.values()):
+            return dict(given)
+    except (ValueError, TypeError, AttributeError):
+        pass
+    reader.fail("SLACK_WEBHOOKS", 'is not JSON such as {"ops": "https://hooks.slack.com/…"}')
+    return {}
 
 
 def _sql_connection(*, url: str, write: bool = False) -> dict[str, str | bool]:

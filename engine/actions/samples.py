@@ -54,6 +54,11 @@ version:
   with: {argv: [git, describe, --tags, "${{ inputs.order }}"], expect: {exit: [0, 128]}}
   timeout: PT1M
 """,
+    "slack/post@1": """
+tell:
+  uses: slack/post@1
+  with: {webhook: ops, text: "Order ${{ inputs.order }} is late."}
+""",
     "email/send@1": """
 tell:
   uses: email/send@1

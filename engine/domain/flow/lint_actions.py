@@ -15,7 +15,7 @@ from engine.domain.flow.tools import Tools
 FUNCTION_ACTION = "python/call@1"
 
 SHELL_ACTION = "shell/run@1"
-_ACTIONS_LATER = frozenset({"slack/post@1", "external/task@1", "ai/generate@1"})
+_ACTIONS_LATER = frozenset({"external/task@1", "ai/generate@1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -273,3 +273,15 @@ def test_programs_and_foreign_domains_are_off_by_default():
 
     assert (environment.shell_run, environment.mail_domains_allowed) == (False, ())
     assert load(variables=_production(SHELL_RUN="yes")).shell_run is True
+
+
+def test_webhooks_are_named_in_json_and_never_shown():
+    address = "https://hooks.slack.com/services/T0/B0/secret"
+
+    found = load(variables=_production(SLACK_WEBHOOKS=json.dumps({"ops": address})))
+
+    assert found.slack_webhooks == {"ops": address}
+    for text in ("no json", "[]", '{"a": 1}', '{"a": "ftp://x/secret"}'):
+        message = _refusal(_production(SLACK_WEBHOOKS=text))
+        assert "SLACK_WEBHOOKS is not JSON such as" in message
+        assert "ftp" not in message
