@@ -18,6 +18,7 @@ BODIES = frozenset({"item", "cell", "turn"})
 _UNDO = "compensate/"
 _NUMBERS = re.compile(r"#\d+(?:@\d+)?")
 _TRIES = re.compile(r"@\d+")
+_PART = re.compile(r"([^#]*)(?:#([0-9]{1,9})(?:@([0-9]{1,9}))?)?")
 _CACHE_SIZE = 50_000
 
 
@@ -42,8 +43,17 @@ def sibling_key(key: str, name: str) -> str:
 
 
 def number_of(key: str) -> int:
-    """Return which instance a key names, from 1."""
-    return int(key.rpartition("#")[2])
+    """Return which instance a key names, from 1; an earlier try's is that of the instance."""
+    return int(key.rpartition("#")[2].partition("@")[0])
+
+
+def parts_of(key: str) -> tuple[tuple[str, int, int], ...]:
+    """Return name, number and try at every depth of a key, from the outside.
+
+    The number is 0 where the key has none. The try is 0 of what counts, from 1 of earlier ones. Of
+    a compensation they are those of what it undoes.
+    """
+    return tuple(_part_of(part) for part in undone_by(key).split("/"))
 
 
 def undo_key(key: str) -> str:
@@ -75,6 +85,16 @@ def any_try_of(key: str) -> str:
     return _TRIES.sub("", key)
 
 
+def is_earlier(key: str) -> bool:
+    """Say whether a key is that of an earlier try of an instance, not of what is inside one."""
+    return "@" in key.rpartition("/")[2]
+
+
+def counted_key(key: str) -> str:
+    """Return the key of the instance that an earlier try was of; any other key as it is."""
+    return key.rpartition("@")[0] if is_earlier(key) else key
+
+
 @lru_cache(maxsize=_CACHE_SIZE)
 def path_of(key: str) -> str:
     """Return the place in the plan of a key, a compensation's too: that of what it undoes."""
@@ -93,3 +113,9 @@ def step_of(key: str) -> str:
 def prefix_of(key: str, depth: int) -> str:
     """Return the key of the container at a depth around an instance; "" for depth 0."""
     return "/".join(key.split("/")[:depth])
+
+
+def _part_of(part: str) -> tuple[str, int, int]:
+    found = _PART.match(part)
+    assert found is not None, "it matches any text"
+    return found[1], int(found[2] or 0), int(found[3] or 0)

@@ -6,6 +6,7 @@ A short key leaves out the numbers that say "the first":
 - `deploy/smoke`: inside a group or a race
 - `scan/item#3`: the third item of a map
 - `compensate/deploy`: what undoes it
+- `deploy#1@2/smoke`: inside `deploy` as it was in its second try, before it began anew
 """
 
 import json
@@ -15,12 +16,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from core.kernel.types import Json
-from engine.domain.keys import BODIES, is_undo, parent_of, undone_by
+from engine.domain.keys import BODIES, is_earlier, is_undo, parent_of, parts_of, undone_by
 from engine.portal.statuses import say_step
 from engine.selectors.step_views import StepReader, StepView
 
 _FIRST: Final = re.compile(r"#1(?=/|$)")
-_NUMBER: Final = re.compile(r"#\d+$")
+_NUMBER: Final = re.compile(r"#\d+(?:@\d+)?$")
 _UNDO: Final = "compensate/"
 _KEY_CHARS_MAX: Final = 2_000  # an address that is longer names nothing
 _ITEM_CHARS_MAX: Final = 60
@@ -56,22 +57,23 @@ class Titles:
         around, name = parent_of(key), self.name(key)
         if _is_body(key):
             return f"{self.of(around)}, {name[:1].lower()}{name[1:]}"
-        repeated = _repeated_in(around)
-        return f"{name} ({self.of(repeated)})" if repeated else name
+        one_of_many = _one_of_many(around)
+        return f"{name} ({self.of(one_of_many)})" if one_of_many else name
 
     def name(self, key: str) -> str:
         """Return a title for where the surroundings are seen: "Build", "Item 3 of 20: eu-west"."""
         if is_undo(key):
             return self.of(key)
-        name, _, number = short_key(key).rpartition("/")[2].partition("#")
+        name, number, attempt = parts_of(key)[-1]
+        again = f", try {attempt}" if attempt else ""
         if not _is_body(key):
-            return say_step(name) + (f", visit {number}" if number else "")
+            return say_step(name) + (f", visit {number}" if number > 1 else "") + again
         item, total = self._item(key)
         said = say_item(item)
         if name == _CELL and said:
-            return f"Cell ({said})"
+            return f"Cell ({said}){again}"
         among = f" of {total}" if total else ""
-        return f"{name.capitalize()} {number or 1}{among}" + (f": {said}" if said else "")
+        return f"{name.capitalize()} {number or 1}{among}" + (f": {said}" if said else "") + again
 
     def _item(self, key: str) -> tuple[Json, int]:
         known = self.items.get(key)
@@ -128,8 +130,11 @@ def _is_body(key: str) -> bool:
     return name in BODIES and "/" in key
 
 
-def _repeated_in(key: str) -> str:
-    """Return the innermost instance of a map, matrix or loop around a key, "" for none."""
-    while key and not _is_body(key):
+def _one_of_many(key: str) -> str:
+    """Return what of this and around it there is more than one of, the innermost; "" for nothing.
+
+    That are instances of maps, matrices and loops, and earlier tries.
+    """
+    while key and not _is_body(key) and not is_earlier(key):
         key = parent_of(key)
     return key

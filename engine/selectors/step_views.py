@@ -3,6 +3,9 @@
 Outer steps come before what is inside them, siblings in the order of the definition, instances and
 visits by number, compensations last. Of what is repeated often some instances are left out, and
 counted: the first ones by number stay (of turns and visits the last ones), and the urgent ones.
+
+Earlier tries of what a person said to try again are listed, each after what counts; but they are no
+instances, and no tally counts them.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +18,19 @@ from uuid import UUID
 from core.kernel import limits
 from core.kernel.types import Json
 from engine.domain.decider import Decider
-from engine.domain.keys import is_undo, number_of, parent_of, path_of, step_key, step_of, undone_by
+from engine.domain.keys import (
+    any_try_of,
+    counted_key,
+    is_earlier,
+    is_undo,
+    number_of,
+    parent_of,
+    parts_of,
+    path_of,
+    step_key,
+    step_of,
+    undone_by,
+)
 from engine.domain.plan import Loop, Map, Matrix, Uses, inner_steps
 from engine.domain.state import Outcome, RunState, StepState, StepStatus
 from engine.domain.timers import Purpose, timer_name
@@ -25,7 +40,7 @@ from engine.selectors.step_waits import StepWait, WaitReader
 STATE: Final = "state"  # the verb of a visit to a state that executes nothing
 _URGENT: Final = frozenset({Outcome.FAILED, Outcome.REJECTED, Outcome.EXPIRED})
 _IDLE: Final = frozenset({StepStatus.PENDING, StepStatus.READY})
-_Rank = tuple[tuple[int, int], ...]
+_Rank = tuple[tuple[int, int, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +95,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepList:
-    """Steps, how many more there are, and how all of them stand."""
+    """Steps, how many more there are, and how all of them stand that are no earlier tries."""
 
     steps: tuple[StepView, ...]
     hidden_count: int
@@ -129,7 +144,7 @@ class StepReader:
         self._keys = self._sorted_keys()
         self._inside: dict[str, list[str]] = {}
         for key in self._keys:
-            if not is_undo(key):
+            if not is_undo(key) and not is_earlier(key):
                 self._inside.setdefault(self._group_of(key), []).append(key)
 
     # --- lists ---------------------------------------------------------------------------------
@@ -141,14 +156,16 @@ class StepReader:
         return StepList(
             steps=steps,
             hidden_count=len(self._keys) - len(steps),
-            tallies=self._tally(self._keys),
+            tallies=self._tally([key for key in self._keys if _counts(key)]),
         )
 
     def list_after(self, *, filters: StepFilters, after: str, limit: int) -> tuple[StepView, ...]:
         """Return all steps that match, in order, after a key ("": from the first)."""
         keys: Sequence[str] = self._keys
         if filters.inside:
-            keys = [key for key in self._keys if _around(key) == filters.inside]
+            keys = [
+                key for key in self._keys if _around(key) == filters.inside and not is_earlier(key)
+            ]
         rank = self._rank(after) if after else None
         matching = (
             key
@@ -193,14 +210,12 @@ class StepReader:
         return sorted(keys, key=self._rank)
 
     def _rank(self, key: str) -> tuple[bool, _Rank]:
-        """Return by what a key is ordered: its place and number at every depth."""
-        done = undone_by(key)
-        ranks: list[tuple[int, int]] = []
+        """Return by what a key is ordered: its place, number and try at every depth."""
+        ranks: list[tuple[int, int, int]] = []
         path = ""
-        for part in done.split("/"):
-            name, _, number = part.partition("#")
+        for name, number, attempt in parts_of(key):
             place = self._places_in(path).get(name, -1)
-            ranks.append((place, int(number) if number.isdigit() else 0))
+            ranks.append((place, number, attempt))
             path = f"{path}/{name}" if path else name
         return is_undo(key), tuple(ranks)
 
@@ -229,7 +244,9 @@ class StepReader:
         shown: set[str] = set()
         for key in self._keys:
             done = undone_by(key)
-            is_wanted = done not in hidden and hidden.isdisjoint(_all_around(done))
+            # An earlier try is left out with what it was a try of.
+            around = (done, *_all_around(done))
+            is_wanted = hidden.isdisjoint((*around, *map(counted_key, around)))
             if key in kept or (is_wanted and len(shown) < limits.STEP_VIEW_COUNT_MAX):
                 shown.add(key)
         return shown
@@ -266,7 +283,8 @@ class StepReader:
     def _stands(self, key: str) -> tuple[str, str | None]:
         step = self._state.steps.get(key)
         if step is not None:
-            return step.status, step.outcome
+            is_over = step.outcome is None and step.error is not None and is_earlier(key)
+            return step.status, Outcome.FAILED if is_over else step.outcome
         if self._state.current == key and not self._state.closed:
             return StepStatus.OPEN, None
         return StepStatus.ENDED, self._decider.plan.states[path_of(key)].final or None
@@ -295,6 +313,7 @@ class StepReader:
         if step is None:
             return self._visit(key)
         undoes = is_undo(key)
+        status, outcome = self._stands(key)
         verb = self._decider.uses_of(key) if undoes else self._decider.step_at(key).verb
         item, total = (None, 0) if undoes else self.find_item(key)
         return StepView(
@@ -302,8 +321,8 @@ class StepReader:
             step=step_of(key),
             undoes=undoes,
             verb=verb.action if isinstance(verb, Uses) else verb.verb,
-            status=step.status,
-            outcome=step.outcome,
+            status=status,
+            outcome=outcome,
             attempt=step.attempt,
             started_at=step.started_at,
             wake_at=step.wake_at,
@@ -376,6 +395,11 @@ def _progress(step: StepState) -> Progress | None:
 def _around(key: str) -> str:
     """Return the key of the container around a step; of a compensation "", as of no step."""
     return "" if is_undo(key) else parent_of(key)
+
+
+def _counts(key: str) -> bool:
+    """Say whether a key is of no earlier try; what such a try's compensation did counts."""
+    return is_undo(key) or any_try_of(key) == key
 
 
 def _all_around(key: str) -> Iterator[str]:

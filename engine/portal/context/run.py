@@ -9,7 +9,7 @@ from typing import Final
 from django.urls import reverse
 
 from engine.domain.events import EventKind
-from engine.domain.keys import path_of, sibling_key
+from engine.domain.keys import any_try_of, path_of, sibling_key
 from engine.domain.nodes import index_plan
 from engine.domain.plan import Kind, Timer
 from engine.domain.unwinding import MUTEX
@@ -186,18 +186,28 @@ def _timeline(page: RunPage) -> Timeline:
 
 def _sleepers(page: RunPage) -> dict[str, datetime | None]:
     """Return the steps that wait for time, and since when those do that do so now."""
-    return {view.key: view.started_at for view in page.detail.steps if view.verb == Timer.verb}
+    return {
+        view.key: view.started_at
+        for view in page.detail.steps
+        if view.verb == Timer.verb and not _is_over(view.key)
+    }
 
 
 def _needs(page: RunPage) -> dict[str, list[str]]:
-    """Return what each listed step of a plan or a group needs, by their keys."""
+    """Return what each listed step of a plan or a group needs, by their keys; of no earlier try."""
     nodes = index_plan(page.plan).nodes
     needs: dict[str, list[str]] = {}
     for view in page.detail.steps:
         node = nodes.get(path_of(view.key))
-        if node is not None and not view.undoes and page.plan.kind != Kind.STATES:
+        is_told = node is not None and not view.undoes and not _is_over(view.key)
+        if node is not None and is_told and page.plan.kind != Kind.STATES:
             needs[view.key] = [sibling_key(view.key, need) for need in node.step.needs]
     return needs
+
+
+def _is_over(key: str) -> bool:
+    """Say whether a key is of an earlier try: its events have the key of what counts."""
+    return any_try_of(key) != key
 
 
 def _view_times(timeline: Timeline, words: Sequence[StepWords], *, query: Query) -> TimelineView:
@@ -218,7 +228,8 @@ def _draw(
     )
     asked = (query.get("open"), query.get("step"))
     view = View(
-        chosen=chosen.key if chosen else "",
+        # An earlier try is shown as what counts.
+        chosen=short_key(any_try_of(chosen.key)) if chosen else "",
         opened=frozenset(item for item in asked if item),
         is_whole=query.get("fold") == "none",
         only=only,

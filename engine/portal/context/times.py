@@ -1,5 +1,6 @@
 """A timeline as the template draws it. Read `view_timeline` first."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -77,10 +78,15 @@ def view_timeline(
     """Return a timeline with the steps' names and states."""
     known = {item.key: item for item in words}
     rows = [row for row in timeline.rows if short_key(row.key) in known]
+    seen: Counter[tuple[str, int]] = Counter()
+    views = []
+    for row in rows[:_ROW_COUNT_MAX]:
+        # What began anew inside something else has counted its attempts from 1 again.
+        seen[row.key, row.attempt] += 1
+        place = seen[row.key, row.attempt]
+        views.append(_row(row, known[short_key(row.key)], place=place, link=link))
     return TimelineView(
-        rows=tuple(
-            _row(row, known[short_key(row.key)], link=link) for row in rows[:_ROW_COUNT_MAX]
-        ),
+        rows=tuple(views),
         hidden_count=max(0, len(rows) - _ROW_COUNT_MAX),
         ticks=tuple(
             TickView(
@@ -94,10 +100,11 @@ def view_timeline(
     )
 
 
-def _row(row: Row, words: StepWords, *, link: Callable[[str], str]) -> RowView:
+def _row(row: Row, words: StepWords, *, place: int, link: Callable[[str], str]) -> RowView:
     failed = row.failed and not row.is_last
+    again = f".{place}" if place > 1 else ""
     return RowView(
-        id=f"row-{words.key.replace('/', '-')}-{row.attempt}",
+        id=f"row-{words.key.replace('/', '-')}-{row.attempt}{again}",
         key=words.key,
         href=link(words.key),
         title=words.name if words.depth and words.name else words.title,

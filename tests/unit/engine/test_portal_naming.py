@@ -14,6 +14,9 @@ KEYS = {
     "scan#1/item#3": "scan/item#3",
     "scan#1/item#1/build#1": "scan/item/build",
     "compensate/scan#1/item#3": "compensate/scan/item#3",
+    "deploy#1@1/smoke#1": "deploy#1@1/smoke",
+    "scan#1/item#1@2": "scan/item#1@2",
+    "compensate/scan#1/item#3@2/build#1": "compensate/scan/item#3@2/build",
 }
 
 
@@ -38,6 +41,12 @@ def test_nonsense_becomes_a_key_that_no_step_has(text):
         ("scan#1/item#3/build#1", "Build (Scan, item 3)"),
         ("scan#1/item#3/poll#1/turn#2", "Poll (Scan, item 3), turn 2"),
         ("compensate/scan#1/item#3", "Undo scan, item 3"),
+        ("deploy#1@1", "Deploy, try 1"),
+        ("review#2@1", "Review, visit 2, try 1"),
+        ("deploy#1@2/smoke#1", "Smoke (Deploy, try 2)"),
+        ("scan#1/item#1@2", "Scan, item 1, try 2"),
+        ("scan#1/item#3@2/build#1", "Build (Scan, item 3, try 2)"),
+        ("compensate/deploy#1@1/smoke#1", "Undo smoke (Deploy, try 1)"),
     ],
 )
 def test_a_key_alone_is_said_as_a_title(key, title):

@@ -3,11 +3,12 @@
 import pytest
 
 from core.kernel import limits
-from engine.domain.plan import On, Rate, StateEvent, Transition
+from core.kernel.values import evolve
+from engine.domain.plan import AfterError, On, OnError, Rate, StateEvent, Transition
 from engine.selectors.step_views import StepFilters, StepReader
 from engine.selectors.step_waits import WaitKind
 from tests.constructs import call, drive, each, event, final, group, live, loop, state, timer
-from tests.plans import approval, boom, plan, undoable, uses
+from tests.plans import approval, boom, failing, plan, undoable, uses
 from tests.pure_run import START, FailsError, PureRun
 
 PAGE = limits.INSTANCE_PAGE_COUNT
@@ -269,3 +270,85 @@ def test_a_state_says_when_it_is_left():
 
     wait = waits(run, "wait#1")
     assert (wait.kind, wait.name) == (WaitKind.STATE, "done")
+
+
+# --- earlier tries -------------------------------------------------------------------------------
+
+
+def retried(*, count=2, times=1):
+    """Drive a map over groups, one after another, of which the first begins anew some times."""
+    body = group("x", undoable("u"), uses("a", "u"), on_error=OnError(then=AfterError.ASK))
+    run = PureRun(
+        plan(each("m", body, fields={}, concurrency=1)), inputs={"items": list(range(count))}
+    )
+    run.actions["a"] = failing(times, "permanent")
+    run.drive()
+    for _ in range(times):
+        run.choose("m#1/item#1", "retry")
+    return run
+
+
+def test_earlier_tries_are_listed_after_what_counts_in_their_order():
+    run = retried(times=2)
+
+    listed = every(run)
+
+    inside = ("", "/u#1", "/a#1")
+    assert listed == [
+        "m#1",
+        *(f"m#1/item#1{item}" for item in inside),
+        *(f"m#1/item#1@1{item}" for item in inside),
+        *(f"m#1/item#1@2{item}" for item in inside),
+        *(f"m#1/item#2{item}" for item in inside),
+    ]
+    earlier = next(step for step in reader(run).list_steps().steps if step.key == "m#1/item#1@1")
+    assert (earlier.item, earlier.total) == (0, 2)
+    assert (earlier.status, earlier.outcome) == ("ended", "failed")
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5])
+def test_pages_lose_no_earlier_try(limit):
+    run = retried(times=3)
+    found, after = [], ""
+    while page := reader(run).list_after(filters=StepFilters(), after=after, limit=limit):
+        found += keys(page)
+        after = page[-1].key
+
+    assert found == every(run)
+    assert len(found) == len(set(found)) == 1 + 5 * 3
+
+
+def test_earlier_tries_are_no_instances():
+    run = retried(times=2)
+
+    page = reader(run).list_instances(key="m#1", number=1, filters=StepFilters())
+
+    assert page is not None
+    assert keys(page.steps) == ["m#1/item#1", "m#1/item#2"]
+    assert (page.count, sum(item.count for item in page.tallies)) == (2, 2)
+    assert every(run, inside="m#1") == ["m#1/item#1", "m#1/item#2"]
+    assert every(run, inside="m#1/item#1@2") == ["m#1/item#1@2/u#1", "m#1/item#1@2/a#1"]
+    tallies = reader(run).list_steps().tallies
+    assert [(item.outcome, item.count) for item in tallies] == [("succeeded", 7)]
+
+
+def test_an_earlier_try_is_left_out_with_what_it_was_a_try_of():
+    run = retried(count=200, times=1)
+    body = run.state.steps
+    moved = {
+        key.replace("m#1/item#1@1", "m#1/item#150@1"): step
+        for key, step in body.items()
+        if key.startswith("m#1/item#1@1")
+    }
+    state = evolve(run.state, steps=body.update(moved))
+    listing = StepReader(run.decider, state)
+
+    shown = keys(listing.list_steps().steps)
+    asked = keys(listing.list_steps(keep="m#1/item#150@1/u#1").steps)
+
+    assert [key for key in shown if "@" in key] == [
+        "m#1/item#1@1",
+        "m#1/item#1@1/u#1",
+        "m#1/item#1@1/a#1",
+    ]
+    assert set(asked) - set(shown) == {"m#1/item#150@1", "m#1/item#150@1/u#1"}
