@@ -83,7 +83,7 @@ def execute(call: StepCall, *, now: float, beat: Beat | None = None) -> Ended:
         step=call.step,
         number=call.attempt,
         idempotency_key=call.idempotency_key,
-        timeout_seconds=max(0.0, call.deadline - now),
+        timeout_seconds=_own_seconds(call.deadline - now),
     )
     if beat is not None:
         attempt = replace(attempt, on_heartbeat=beat.beat, asks_cancelled=beat.ask_cancelled)
@@ -101,6 +101,16 @@ def execute(call: StepCall, *, now: float, beat: Beat | None = None) -> Ended:
         message = f"the result has {size} bytes; at most {limits.PAYLOAD_BYTES_MAX} are recorded"
         return _failed(call, "too-large", message)
     return Ended(key=call.key, attempt=call.attempt, round=call.round, result=result)
+
+
+def _own_seconds(left: float) -> float:
+    """Return the time an attempt is told it has, of the seconds until it counts as hung.
+
+    Less than those, or an action that ends itself in time would race with the watchdog, which ends
+    the whole process.
+    """
+    margin = min(limits.ATTEMPT_MARGIN_SECONDS, left * limits.ATTEMPT_MARGIN_SHARE)
+    return max(0.0, left - margin)
 
 
 def _failed(call: StepCall, kind: str, message: str) -> Ended:

@@ -207,7 +207,9 @@ def _wait(process: subprocess.Popen[bytes], call: ActionCall) -> None:
     while os.waitid(os.P_PID, process.pid, look) is None:
         left = ends - time.monotonic()
         if left <= 0:
-            raise ActionError(TIMEOUT, f"The program ran over {call.attempt.timeout_seconds:g} s.")
+            raise ActionError(
+                TIMEOUT, f"The program ran over {round(call.attempt.timeout_seconds, 2):g} s."
+            )
         if call.attempt.is_cancelled:
             raise ActionError(PERMANENT, "Nobody needs the result any more.")
         call.attempt.heartbeat()

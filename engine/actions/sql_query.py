@@ -115,7 +115,7 @@ class _Budget:
         return str(max(1, round(left * 1000)))
 
     def fault(self) -> ActionError:
-        return ActionError(TIMEOUT, f"The statement took over {self.seconds:g} s.")
+        return ActionError(TIMEOUT, f"The statement took over {round(self.seconds, 2):g} s.")
 
 
 def _number(statement: str, bound: Mapping[str, Any]) -> tuple[str, list[Any]]:
