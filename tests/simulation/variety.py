@@ -174,7 +174,8 @@ class _Author:
             verb=uses(step_id),
             # Of a step that is executed at most once every execution is counted.
             retry=Retry() if once else _retry(dice),
-            timeout_seconds=dice.choice([5.0, 30.0, 1800.0]),
+            # Nobody tries it again before its time is over, and a play is shorter than half an hour.
+            timeout_seconds=min(dice.choice([5.0, 30.0, 1800.0]), 30.0 if once else 1800.0),
             total_seconds=dice.choice([None, None, None, 60.0]),
             compensate=self._undo(step_id),
             compensate_on_failure=dice.random() < 0.1,
