@@ -174,7 +174,7 @@ class _Author:
             verb=uses(step_id),
             # Of a step that is executed at most once every execution is counted.
             retry=Retry() if once else _retry(dice),
-            # Nobody tries it again before its time is over, and a play is shorter than half an hour.
+            # Nobody tries that one again before its time is over; a play is shorter than 30 min.
             timeout_seconds=min(dice.choice([5.0, 30.0, 1800.0]), 30.0 if once else 1800.0),
             total_seconds=dice.choice([None, None, None, 60.0]),
             compensate=self._undo(step_id),
