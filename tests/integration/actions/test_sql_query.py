@@ -177,18 +177,18 @@ def test_no_statement_ends_its_own_time_limit(failure, warehouse, parameters):
         connection="writable",
         statement=f"SELECT set_config('statement_timeout', '0', false), pg_sleep({wait})",
         parameters=parameters,
-        seconds=0.5,
+        seconds=1.5,
     )
     several = failure(
         SPEC,
         connection="writable",
         statement=f"COMMIT; SET statement_timeout = 0; SELECT pg_sleep({wait})",
         parameters=parameters,
-        seconds=0.5,
+        seconds=1.5,
     )
 
     assert (alone.kind, several.kind) == ("timeout", "permanent")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 20
 
 
 def test_the_time_to_connect_counts(failure, warehouse, monkeypatch):

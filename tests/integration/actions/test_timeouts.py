@@ -65,5 +65,6 @@ def test_a_statement_over_its_time_does_not_take_its_worker_with_it(world):
     assert not ended.is_set()
     error = fold(run_id).steps["slow#1"].error
     assert error is not None, "it has failed"
-    assert (error.kind, error.message) == ("timeout", "The statement took over 0.9 s.")
+    assert error.kind == "timeout"
+    assert error.message.startswith("The statement took over 0.")  # its own end, not the watchdog's
     assert Run.objects.get(pk=run_id).status == "CLOSED"
