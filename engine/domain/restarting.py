@@ -32,11 +32,12 @@ def find_restart(state: RunState) -> str:
 def restart(definition: Definition, state: RunState, key: str) -> RunState:
     """Return the state in which an instance begins anew, with all inside it."""
     left = tuple(item for item in state.restarting if item != key)
+    last = _last_round(state, key)
     state = _set_aside(definition, evolve(state, restarting=left), key)
     step = state.steps[key]
     if not isinstance(definition.step(key).verb, Uses):
         again = StepState(
-            round=step.round + 1,
+            round=last + 1,
             locals=step.locals,
             mutex=step.mutex,
             passed=step.passed & {MUTEX},  # it may have failed while it waited for its mutex
@@ -50,6 +51,18 @@ def restart(definition: Definition, state: RunState, key: str) -> RunState:
     if due is not None and state.steps[key].status in {StepStatus.READY, StepStatus.HELD}:
         return back_off(unready(state, key), key, due)
     return state
+
+
+def _last_round(state: RunState, key: str) -> int:
+    """Return the highest round of an instance and all inside it.
+
+    What is inside begins in the round of what it is in, under keys it has had: in a round it has
+    had as well, other systems would take it for a repetition.
+    """
+    inside = f"{key}/"
+    return max(
+        step.round for item, step in state.steps.items() if item == key or item.startswith(inside)
+    )
 
 
 def _set_aside(definition: Definition, state: RunState, key: str) -> RunState:

@@ -120,6 +120,18 @@ def test_a_compensation_that_is_repeated_is_no_repetition_for_other_systems():
     check(run, "failed")
 
 
+def test_what_was_tried_again_inside_is_no_repetition_once_all_of_it_begins_anew():
+    inner = uses("a", on_error=ASKS)
+    actions = {"a": failing(1, "permanent"), "b": failing(1, "permanent")}
+    run = drive(group("g", inner, uses("b", "a"), on_error=ASKS), actions=actions)
+    run.choose("g#1/a#1", "retry")
+    first = run.state.steps["g#1/a#1"].round
+    run.choose("g#1", "retry")
+
+    assert (first, run.state.steps["g#1/a#1"].round) == (2, 3)
+    check(run, "succeeded")
+
+
 def test_what_is_to_begin_anew_is_not_begun_by_what_it_joins():
     step = uses("a", "s", "t", join=Join.ANY, on_error=ASKS)
     run = PureRun(plan(uses("s"), uses("t"), step), actions={"a": failing(1, "permanent")})
