@@ -24,7 +24,7 @@ from engine.domain.errors import NondeterministicError, UnexpectedEventError
 from engine.domain.events import Begun, Event, Settled, find_decided
 from engine.domain.expressions import Evaluator, ExpressionError
 from engine.domain.hearing import hear
-from engine.domain.keys import is_undo
+from engine.domain.keys import is_undo, path_of
 from engine.domain.mentions import mentioned
 from engine.domain.nodes import index_plan
 from engine.domain.plan import Plan, Step, Uses
@@ -46,6 +46,9 @@ class Decider:
         self._has_gates = any(map(needs_admission, self.definition.tree.steps()))
         self.has_priorities = self.definition.tree.has_priorities
         self.has_queues = self.definition.tree.has_queues
+        # Every move puts all that is ready in order: nothing is looked up twice for that.
+        nodes = self.definition.tree.nodes
+        self._ranks = {path: -node.step.priority for path, node in nodes.items()}
 
     # --- the three verbs ---------------------------------------------------------------------
 
@@ -161,10 +164,19 @@ class Decider:
 
     def beginnable(self, state: RunState, *, at: datetime) -> Iterator[str]:
         """Yield the keys that may begin an attempt, in the order in which they should."""
+        keys = self._waiting_to_begin(state, at=at)
+        if self.has_priorities:
+            ranks = self._ranks
+            keys = iter(sorted(keys, key=lambda key: ranks[path_of(key)]))
+        return keys
+
+    def has_beginnable(self, state: RunState, *, at: datetime) -> bool:
+        """Say whether any key may begin an attempt, without putting them in order."""
+        return any(True for _ in self._waiting_to_begin(state, at=at))
+
+    def _waiting_to_begin(self, state: RunState, *, at: datetime) -> Iterator[str]:
         due = (key for key in state.backoff.iter_due(at) if not self._wants_admission(state, key))
         keys: Iterable[str] = chain(due, state.ready)
-        if self.has_priorities:
-            keys = sorted(keys, key=lambda key: -self.definition.step(key).priority)
         # The last attempt of a step may still execute although the step has begun anew.
         return (key for key in keys if key not in state.running)
 

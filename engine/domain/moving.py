@@ -389,7 +389,7 @@ def _rest(decider: Decider, state: RunState, *, at: datetime) -> tuple[RunStatus
     held = decider.to_admit(state, at=at)
     if len(state.running) > len(state.remote) or (held and not state.is_parked):
         return RunStatus.RUNNING, None
-    if any(decider.beginnable(state, at=at)):
+    if decider.has_beginnable(state, at=at):
         return RunStatus.READY, None
     wake_at = decider.next_wake(state, besides=held)
     is_waited_for = held or state.waiting_count or state.remote or wake_at is not None
