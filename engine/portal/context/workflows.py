@@ -18,6 +18,7 @@ from engine.portal.context.address import Query
 from engine.portal.context.drawing import Drawing, View, draw, node_id
 from engine.portal.context.inputs import order_inputs
 from engine.portal.context.plan_graph import graph_of_plan, pointer_of
+from engine.portal.context.triggers import can_people_start, list_triggers
 from engine.portal.paging import PAGE_COUNT
 from engine.portal.statuses import Chip, describe_run, say_template
 from engine.selectors.access_table import ACCESS_SHOWN, AccessGrant
@@ -156,6 +157,7 @@ class VersionContext:
     workflow_href: str
     start_href: str
     may_start: bool
+    triggers: tuple[str, ...]
     may_publish: bool
     digest_hex: str
     source_digest_hex: str
@@ -214,7 +216,8 @@ def make_version(page: VersionPage, *, query: Query) -> VersionContext:
         project=view.project_slug,
         workflow_href=reverse("engine_portal:workflow", args=place),
         start_href=_start_href(*place),
-        may_start=page.may_start and page.live_rev == view.rev,
+        may_start=page.may_start and page.live_rev == view.rev and can_people_start(page.plan),
+        triggers=list_triggers(page.plan),
         may_publish=page.may_publish and view.status == VersionStatus.DRAFT,
         digest_hex=view.digest_hex,
         source_digest_hex=view.source_digest_hex,
