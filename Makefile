@@ -31,7 +31,7 @@ simulate: ## Play SEEDS=10000 of the engine over a faulty store, or one and prin
 
 chaos: ## Kill workers, Redis and PostgreSQL under load for SECONDS=60 and count what came of it
 	@scripts/bootstrap dev
-	@CHAOS_SECONDS=$(or $(SECONDS),60) $(PY) -m pytest -q -s -p no:randomly tests/e2e/test_chaos.py $(ARGS)
+	@LOG_LEVEL=WARNING CHAOS_SECONDS=$(or $(SECONDS),60) $(PY) -m pytest -q -s -p no:randomly tests/e2e/test_chaos.py $(ARGS)
 
 check: ## Format, lint, types, contracts, migrations, spelling, fast tests
 	@scripts/bootstrap dev
