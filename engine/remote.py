@@ -49,6 +49,7 @@ _COLLECT = """
 
 _DISCARD = "DELETE FROM engine_task WHERE id = ANY(%s)"
 
+_ABANDON = "DELETE FROM engine_task WHERE run_id = %s AND status <> 'claimed'"
 _REVOKE = """
     UPDATE engine_task SET status = 'lost'
     WHERE run_id = %s AND key = ANY(%s) AND status = 'open'
@@ -192,6 +193,15 @@ def revoke(*, run_id: UUID, keys: Sequence[str]) -> list[tuple[str, int]]:
     with connection.cursor() as cursor:
         cursor.execute(_REVOKE, (run_id, list(keys)))
         return [(row[0], row[1]) for row in cursor.fetchall()]
+
+
+def abandon(*, run_id: UUID) -> None:
+    """Take everything back that nobody executes, of a run that closes without its driver.
+
+    What is executed still ends, and the sweep deletes it then.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ABANDON, (run_id,))
 
 
 # --- the worker that executes ----------------------------------------------------------------

@@ -6,7 +6,7 @@ from django.db import connection, transaction
 
 from core.kernel.record import ENGINE_ORIGIN, Origin
 from core.toolkit.db import after_commit
-from engine import inbox, registry, store
+from engine import inbox, registry, remote, store
 from engine.domain.events import Event, EventKind
 from engine.domain.state import Outcome, RunStatus
 from engine.domain.unwinding import QUESTION
@@ -58,6 +58,7 @@ def cancel_locked(*, row: store.RunRow, reason: str, origin: Origin) -> None:
     outside.append(row=row, events=events, origin=origin)
     if is_halted:
         inbox.withdraw(run_id=row.id, keys=None)
+        remote.abandon(run_id=row.id)  # or it would be executed after all
         # Later: who cancels a tree of runs still has rows to lock, and rows come before mutexes.
         after_commit(_free, row.id)
         after_commit(reporting.report_child, child_id=row.id)

@@ -8,7 +8,10 @@ import pytest
 from django.db import transaction
 
 from audit import store as ledger
+from core.identity.models import User
+from core.identity.selectors.principals import get_principal
 from core.kernel import ids, limits
+from core.kernel.record import SYSTEM_ACTOR, Origin, Via
 from core.kernel.types import Json
 from countersign import TransientError, current_attempt, function
 from engine import loading, registry, remote, store, waking
@@ -16,6 +19,7 @@ from engine.executing import Ended, StepCall, execute
 from engine.models import Run, Task, Worker
 from engine.remote import NewTask
 from engine.services import late
+from engine.services.runs import cancel_run
 from engine.worker import WorkerProcess
 from tests.integration.engine.plans import plan_of_one_step
 from tests.integration.engine.threads import at_once
@@ -361,3 +365,17 @@ def test_nobody_asks_the_database_for_attempts_that_do_not_ask(run_id, worker):
     with worker._attempts.attempt(deadline=9e9, run_id=run_id, key="a#1", number=1) as beat:
         worker._beat()
         assert not beat._is_cancelled
+
+
+def test_what_nobody_began_of_a_halted_run_is_not_executed_once_it_is_cancelled(run_id, worker):
+    publish(run_id, "a#1", word="x")
+    Run.objects.filter(pk=run_id).update(status="HALTED")
+    mara = get_principal(
+        user=User.objects.get(username="mara"), origin=Origin(actor=SYSTEM_ACTOR, via=Via.API)
+    )
+
+    cancel_run(principal=mara, run_id=run_id, reason="it has halted")
+    worker.execute_tasks()
+
+    assert status(run_id) == "CLOSED"
+    assert (EXECUTED, Task.objects.count()) == ([], 0)
