@@ -159,6 +159,10 @@ class AttemptBook:
         """Return the runs whose attempts have asked whether they are cancelled, each once."""
         return list({beat.run_id for beat in self._list_beats() if beat.is_curious})
 
+    def is_executing(self, *, run_id: UUID, key: str) -> bool:
+        """Say whether an attempt of a step is executed in this process."""
+        return any(beat.run_id == run_id and beat.key == key for beat in self._list_beats())
+
     def cancel(self, *, run_id: UUID, key: str | None = None) -> None:
         """Let attempts of a run, or of one step of it, know that nobody needs their results."""
         for beat in self._list_beats():

@@ -55,6 +55,13 @@ _REVOKE = """
     WHERE run_id = %s AND key = ANY(%s) AND status = 'open'
     RETURNING key, attempt"""
 
+_HELD = "SELECT id, run_id, key FROM engine_task WHERE worker = %s AND status = 'claimed'"
+
+_GIVE_UP = """
+    UPDATE engine_task SET status = 'lost'
+    WHERE id = ANY(%s) AND worker = %s AND status = 'claimed'
+    RETURNING run_id"""
+
 _LOSE = f"""
     UPDATE engine_task SET status = 'lost'
     WHERE id IN (SELECT id FROM engine_task t
@@ -271,6 +278,26 @@ def sweep_tasks() -> int:
     for label in set(labels):
         queue.hint_at(queue_name(label), "engine.execute")
     return int(lost) + _wake(untold) + int(gone) + len(labels)
+
+
+def list_held(*, worker: UUID) -> list[tuple[UUID, UUID, str]]:
+    """Return (id, run, key) of the attempts that rows say a worker executes."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HELD, (worker,))
+        return [(row[0], row[1], row[2]) for row in cursor.fetchall()]
+
+
+def give_up(*, worker: UUID, task_ids: Sequence[UUID]) -> list[UUID]:
+    """Call attempts lost that a live worker says it does not execute, and wake their runs.
+
+    Returns:
+        The runs.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_GIVE_UP, (list(task_ids), worker))
+        run_ids = [row[0] for row in cursor.fetchall()]
+    _wake(run_ids)
+    return run_ids
 
 
 # --- small parts -----------------------------------------------------------------------------

@@ -73,6 +73,7 @@ class WorkerProcess:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._missing: set[tuple[UUID, int]] = set()
+        self._forgotten: set[UUID] = set()  # ids of attempts that nobody seems to execute
 
     def start(self) -> None:
         """Register the worker and begin to keep it alive."""
@@ -193,6 +194,7 @@ class WorkerProcess:
         try:
             store.heartbeat(worker=self.id, name=self._name, queues=self._queues)
             self.reconcile()
+            self.reconcile_tasks()
             self._tell_cancelled()
         except Error:
             # The lease runs out if this lasts; then others take over, which is what it is for.
@@ -218,6 +220,26 @@ class WorkerProcess:
                 queue.hint("engine.drive", run_id=str(run_id))
                 freed.append(run_id)
         return freed
+
+    def reconcile_tasks(self) -> list[UUID]:
+        """Call attempts lost that rows say this worker executes for others, but that it does not.
+
+        What failed between executing one and saying how it ended left it so. Like runs, they count
+        when two looks in a row find it. Returns the runs that are woken by it.
+        """
+        if not self._queues:
+            return []
+        missing = {
+            task_id
+            for task_id, run_id, key in remote.list_held(worker=self.id)
+            if not self._attempts.is_executing(run_id=run_id, key=key)
+        }
+        orphans = missing & self._forgotten
+        self._forgotten = missing
+        if not orphans:
+            return []
+        log.warning("engine.tasks_given_up", worker=str(self.id), count=len(orphans))
+        return remote.give_up(worker=self.id, task_ids=sorted(orphans))
 
     def _tell_cancelled(self) -> None:
         """Let attempts that have asked know whether their run was cancelled."""

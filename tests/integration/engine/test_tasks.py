@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from audit import store as ledger
 from core.identity.models import User
@@ -379,3 +379,42 @@ def test_what_nobody_began_of_a_halted_run_is_not_executed_once_it_is_cancelled(
 
     assert status(run_id) == "CLOSED"
     assert (EXECUTED, Task.objects.count()) == ([], 0)
+
+
+def test_an_attempt_whose_end_was_never_told_is_tried_again(run_id, worker, monkeypatch):
+    publish(run_id, "a#1", word="x")
+
+    def breaks(**_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(remote, "finish", breaks)
+    with pytest.raises(ZeroDivisionError):
+        worker.execute_tasks()
+    assert worker.reconcile_tasks() == []
+    assert Task.objects.get().status == "claimed"
+
+    assert worker.reconcile_tasks() == [run_id]
+
+    assert (Task.objects.get().status, status(run_id)) == ("lost", "READY")
+
+
+def test_an_attempt_that_is_executed_is_left_alone(run_id, worker):
+    def execute_here():
+        try:
+            worker.execute_tasks()
+        finally:
+            connection.close()  # this thread's own
+
+    publish(run_id, "a#1", called="t.silent")
+    thread = threading.Thread(target=execute_here)
+    thread.start()
+    try:
+        while Task.objects.get().status == "open":
+            pass
+        looks = [worker.reconcile_tasks() for _ in range(3)]
+    finally:
+        GATE.set()
+        thread.join()
+
+    assert looks == [[], [], []]
+    assert Task.objects.get().status == "done"
