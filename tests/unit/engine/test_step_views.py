@@ -169,7 +169,7 @@ def test_of_turns_the_newest_come_first():
 
 
 def round_trip(count):
-    """Return a machine that goes to and fro between two states."""
+    """Return a machine that goes from one of two states to the other and back."""
     ping = state("ping", Transition(on=On.SUCCESS, to="pong"), step=uses("ping"))
     back = Transition(
         on=On.SUCCESS, to="ping", condition=f"vars.n < {count}", values={"n": "vars.n + 1"}
