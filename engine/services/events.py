@@ -8,7 +8,6 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any
 from uuid import UUID
 
 import structlog
@@ -17,7 +16,7 @@ from django.db import DatabaseError, connection, transaction
 from core.kernel import ids, limits
 from core.kernel.canonical import UncanonicalError, canonical_bytes, digest
 from core.kernel.errors import PlatformError
-from core.kernel.record import ENGINE_ORIGIN, Actor, ActorKind, Origin, Via
+from core.kernel.record import ENGINE_ORIGIN, Origin
 from core.kernel.types import Json
 from core.toolkit import queue
 from core.toolkit.db import after_commit, require_transaction
@@ -26,6 +25,7 @@ from engine.domain.errors import EventInvalidError, EventReusedError
 from engine.domain.events import Event
 from engine.domain.state import RunStatus, StepError
 from engine.inbox import Awaited
+from engine.senders import describe_sender, read_sender
 from engine.services import outside
 from engine.triggers import rows
 from engine.triggers.firing import hint_firings
@@ -120,7 +120,7 @@ def publish(
             project_id=project_id,
             event_type=event_type,
             data=data,
-            source=_source_of(origin),
+            source=describe_sender(origin),
         )
         if not is_new:
             _check_same(chosen, project_id, event_type, data)
@@ -128,7 +128,7 @@ def publish(
             project_id=project_id,
             event_type=event_type,
             heard=heard_of(chosen, event_type, data, context=context),
-            source=_source_of(origin),
+            source=describe_sender(origin),
         ):
             after_commit(hint_firings)
         after_commit(_deliver_soon, (), (chosen,))
@@ -160,7 +160,7 @@ def exchange(
     if awaited:
         found = inbox.insert_waits(run_id=run_id, project_id=project_id, waits=awaited)
     for item in emitted:
-        source = {**_source_of(ENGINE_ORIGIN), "run": str(run_id), "key": item.key}
+        source = {**describe_sender(ENGINE_ORIGIN), "run": str(run_id), "key": item.key}
         inbox.insert_event(
             event_id=item.id,
             project_id=project_id,
@@ -238,7 +238,7 @@ def _receive(row: store.RunRow, key: str) -> bool:
         data={"key": key, "event": str(found.id), "type": found.type},
         payloads={"data": found.data},
     )
-    outside.append(row=row, events=(event,), origin=_origin_of(found.source))
+    outside.append(row=row, events=(event,), origin=read_sender(found.source))
     return True
 
 
@@ -270,25 +270,3 @@ def _check_same(
     assert known is not None, "an event outlasts the transaction that met it"
     if known[:2] != (project_id, event_type) or digest(known[2]) != digest(dict(data)):
         raise EventReusedError(event=str(event_id))
-
-
-def _source_of(origin: Origin) -> dict[str, Json]:
-    """Return what is kept of who sent an event; never an address."""
-    behalf = origin.on_behalf_of
-    return {
-        **({"behalf": {"id": behalf.id, "kind": behalf.kind.value}} if behalf else {}),
-        "actor": origin.actor.id,
-        "kind": origin.actor.kind.value,
-        "via": origin.via.value,
-        "auth": origin.auth,
-        "request": origin.request_id,
-    }
-
-
-def _origin_of(source: Mapping[str, Any]) -> Origin:
-    return Origin(
-        actor=Actor(id=source["actor"], kind=ActorKind(source["kind"])),
-        via=Via(source["via"]),
-        auth=source["auth"],
-        request_id=source["request"],
-    )

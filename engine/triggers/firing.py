@@ -20,7 +20,7 @@ from core.kernel import ids, limits
 from core.kernel.canonical import digest
 from core.kernel.clock import SYSTEM_CLOCK, Clock
 from core.kernel.errors import PlatformError
-from core.kernel.record import ENGINE_ORIGIN, Actor, ActorKind, Draft, Origin, Via
+from core.kernel.record import ENGINE_ORIGIN, ActorKind, Draft, Origin
 from core.kernel.types import Json, JsonLike
 from core.toolkit import queue
 from core.toolkit.db import read_database_clock
@@ -30,6 +30,7 @@ from engine.domain.errors import TriggerLoopError
 from engine.domain.inputs import keep_inputs
 from engine.domain.triggers import AutomaticTrigger, EventTrigger
 from engine.models import Run, Workflow
+from engine.senders import read_sender
 from engine.starting import Chosen
 from engine.triggers import rows
 from engine.triggers.rows import TakenFiring
@@ -194,16 +195,10 @@ def _find_initiator(firing: TakenFiring) -> Initiator:
         return _initiator_of_run(UUID(source["run"]))
     if source.get("kind") not in _ACCOUNT_KINDS:
         return _initiator(firing.publisher_id, ENGINE_ORIGIN)
-    behalf = source.get("behalf")
-    origin = Origin(
-        actor=Actor(id=source["actor"], kind=ActorKind(source["kind"])),
-        via=Via(source["via"]),
-        auth=source["auth"],
-        on_behalf_of=Actor(id=behalf["id"], kind=ActorKind(behalf["kind"])) if behalf else None,
-        request_id=source["request"],
-    )
-    found = _initiator(UUID(source["actor"]), origin)
-    return replace(found, on_behalf_of_id=UUID(behalf["id"])) if behalf else found
+    origin = read_sender(source)
+    behalf = origin.on_behalf_of
+    found = _initiator(UUID(origin.actor.id), origin)
+    return replace(found, on_behalf_of_id=UUID(behalf.id)) if behalf else found
 
 
 def _initiator_of_run(run_id: UUID) -> Initiator:
