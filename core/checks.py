@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, register
 
 from core.settings.env import Profile
+from core.toolkit.sealing import derive_key
 
 
 @register(Tags.security, deploy=True)
@@ -23,5 +24,24 @@ def check_profile(
             "the clear and its accounts are known.",
             hint="Set DJANGO_SETTINGS_MODULE=core.settings.production.",
             id="core.E001",
+        )
+    ]
+
+
+@register(Tags.security, deploy=True)
+def check_secrets_keys(
+    app_configs: Sequence[Any] | None,  # noqa: ARG001  # fixed by the framework
+    **kwargs: Any,  # noqa: ARG001  # fixed by the framework
+) -> list[CheckMessage]:
+    """Refuse to deploy without keys of its own for what is kept sealed."""
+    if settings.SECRETS_KEYS and derive_key(secret_key=settings.SECRET_KEY) not in (
+        settings.SECRETS_KEYS
+    ):
+        return []
+    return [
+        Error(
+            "Stored secrets are sealed under no key, or one that is derived from SECRET_KEY.",
+            hint="Set SECRETS_KEYS to the base64 of 32 random bytes, from your secret store.",
+            id="core.E002",
         )
     ]

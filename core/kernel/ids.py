@@ -26,6 +26,11 @@ def salt() -> bytes:
     return os.urandom(32)
 
 
+def nonce(*, byte_count: int) -> bytes:
+    """Return random bytes that are used once, beside the key of a cipher."""
+    return os.urandom(byte_count)
+
+
 def secret(*, length: int = 40) -> str:
     """Return a random base62 string, about 5.95 bits a character."""
     return "".join(secrets.choice(_BASE62) for _ in range(length))

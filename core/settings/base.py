@@ -57,6 +57,7 @@ LEDGER_SINK = "audit.sink.LedgerSink"
 DEBUG = ENVIRONMENT.debug
 SECRET_KEY = ENVIRONMENT.secret_key
 SECRET_KEY_FALLBACKS = list(ENVIRONMENT.secret_key_fallbacks)
+SECRETS_KEYS = list(ENVIRONMENT.secrets_keys)
 ALLOWED_HOSTS = list(ENVIRONMENT.allowed_hosts)
 PUBLIC_URL = ENVIRONMENT.public_url
 TRUSTED_ORIGINS = [PUBLIC_URL, *ENVIRONMENT.trusted_origins]

@@ -18,6 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from core.settings.reader import Reader
 from core.toolkit.embedded.process import is_alive
+from core.toolkit.sealing import derive_key, read_key
 
 BASE_DIR = Path(__file__).resolve().parent.parent.parent
 STATE_FILE_NAME = "embedded.json"
@@ -114,6 +115,7 @@ class Environment:
     redis_url: str | None
     secret_key: str
     secret_key_fallbacks: tuple[str, ...]
+    secrets_keys: tuple[str, ...]  # base64, newest first: the first seals, all of them open
     debug: bool
     port: int
     target_port: int  # of the demo's deployment target
@@ -281,6 +283,7 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
     port = _read_port(reader)
     local_url = f"http://127.0.0.1:{port}"
     public_url = reader.origin("PUBLIC_URL", default="" if strict else local_url, secure=strict)
+    secret_key = _read_secret_key(reader, profile=profile, var=var)
     return Environment(
         profile=profile,
         role=role,
@@ -293,8 +296,9 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
             "DATABASE_PLAN_CACHE_MODE", PlanCacheMode, default=_plan_cache_mode_of(role)
         ),
         redis_url=redis_url,
-        secret_key=_read_secret_key(reader, profile=profile, var=var),
+        secret_key=secret_key,
         secret_key_fallbacks=reader.items("SECRET_KEY_FALLBACKS"),
+        secrets_keys=_read_secrets_keys(reader, strict=strict, secret_key=secret_key),
         debug=profile is Profile.LOCAL and reader.boolean("DEBUG", default=False),
         port=port,
         target_port=_read_target_port(reader, port=port),
@@ -398,6 +402,19 @@ def _read_secret_key(reader: Reader, *, profile: Profile, var: Path) -> str:
     except (OSError, ValueError):
         reader.fail("SECRET_KEY", f"is not set, and `make run` has made none in {var}")
         return ""
+
+
+def _read_secrets_keys(reader: Reader, *, strict: bool, secret_key: str) -> tuple[str, ...]:
+    """Return the keys that seal secrets; one's own machine derives one, a deployment may not."""
+    keys = reader.items("SECRETS_KEYS")
+    if not keys and strict:
+        reader.fail("SECRETS_KEYS", "is not set")
+    for place, key in enumerate(keys, start=1):
+        try:
+            read_key(key)
+        except ValueError:
+            reader.fail("SECRETS_KEYS", f"has a key, number {place}, that is no 32 random bytes")
+    return keys or (() if strict else (derive_key(secret_key=secret_key),))
 
 
 def _read_servers(reader: Reader, *, profile: Profile, var: Path) -> tuple[str | None, str | None]:

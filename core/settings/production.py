@@ -1,6 +1,6 @@
 """What a real deployment uses; `manage.py check --deploy` finds nothing.
 
-It needs SECRET_KEY, DATABASE_URL, REDIS_URL and PUBLIC_URL (https).
+It needs SECRET_KEY, SECRETS_KEYS, DATABASE_URL, REDIS_URL and PUBLIC_URL (https).
 """
 
 from core.settings.base import *

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from core.settings.env import BASE_DIR
+from core.toolkit.sealing import derive_key
 
 
 def _check(profile, **variables):
@@ -19,6 +20,7 @@ def _check(profile, **variables):
             "DATABASE_URL": "postgresql://db.example.org/countersign",
             "REDIS_URL": "redis://redis.example.org/0",
             "SECRET_KEY": "Dq8vKx2mTz6nRb4wYc9pLf3hGj7sXe5aUo1iNk0tVrMdBqWyEz",
+            "SECRETS_KEYS": "HpYy8Nn0nS9m4qYwq5nq0oVq3G1kq0a8F2c7l5w9xZs=",
             "PUBLIC_URL": "https://countersign.example.org",
             **variables,
         },
@@ -40,6 +42,15 @@ def test_a_profile_for_ones_own_machine_is_refused(profile):
     done = _check(profile)
 
     assert "core.E001" in done.stderr
+    assert done.returncode == 1
+
+
+def test_a_key_that_is_derived_is_refused():
+    secret_key = "Dq8vKx2mTz6nRb4wYc9pLf3hGj7sXe5aUo1iNk0tVrMdBqWyEz"
+
+    done = _check("production", SECRETS_KEYS=derive_key(secret_key=secret_key))
+
+    assert "core.E002" in done.stderr
     assert done.returncode == 1
 
 

@@ -23,6 +23,7 @@ from core.settings.env import (
 _DATABASE = "postgresql://owner:pass@db.example.org/countersign"
 _REDIS = "redis://redis.example.org:6379/0"
 _SECRET = "k" * 50
+_SEALING = "HpYy8Nn0nS9m4qYwq5nq0oVq3G1kq0a8F2c7l5w9xZs="
 
 
 def _production(**variables):
@@ -31,6 +32,7 @@ def _production(**variables):
         "DATABASE_URL": _DATABASE,
         "REDIS_URL": _REDIS,
         "SECRET_KEY": _SECRET,
+        "SECRETS_KEYS": _SEALING,
         "PUBLIC_URL": "https://countersign.example.org",
         **variables,
     }
@@ -54,7 +56,7 @@ def test_a_complete_production_environment_is_accepted():
 def test_every_missing_variable_is_named_at_once():
     message = _refusal({"DJANGO_SETTINGS_MODULE": "core.settings.production"})
 
-    for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "PUBLIC_URL"):
+    for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SECRETS_KEYS", "PUBLIC_URL"):
         assert f"  {name} is not set." in message
 
 
@@ -72,6 +74,9 @@ def test_every_missing_variable_is_named_at_once():
         ("ALLOWED_HOSTS", "*", "list the real ones"),
         ("SECRET_KEY", "short", "is weak"),
         ("SECRET_KEY", "django-insecure-" + "x" * 60, "is weak"),
+        ("SECRETS_KEYS", "hunter2", "number 1, that is no 32 random bytes"),
+        ("SECRETS_KEYS", f"{_SEALING},{'A' * 43}=", "number 2, that is no 32 random bytes"),
+        ("SECRETS_KEYS", _SEALING[4:], "number 1, that is no 32 random bytes"),
         ("DATABASE_URL", "mysql://db.example.org/countersign", "PostgreSQL is the only"),
         ("DATABASE_URL", "postgresql://db.example.org", "names no database"),
         ("DATABASE_URL", "postgresql://db.example.org/countersign?nonsense=1", "cannot be read"),
