@@ -20,6 +20,10 @@ import httpx
 
 JsonObject: TypeAlias = dict[str, Any]
 
+# Codes of errors that no server of ours gave.
+NOT_THE_API = "client.not_the_api"  # a proxy's page, or another site's
+REDIRECTED = "client.redirected"  # the token is not sent on
+
 _ATTEMPT_COUNT_MAX = 4
 _DELAY_SECONDS_MIN = 0.2
 _DELAY_SECONDS_MAX = 10.0  # also for what a server asks for with Retry-After
@@ -125,6 +129,10 @@ class Client:
         """Return the token's owner."""
         return self._send("GET", "me/")
 
+    def get_project(self, project: str) -> JsonObject:
+        """Return a project."""
+        return self._send("GET", f"projects/{_part(project)}/")
+
     # --- definitions -------------------------------------------------------------------------
 
     def save_version(self, project: str, source: str, *, message: str = "") -> JsonObject:
@@ -135,6 +143,27 @@ class Client:
         """
         body = {"source": source, "message": message}
         return self._send("POST", f"workflows/{_part(project)}/", json=body)
+
+    def lint(self, source: str) -> JsonObject:
+        """Return what is wrong with a definition: `valid`, and `problems` with line and column."""
+        return self._send("POST", "lint/", json={"source": source})
+
+    def list_workflows(self, **query: Any) -> Iterator[JsonObject]:
+        """Yield workflows, newest first; `project` narrows to one."""
+        return self._list("workflows/", query)
+
+    def get_workflow(self, project: str, workflow: str) -> JsonObject:
+        """Return a workflow."""
+        return self._send("GET", f"workflows/{_part(project)}/{_part(workflow)}/")
+
+    def list_versions(self, project: str, workflow: str) -> Iterator[JsonObject]:
+        """Yield the versions of a workflow, newest first."""
+        return self._list(f"workflows/{_part(project)}/{_part(workflow)}/versions/", {})
+
+    def get_version(self, project: str, workflow: str, rev: int) -> JsonObject:
+        """Return a version with its source, its plan and the schema of its inputs."""
+        path = f"workflows/{_part(project)}/{_part(workflow)}/versions/{rev}/"
+        return self._send("GET", path)
 
     def publish_version(self, project: str, workflow: str, rev: int) -> JsonObject:
         """Publish a version, so that runs may start from it."""
@@ -339,9 +368,17 @@ def _read(response: httpx.Response) -> JsonObject:
     except ValueError:
         body = None
     if response.status_code >= _ERROR or not isinstance(body, dict):
-        document = body if isinstance(body, dict) else {"detail": _excerpt(response)}
+        document = body if isinstance(body, dict) else _describe_foreign(response)
         raise ApiError(response.status_code, document)
     return body
+
+
+def _describe_foreign(response: httpx.Response) -> JsonObject:
+    """Return what to say of an answer that is none of this API's."""
+    location = response.headers.get("Location", "")
+    if response.is_redirect and location:
+        return {"code": REDIRECTED, "detail": f"it sends callers to {location[:500]}"}
+    return {"code": NOT_THE_API, "detail": _excerpt(response)}
 
 
 def _excerpt(response: httpx.Response) -> str:

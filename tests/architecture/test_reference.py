@@ -3,9 +3,10 @@
 import pytest
 
 from core.toolkit.api.reference import render_errors, render_openapi
+from countersign.cli.reference import render_cli
 from tests.architecture.sources import ROOT
 
-RENDERED = {"errors.md": render_errors, "openapi.yaml": render_openapi}
+RENDERED = {"errors.md": render_errors, "openapi.yaml": render_openapi, "cli.md": render_cli}
 
 
 @pytest.mark.parametrize("name", sorted(RENDERED))

@@ -6,10 +6,11 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandParser
 
 from core.toolkit.api.reference import render_errors, render_openapi
+from countersign.cli.reference import render_cli
 
 
 class Command(BaseCommand):
-    """Writes errors.md and openapi.yaml out of the code; an architecture test compares them."""
+    """Writes errors.md, openapi.yaml and cli.md out of the code; an architecture test compares."""
 
     help = "Write the generated part of docs/reference/ out of the code."
 
@@ -18,9 +19,14 @@ class Command(BaseCommand):
         parser.add_argument("--folder", type=Path, default=Path("docs/reference"))
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002  # fixed by the framework
-        """Write both files."""
+        """Write the files."""
         folder: Path = options["folder"]
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in (("errors.md", render_errors()), ("openapi.yaml", render_openapi())):
+        pages = {
+            "errors.md": render_errors(),
+            "openapi.yaml": render_openapi(),
+            "cli.md": render_cli(),
+        }
+        for name, text in pages.items():
             (folder / name).write_text(text, encoding="utf-8")
             self.stdout.write(f"wrote {folder / name}")

@@ -1,0 +1,1 @@
+"""The command line: `countersign`, or `python -m countersign`. Read `main` first."""
