@@ -25,6 +25,7 @@ from engine.domain.keys import step_of
 from engine.domain.moving import Hands, Move, take_over, work_out
 from engine.domain.state import RunState, RunStatus, StepStatus
 from engine.executing import Ended, StepCall, execute
+from engine.flow_control import groups
 from engine.halting import HOPELESS, Halter
 from engine.remote import Collected
 from engine.services import late, reporting
@@ -203,6 +204,8 @@ class Driver:
             queue.hint("engine.drive", run_id=str(session.run.id))
         elif move.status is RunStatus.WAITING and (session.state.remote or session.state.held):
             waking.recheck(run_id=session.run.id)
+        elif session.state.is_queued:  # it was passed over while it did not wait
+            groups.look_again(run_id=session.run.id)
         return _ENDS[move.status]
 
     def _next(self, session: Session, begun: Sequence[Begun]) -> "appending.Found":

@@ -14,6 +14,7 @@ from core.kernel.record import ENGINE_ORIGIN
 from engine import registry
 from engine.domain.moving import Effect, EffectKind
 from engine.domain.plan import AwaitEvent, Call
+from engine.flow_control import groups
 from engine.gates import mutex
 from engine.inbox import Awaited
 from engine.ports import Alarm, OpeningWait
@@ -156,6 +157,11 @@ def _release(place: Place, effects: Sequence[Effect], written: Written) -> None:
     mutex.release(run_id=place.run.id, keys=[effect.key for effect in effects])
 
 
+def _leave(place: Place, effects: Sequence[Effect], written: Written) -> None:
+    del effects, written
+    groups.leave(run_id=place.run.id)
+
+
 # In the order in which their locks are taken.
 _EXECUTORS: Mapping[tuple[EffectKind, ...], Executor] = {
     (EffectKind.CALL,): _call,
@@ -165,4 +171,5 @@ _EXECUTORS: Mapping[tuple[EffectKind, ...], Executor] = {
     (EffectKind.AWAIT, EffectKind.EMIT): _exchange,
     (EffectKind.CONTINUE,): _continue,
     (EffectKind.RELEASE,): _release,
+    (EffectKind.LEAVE,): _leave,
 }

@@ -12,9 +12,10 @@ from django.db.models import Func, Q
 
 from core.kernel import ids, limits
 from engine.domain.state import RunStatus
+from engine.flow_control.models import Turn, TurnChange
 from engine.triggers.models import Firing, Trigger, Window
 
-__all__ = ("Firing", "Trigger", "Window")  # tables with a module of their own
+__all__ = ("Firing", "Trigger", "Turn", "TurnChange", "Window")  # tables with a module of their own
 
 EMPTY_HEAD = bytes(32)
 _STATUSES = [(item.value, item.value) for item in RunStatus]

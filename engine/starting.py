@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import cast
 from uuid import UUID
 
+from django.db import transaction
+
 from audit.domain.entry import StreamHead, extend
 from core.kernel import ids, limits
 from core.kernel.canonical import canonical_bytes
@@ -21,6 +23,7 @@ from engine.domain.flow.input_schema import BoundedValidator
 from engine.domain.inputs import check_inputs
 from engine.domain.plan import Call, Plan, walk
 from engine.domain.state import RunStatus
+from engine.flow_control import groups
 
 _TITLE_CHARS_MAX = 300
 
@@ -93,10 +96,12 @@ def check_rendering(chosen: Chosen, inputs: dict[str, Json], *, heard: Json = No
     `heard` is the event that starts the run, if one does.
 
     Raises:
-        ExpressionError: the title or `vars` cannot be rendered with these inputs.
+        ExpressionError: the title, `vars` or the concurrency group cannot be rendered with these
+            inputs, or the group's name is empty or too long.
         InputsTooLargeError: `vars` come to more than is recorded.
     """
-    _, variables, _ = _render(chosen, inputs, run_id=ids.uuid7(), number=1, heard=heard)
+    facts, variables, _ = _render(chosen, inputs, run_id=ids.uuid7(), number=1, heard=heard)
+    _render_group(chosen, inputs, facts=facts, heard=heard)
     size = len(canonical_bytes(variables))
     if size > limits.PAYLOAD_BYTES_MAX:
         raise InputsTooLargeError(
@@ -154,6 +159,9 @@ def make_started_event(
     """
     facts, rendered, title = _render(chosen, inputs, run_id=run_id, number=number, heard=heard)
     payloads: dict[str, Json] = {"inputs": inputs, "vars": rendered, "title": title}
+    group, name = _render_group(chosen, inputs, facts=facts, heard=heard)
+    if name:
+        payloads["group"] = name
     if calls:
         payloads["calls"] = dict(calls)
     if heard is not None:
@@ -161,20 +169,44 @@ def make_started_event(
     event = Event(
         kind=EventKind.RUN_STARTED,
         at=at,
-        data={"run": cast("JsonLike", facts), **(extra or {})},
+        data={"run": cast("JsonLike", facts), **group, **(extra or {})},
         payloads=payloads,
     )
     return title, event
 
 
 def insert(chosen: Chosen, run: store.NewRun, event: Event, *, origin: Origin) -> bool:
-    """Insert a run with its first entry. `False`: the idempotency key is taken. One statement."""
+    """Insert a run with its first entry. `False`: the idempotency key is taken.
+
+    One statement; a run of a concurrency group takes a few, and waits for its turn.
+    """
+    if "group" not in event.payloads:
+        return _insert(chosen, run, event, origin=origin)
+    with transaction.atomic():
+        event = groups.enter(
+            event,
+            project_id=chosen.project_id,
+            parent_id=None if run.parent_reported else run.parent_id,
+            predecessor_id=run.predecessor_id,
+        )
+        if not _insert(chosen, run, event, origin=origin):
+            return False
+        groups.place(
+            event,
+            run_id=run.id,
+            project_id=chosen.project_id,
+            predecessor_id=run.predecessor_id,
+        )
+    return True
+
+
+def _insert(chosen: Chosen, run: store.NewRun, event: Event, *, origin: Origin) -> bool:
     draft = writing.draft_event(
         event,
         run_id=run.id,
         scope=chosen.scope_id,
         version=chosen.version_digest,
-        state_to=RunStatus.READY,
+        state_to=RunStatus.WAITING if groups.is_queued(event) else RunStatus.READY,
         origin=origin,
     )
     head, entries = extend(head=StreamHead(stream=run.id), drafts=(draft,), salts=ids.salt)
@@ -207,6 +239,20 @@ def _render(
     rendered = loading.EVALUATOR.render(dict(plan.variables), variables)
     title = loading.EVALUATOR.render(plan.title, variables | {"vars": rendered})
     return facts, rendered, str(title)[:_TITLE_CHARS_MAX] or plan.name
+
+
+def _render_group(
+    chosen: Chosen, inputs: dict[str, Json], *, facts: Mapping[str, Json], heard: Json
+) -> tuple[dict[str, JsonLike], str]:
+    """Return what the first entry says of a run's concurrency group, and the group's name."""
+    rules = loading.get_rules(version_id=chosen.version_id)
+    concurrency = rules.decider.plan.concurrency
+    if concurrency is None:
+        return {}, ""
+    seen: dict[str, Json] = {"inputs": inputs, "run": dict(facts), "event": heard}
+    name = rules.decider.definition.render_name(concurrency.group, seen)
+    conflict = concurrency.on_conflict.value
+    return {"group": {"max": concurrency.run_count_max, "on_conflict": conflict}}, name
 
 
 @lru_cache(maxsize=256)

@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection
 from core.kernel import limits
 from core.kernel.errors import PlatformError
 from engine import remote
+from engine.flow_control import groups
 from engine.gates import cache, circuit, mutex, rate
 from engine.services import events, reporting
 from engine.triggers import rows, scheduling
@@ -49,7 +50,9 @@ _PROBE = """
         EXISTS (SELECT 1 FROM engine_window WHERE ends_at < clock_timestamp())
         OR EXISTS (SELECT 1 FROM engine_trigger t
                    WHERE t.ended_at < clock_timestamp() - make_interval(secs => %s)
-                     AND NOT EXISTS (SELECT 1 FROM engine_firing f WHERE f.trigger_id = t.id))"""
+                     AND NOT EXISTS (SELECT 1 FROM engine_firing f WHERE f.trigger_id = t.id)),
+        EXISTS (SELECT 1 FROM engine_turn_change
+                WHERE at < clock_timestamp() - make_interval(secs => %s))"""
 
 _SWEEPS: Mapping[str, Callable[[], int]] = {
     "events": events.sweep_events,
@@ -61,6 +64,7 @@ _SWEEPS: Mapping[str, Callable[[], int]] = {
     "tasks": remote.sweep_tasks,
     "triggers": scheduling.sweep_triggers,
     "windows": rows.clean,
+    "groups": groups.sweep_groups,
 }
 
 
@@ -76,6 +80,7 @@ def keep_up() -> int:
         limits.TASK_OLD_SECONDS,
         limits.READY_OLD_SECONDS,
         limits.TRIGGER_GRACE.total_seconds(),
+        limits.READY_OLD_SECONDS,
     )
     with connection.cursor() as cursor:
         cursor.execute(_PROBE, params)

@@ -56,7 +56,7 @@ REASON_CHARS_MAX = 2_000  # a reason or comment a person types
 LIST_ITEM_COUNT_MAX = 500  # items of a list an expression sees: CEL's map and filter are quadratic
 EXPRESSION_TEXT_CHARS_MAX = 100_000  # one text an expression sees
 
-NAME_CHARS_MAX = 200  # a mutex, rate, circuit or cache key, rendered; it is part of an index
+NAME_CHARS_MAX = 200  # a mutex, group, rate, circuit or cache key, rendered; part of an index
 CONTAINER_OPEN_COUNT_MAX = 1_000  # instances of one map or matrix that are open at once
 STATE_VISIT_COUNT_MAX = 5_000  # visits to states of one run; longer lives continue as new
 STATE_RUSH_COUNT_MAX = 100  # visits in a row that nothing had to happen for: a machine in a circle
@@ -157,6 +157,9 @@ HTTP_HEADER_COUNT_MAX = 50  # headers a definition may set
 HTTP_HEADER_CHARS_MAX = 4_000  # one header's value, and one header kept of an answer
 HTTP_REQUEST_BYTES_MAX = 1024 * 1024  # the body sent; larger data belongs in a function
 HTTP_ADDRESS_COUNT_MAX = 16  # addresses of one name that are tried
+
+TURN_LOOK_COUNT_MAX = 200  # waiting runs of a concurrency group one look at it reads
+TURN_CHANGE_COUNT_MAX = 1_000  # notes of changes in a group that one look at it answers
 
 # --- triggers --------------------------------------------------------------------------------
 TRIGGER_COUNT_MAX = 20  # of one definition

@@ -369,6 +369,22 @@ class StepSerializer(OutputSerializer):
         return None if step.error_kind is None else StepErrorSerializer(step).data
 
 
+class TurnSerializer(OutputSerializer):
+    """A run's place in its concurrency group."""
+
+    group = serializers.CharField()
+    waiting = serializers.BooleanField(
+        source="is_waiting", help_text="Whether it waits for its turn."
+    )
+    before_count = serializers.IntegerField(
+        help_text=f"How many wait before it; of more than {limits.TURN_LOOK_COUNT_MAX}, so many."
+    )
+    going_count = serializers.IntegerField(
+        help_text="How many go on while it waits; 0 if it does not wait."
+    )
+    going = RunLinkSerializer(many=True, help_text="Those of them that the caller may see.")
+
+
 class RunDetailSerializer(RunSerializer):
     """A run with what its ledger stream tells."""
 
@@ -392,6 +408,9 @@ class RunDetailSerializer(RunSerializer):
     successor = RunLinkSerializer(
         allow_null=True, help_text="The run that goes on where this one ended as continued."
     )
+    turn = TurnSerializer(
+        allow_null=True, help_text="Its place in its concurrency group; null without one."
+    )
     unreadable = serializers.CharField(
         help_text="Empty, or why the stream cannot be read; inputs and steps are then empty."
     )
@@ -409,6 +428,7 @@ class RunDetailSerializer(RunSerializer):
             "parent_step": around.parent_key,
             "predecessor": _link(around.predecessor),
             "successor": _link(around.successor),
+            "turn": TurnSerializer(instance.turn).data if instance.turn else None,
             "unreadable": instance.unreadable,
         }
 

@@ -64,6 +64,8 @@ def _run_started(definition: Definition, state: RunState, event: Event) -> RunSt
         raise UnexpectedEventError(kind=event.kind, reason="the run has started")
     facts: Any = event.data.get("run", {})
     calls: Any = event.payloads.get("calls") or {}
+    group: Any = event.data.get("group")
+    is_queued = group is not None and "with" not in group
     state = evolve(
         state,
         facts=dict(facts),
@@ -71,10 +73,14 @@ def _run_started(definition: Definition, state: RunState, event: Event) -> RunSt
         inputs=event.payloads.get("inputs"),
         event=event.payloads.get("event"),
         variables=event.payloads.get("vars"),
+        group=str(event.payloads.get("group", "")),
+        is_queued=is_queued,
     )
     plan = definition.plan
     if definition.is_machine:
         first = str(event.data.get("state") or plan.initial)
+        if is_queued:
+            return evolve(state, open_count=1, entering=first)
         return machine.enter(definition, evolve(state, open_count=1), first, why="start")
     steps = Map(
         {step_key(key): StepState(unmet_count=len(step.needs)) for key, step in plan.steps.items()}
@@ -85,6 +91,14 @@ def _run_started(definition: Definition, state: RunState, event: Event) -> RunSt
         open_count=len(steps),
         todo=tuple(step_key(key) for key, step in plan.steps.items() if not step.needs),
     )
+
+
+def _run_admitted(definition: Definition, state: RunState, event: Event) -> RunState:
+    if not state.is_queued:
+        raise UnexpectedEventError(kind=event.kind, reason="the run waits for no turn")
+    first = state.entering
+    state = evolve(state, is_queued=False, entering="", idle_claim_count=0)
+    return machine.enter(definition, state, first, why="start") if first else state
 
 
 def _run_owned(definition: Definition, state: RunState, event: Event) -> RunState:
@@ -99,7 +113,9 @@ def _unchanged(definition: Definition, state: RunState, event: Event) -> RunStat
 
 def _cancel_requested(definition: Definition, state: RunState, event: Event) -> RunState:
     del definition, event
-    return evolve(state, cancelling=True, idle_claim_count=0)
+    is_unentered = bool(state.entering)
+    state = evolve(state, cancelling=True, is_queued=False, entering="", idle_claim_count=0)
+    return machine.finish(state, Outcome.CANCELLED) if is_unentered else state
 
 
 def _run_closed(definition: Definition, state: RunState, event: Event) -> RunState:
@@ -306,6 +322,7 @@ def _too_late(definition: Definition, state: RunState, key: str) -> RunState:
 
 _APPLIERS: Mapping[str, Applier] = {
     EventKind.RUN_STARTED: _run_started,
+    EventKind.RUN_ADMITTED: _run_admitted,
     EventKind.RUN_OWNED: _run_owned,
     EventKind.STEP_STARTED: _unchanged,
     EventKind.STEP_COMPLETED: _step_completed,

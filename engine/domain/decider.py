@@ -67,6 +67,8 @@ class Decider:
         Afterwards `ready` can begin, `opening` must be requested, `held` must be let through, and
         `closing` says if the run is over. Advancing twice changes nothing.
         """
+        if state.is_queued:
+            return state, ()
         if state.cancelling:
             state = self._cancel(state)
         while True:

@@ -19,7 +19,8 @@ from core.kernel.types import Json, JsonLike
 class EventKind(StrEnum):
     """What may happen to a run."""
 
-    RUN_STARTED = "run.started"  # payloads: inputs, vars, title, event
+    RUN_STARTED = "run.started"  # group (max, on_conflict, with); payloads: inputs, vars, …
+    RUN_ADMITTED = "run.admitted"  # its turn in its concurrency group has come
     RUN_OWNED = "run.owned"  # epoch, worker; by a driver that takes the run
     STEP_STARTED = "step.started"  # carries only `decided`
     STEP_COMPLETED = "step.completed"  # key, attempt; payload: result
@@ -44,7 +45,7 @@ class EventKind(StrEnum):
     WAIT_WITHDRAWN = "wait.withdrawn"  # key, verb; nobody is to end it any more
     APPROVAL_REQUESTED = "approval.requested"  # key, verb, prepared (digest)
     APPROVAL_RESOLVED = "approval.resolved"  # key, outcome, evidence; payload: outputs
-    RUN_CANCEL_REQUESTED = "run.cancel_requested"  # payload: reason
+    RUN_CANCEL_REQUESTED = "run.cancel_requested"  # cause; payload: reason
     RUN_CLOSED = "run.closed"  # outcome, successor; payload: outputs. Nothing follows it
     RUN_HALTED = "run.halted"  # code; payload: difference. Only an operator goes on
 

@@ -34,6 +34,7 @@ class EffectKind(StrEnum):
     RELEASE = "release"  # the mutex an ended step held or waited for
     ALARM = "alarm"  # a run is in a state for too long; body: notify (whom), since
     CONTINUE = "continue"  # the run goes on as another; body: run (its id), state, vars
+    LEAVE = "leave"  # the run's turn in its concurrency group
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -346,6 +347,8 @@ def _close(work: _Work) -> None:
     if closing.carried is not None:
         body = {**closing.carried, "run": cast("str", data["successor"])}
         _effect(work, EffectKind.CONTINUE, "", "continue", body)
+    elif work.state.group:
+        _effect(work, EffectKind.LEAVE, "", "group", {})
 
 
 def _verb_of(work: _Work, key: str) -> str:
@@ -385,6 +388,8 @@ def _rest(decider: Decider, state: RunState, *, at: datetime) -> tuple[RunStatus
         return RunStatus.CLOSED, None
     if state.halted:
         return RunStatus.HALTED, None
+    if state.is_queued:
+        return RunStatus.WAITING, None
     # What is held back, the driver asks about before it parks the run.
     held = decider.to_admit(state, at=at)
     if len(state.running) > len(state.remote) or (held and not state.is_parked):

@@ -387,6 +387,23 @@ class StateNode:
     final: str = ""  # the run's outcome
 
 
+class OnConflict(StrEnum):
+    """What becomes of a run whose concurrency group is full."""
+
+    QUEUE = "queue"  # it waits for its turn
+    CANCEL_IN_PROGRESS = "cancel-in-progress"  # earlier ones of its workflow are cancelled
+    CANCEL_NEWEST = "cancel-newest"  # it is cancelled itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concurrency:
+    """At most `run_count_max` runs of a group at once. `group` is a template, see FLOW."""
+
+    group: str
+    run_count_max: int = 1
+    on_conflict: OnConflict = OnConflict.QUEUE
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """A compiled definition. `steps` is in an order in which needs come first.
@@ -406,6 +423,7 @@ class Plan:
     states: Mapping[str, StateNode] = field(default_factory=dict)
     initial: str = ""
     automatic: tuple[AutomaticTrigger, ...] = ()  # what starts runs by itself
+    concurrency: Concurrency | None = None
 
 
 def inner_steps(step: Step) -> Mapping[str, Step]:

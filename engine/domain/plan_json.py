@@ -19,6 +19,7 @@ from engine.domain.plan import (
     Call,
     Circuit,
     Compensation,
+    Concurrency,
     Emit,
     Enough,
     Group,
@@ -27,6 +28,7 @@ from engine.domain.plan import (
     Map,
     Matrix,
     On,
+    OnConflict,
     OnError,
     Plan,
     Race,
@@ -102,7 +104,14 @@ def plan_from_json(value: Mapping[str, Any]) -> Plan:
     rest["automatic"] = tuple(trigger_from_json(item) for item in rest.get("automatic", ()))
     if "states" in rest:
         rest["states"] = {item["id"]: _state(item) for item in rest["states"]}
+    if "concurrency" in rest:
+        rest["concurrency"] = _concurrency(rest["concurrency"])
     return Plan(**rest, steps=steps)
+
+
+def _concurrency(value: Mapping[str, Any]) -> Concurrency:
+    conflict = OnConflict(value.get("on_conflict", OnConflict.QUEUE))
+    return Concurrency(**{**value, "on_conflict": conflict})
 
 
 # --- writing -------------------------------------------------------------------------------------

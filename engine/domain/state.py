@@ -161,6 +161,9 @@ class RunState:
     inputs: Json = None
     event: Json = None  # what a trigger heard, if one started the run
     variables: Json = None
+    group: str = ""  # the concurrency group it is of
+    is_queued: bool = False  # nothing begins before its turn in the group
+    entering: str = ""  # of a queued machine, the state it will begin in
     at: datetime | None = None  # when the newest event happened
     steps: Map[str, StepState] = field(default_factory=Map)
     todo: tuple[str, ...] = ()

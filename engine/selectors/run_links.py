@@ -105,9 +105,10 @@ def find_links(*, principal: Principal, run_ids: Collection[UUID]) -> dict[UUID,
 def list_mentioned(*, event: Event) -> list[UUID]:
     """Return the ids of the other runs that an event is about."""
     data: Mapping[str, Any] = event.data
-    parent = data.get("parent")
+    parent, cause = data.get("parent"), data.get("cause")
     found = [
         parent.get("run") if isinstance(parent, Mapping) else None,
+        cause.get("run") if isinstance(cause, Mapping) else None,
         data.get("predecessor"),
         data.get("successor"),
         str(data.get("from", "")).partition(":")[0],

@@ -28,6 +28,7 @@ from engine.selectors.step_views import (
     Tally,
 )
 from engine.selectors.targets import get_run_target
+from engine.selectors.turns import TurnView, find_turn
 from engine.selectors.waited import find_surroundings
 
 log = structlog.get_logger(__name__)
@@ -59,7 +60,8 @@ class RunDetail:
 
     `steps` are in the plan's order, compensations last; `hidden_step_count` more are left out where
     something is repeated often, and `tallies` say how all of them stand. They are empty, and
-    `unreadable` says why, if the stream cannot be folded with the run's version.
+    `unreadable` says why, if the stream cannot be folded with the run's version. `turn` is its
+    place in its concurrency group, `None` without one.
     """
 
     run: RunView
@@ -71,6 +73,7 @@ class RunDetail:
     tallies: tuple[Tally, ...] = ()
     shape: RunShape = field(default_factory=RunShape)
     unreadable: str = ""
+    turn: TurnView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,6 +160,7 @@ def get_run_reading(*, principal: Principal, run_id: UUID, keep: str = "") -> Ru
         hidden_step_count=listed.hidden_count,
         tallies=listed.tallies,
         shape=get_shape(state=state),
+        turn=find_turn(principal=principal, run_id=run_id, group=state.group),
     )
     return RunReading(detail=detail, reader=reader)
 

@@ -1,16 +1,19 @@
 """Cancelling a run whose row is locked, and what it waits for. Read `cancel_locked`."""
 
+from collections.abc import Mapping
 from uuid import UUID
 
 from django.db import connection, transaction
 
 from core.kernel.record import ENGINE_ORIGIN, Origin
+from core.kernel.types import Json, JsonLike
 from core.toolkit.db import after_commit
 from engine import inbox, registry, remote, store
 from engine.domain.events import Event, EventKind
 from engine.domain.state import Outcome, RunStatus
 from engine.domain.unwinding import QUESTION
 from engine.domain.verbs import WaitOutcome
+from engine.flow_control import turns
 from engine.gates import mutex
 from engine.services import outside, reporting
 
@@ -24,12 +27,18 @@ _LET_GO_REASON = "The calling run goes on without it."
 _LET_GO = "UPDATE engine_run SET parent_reported = true WHERE id = %s AND NOT parent_reported"
 
 
-def cancel_locked(*, row: store.RunRow, reason: str, origin: Origin) -> None:
+def cancel_locked(
+    *,
+    row: store.RunRow,
+    reason: str,
+    origin: Origin,
+    cause: Mapping[str, JsonLike] | None = None,
+) -> None:
     """Cancel a run that this transaction has locked and that is not closed. Idempotent.
 
     Its open requests are voided here; its other waits, children, slots and tasks are taken back by
     whoever drives it next. A halted run is driven by nobody: all of that happens here, and it
-    closes. Its mutexes are free after the commit.
+    closes. Its mutexes are free after the commit. `cause` is hashed with the entry.
     Transaction: the caller's; locks its requests, and of a halted run its children.
     """
     is_halted = row.status == RunStatus.HALTED
@@ -38,7 +47,9 @@ def cancel_locked(*, row: store.RunRow, reason: str, origin: Origin) -> None:
         return
     if is_halted:
         cancel_children(parent_id=row.id, key=None)
-    events = [Event(kind=EventKind.RUN_CANCEL_REQUESTED, at=row.now, payloads={"reason": reason})]
+    data: dict[str, JsonLike] = {"cause": cause} if cause else {}
+    payloads: dict[str, Json] = {"reason": reason}
+    events = [Event(kind=EventKind.RUN_CANCEL_REQUESTED, at=row.now, data=data, payloads=payloads)]
     for verb, opener in registry.openers().items():
         voided = opener.void_all(run_id=row.id, reason="run_cancelled", origin=origin, at=row.now)
         if verb == QUESTION:  # closed at once, and taken back by the run itself
@@ -53,10 +64,11 @@ def cancel_locked(*, row: store.RunRow, reason: str, origin: Origin) -> None:
             for key in voided
         ]
     if is_halted:  # no driver will ever close it
-        data = {"outcome": Outcome.CANCELLED.value}
-        events.append(Event(kind=EventKind.RUN_CLOSED, at=row.now, data=data))
+        closed: dict[str, JsonLike] = {"outcome": Outcome.CANCELLED.value}
+        events.append(Event(kind=EventKind.RUN_CLOSED, at=row.now, data=closed))
     outside.append(row=row, events=events, origin=origin)
     if is_halted:
+        turns.leave(run_id=row.id)  # the sweep looks at its group
         inbox.withdraw(run_id=row.id, keys=None)
         remote.abandon(run_id=row.id)  # or it would be executed after all
         # Later: who cancels a tree of runs still has rows to lock, and rows come before mutexes.

@@ -176,6 +176,8 @@ def continue_run(
         "state": state,
         "predecessor": str(run_id),
     }
+    if "group" in first.data:
+        data["group"] = cast("JsonLike", first.data["group"])
     event = Event(kind=EventKind.RUN_STARTED, at=at, data=data, payloads=payloads)
     run = store.NewRun(
         id=successor_id,

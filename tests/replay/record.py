@@ -6,6 +6,7 @@ are there are never written again. A new construct of the language gets a scene 
 
 from collections.abc import Callable
 
+from engine.domain.events import Event, EventKind
 from engine.domain.plan import Retry
 from tests.plans import approval, boom, failing, plan, undoable, uses
 from tests.pure_run import PureRun
@@ -68,6 +69,13 @@ def _cancelled() -> PureRun:
     return run.resolve("gate", "voided")
 
 
+def _queued() -> PureRun:
+    run = PureRun(plan(uses("a")), facts={"group": {"max": 1, "on_conflict": "queue"}})
+    run.claim()
+    run.outside(Event(kind=EventKind.RUN_ADMITTED, at=run.now))
+    return run.drive()
+
+
 SCENES: dict[str, Callable[[], PureRun]] = {
     "sequence": _sequence,
     "split-and-join": _split_and_join,
@@ -78,6 +86,7 @@ SCENES: dict[str, Callable[[], PureRun]] = {
     "rejected": _rejected,
     "compensated": _compensated,
     "cancelled": _cancelled,
+    "queued": _queued,
 }
 
 

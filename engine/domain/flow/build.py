@@ -7,10 +7,10 @@ from core.kernel.types import Json
 from engine.domain.expressions import Evaluator
 from engine.domain.flow.build_states import build_state
 from engine.domain.flow.build_steps import StepBuilder
-from engine.domain.flow.draft import Draft, TriggerDraft
-from engine.domain.flow.reading import condition_at, seconds_at, text_at
+from engine.domain.flow.draft import Draft, JsonMap, TriggerDraft
+from engine.domain.flow.reading import condition_at, seconds_at, text_at, whole_at
 from engine.domain.flow.scopes import Scopes
-from engine.domain.plan import Kind, Plan
+from engine.domain.plan import Concurrency, Kind, OnConflict, Plan
 from engine.domain.schedules import CatchUp
 from engine.domain.triggers import AutomaticTrigger, EventTrigger, ScheduleTrigger, Trigger
 
@@ -37,6 +37,17 @@ def build_plan(
         states=states,
         initial=draft.initial,
         automatic=tuple(_build_trigger(item) for item in draft.automatic),
+        concurrency=_build_concurrency(draft.concurrency),
+    )
+
+
+def _build_concurrency(value: JsonMap | None) -> Concurrency | None:
+    if value is None:
+        return None
+    return Concurrency(
+        group=text_at(value, "group"),
+        run_count_max=whole_at(value, "max", 1),
+        on_conflict=OnConflict(text_at(value, "on-conflict") or OnConflict.QUEUE),
     )
 
 

@@ -182,6 +182,7 @@ class Draft:
     ids: Mapping[str, StepDraft]  # id → the first step written with it
     states: Mapping[str, StateDraft]
     initial: str
+    concurrency: JsonMap | None = None
 
     def all_steps(self) -> Iterator[StepDraft]:
         """Yield every step, outer ones first."""

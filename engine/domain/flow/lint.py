@@ -19,10 +19,11 @@ from engine.domain.flow.lint_triggers import TriggerLinter
 from engine.domain.flow.lint_verbs import VerbLinter
 from engine.domain.flow.positions import pointer
 from engine.domain.flow.problems import Code, did_you_mean, quoted
+from engine.domain.flow.reading import text_at
 from engine.domain.flow.scopes import Where
 from engine.domain.flow.tools import Tools
 
-CONSTANT_NAMES = ("inputs", "run", "event")  # what `vars` may use
+CONSTANT_NAMES = ("inputs", "run", "event")  # what `vars` and a concurrency group may use
 START_NAMES = ("inputs", "vars", "run", "event")  # what is known when a run starts
 
 
@@ -70,6 +71,9 @@ class Linter:
                 note(Code.BAD_INPUTS, fault.path, fault.message, at_key=fault.at_key)
         checker.check_template(draft.title, path="/title", where=Where(names=START_NAMES))
         checker.check_template(draft.variables, path="/vars", where=Where(names=CONSTANT_NAMES))
+        group = text_at(draft.concurrency or {}, "group")
+        where = Where(names=CONSTANT_NAMES)
+        checker.check_template(group, path="/concurrency/group", where=where)
         for name, text in draft.outputs.items():
             path = pointer(["outputs", name])
             checker.check_expression(text, path=path, where=Where(names=RUN_NAMES))

@@ -53,6 +53,7 @@ def read_draft(value: JsonMap) -> Draft:
         ids=reader.ids,
         states=states,
         initial=text_at(value, "initial"),
+        concurrency=map_at(value, "concurrency") if "concurrency" in value else None,
     )
 
 

@@ -11,7 +11,7 @@ from engine.domain.flow.schema import Schema, language_schema, resolve
 
 # The parts with a section of their own, in the order of the page; `action` and the like have none.
 _SECTIONS = (
-    *("trigger", "schedule", "eventTrigger"),
+    *("trigger", "schedule", "eventTrigger", "concurrency"),
     *("step", "wait", "emit", "branch", "map", "strategy", "loop", "enough", "retry"),
     *("state", "transition", "stateEvent", "approval", "stage", "approvers"),
 )

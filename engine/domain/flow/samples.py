@@ -128,6 +128,15 @@ steps:
 """,
     ),
     Sample(
+        title="Let only some runs go on at once",
+        keys=("concurrency",),
+        text="""\
+concurrency: {group: "release-${{ inputs.env }}", max: 1, on-conflict: queue}
+steps:
+  deploy: {uses: http/request@1, with: {method: POST, url: "http://127.0.0.1:9000/deploys"}}
+""",
+    ),
+    Sample(
         title="Keep steps together",
         keys=("steps", "mutex", "priority"),
         text="""\

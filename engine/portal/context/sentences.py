@@ -177,9 +177,16 @@ def _run_owned(telling: Telling, event: Event) -> Told:
     return Told(mark="pending", text=f"A worker took the run, turn {event.data.get('epoch', '')}")
 
 
-def _run_cancel_requested(telling: Telling, event: Event) -> Told:
+def _run_admitted(telling: Telling, event: Event) -> Told:
     del telling, event
-    return Told(mark="cancelled", text="Somebody asked to cancel the run")
+    return Told(mark="pending", text="The run's turn in its group came")
+
+
+def _run_cancel_requested(telling: Telling, event: Event) -> Told:
+    del telling
+    runs = list_mentioned(event=event)
+    who = "The run's group asked to cancel it, for" if runs else "Somebody asked to cancel the run"
+    return Told(mark="cancelled", text=who, run_id=runs[0] if runs else None)
 
 
 def _run_closed(telling: Telling, event: Event) -> Told:
@@ -379,6 +386,7 @@ def _wait_withdrawn(telling: Telling, event: Event) -> Told:
 # A kind without a line here fails a test. Source: EventKind.
 TELLERS: Final[Mapping[str, Callable[[Telling, Event], Told]]] = {
     EventKind.RUN_STARTED: _run_started,
+    EventKind.RUN_ADMITTED: _run_admitted,
     EventKind.RUN_OWNED: _run_owned,
     EventKind.STEP_STARTED: _step_started,
     EventKind.STEP_COMPLETED: _step_completed,
@@ -409,6 +417,7 @@ TELLERS: Final[Mapping[str, Callable[[Telling, Event], Told]]] = {
 # What the filter of the events calls them.
 KIND_WORDS: Final[Mapping[EventKind, str]] = {
     EventKind.RUN_STARTED: "Run started",
+    EventKind.RUN_ADMITTED: "Turn in its group",
     EventKind.RUN_OWNED: "Taken by a worker",
     EventKind.STEP_STARTED: "Steps began",
     EventKind.STEP_COMPLETED: "Step succeeded",

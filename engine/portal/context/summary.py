@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.urls import reverse
 
+from core.toolkit.portal.words import say_count
 from engine.domain.events import EventKind
 from engine.domain.state import RunStatus
 from engine.portal.context.mentions import RunMention, mention_run
@@ -29,6 +30,15 @@ class Relation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TurnLine:
+    """A run's concurrency group, how it stands there, and the runs that go on meanwhile."""
+
+    group: str
+    words: str
+    going: tuple[RunMention, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunSummary:
     """What a run is and how it stands. `problem` says why it stands still, "" if it does not."""
 
@@ -48,6 +58,7 @@ class RunSummary:
     version_words: str
     version_href: str
     relations: tuple[Relation, ...]
+    turn: TurnLine | None
     problem: str
     may_cancel: bool
     may_start: bool
@@ -76,6 +87,7 @@ def make_summary(page: RunPage, *, timeline: Timeline, marks: Mapping[str, int])
         version_words=f"{run.workflow_slug} v{run.version_rev}",
         version_href=reverse("engine_portal:version", args=(*place, run.version_rev)),
         relations=tuple(_relations(page)),
+        turn=_turn(page),
         problem=_problem(page),
         may_cancel=page.may_operate and is_open,
         may_start=page.may_start,
@@ -95,6 +107,8 @@ def _chip(page: RunPage, *, waiting_count: int) -> Chip:
     )
     if run.status != RunStatus.WAITING or waiting_count:
         return chip
+    if page.detail.turn is not None and page.detail.turn.is_waiting:
+        return Chip(mark="pending", word="Waits for its turn")
     said = (brief_wait(view, now=page.now) for view in page.detail.steps)
     words = next((words for words in said if words), "")
     return Chip(mark=chip.mark, word=f"{words[:1].upper()}{words[1:]}") if words else chip
@@ -110,6 +124,19 @@ def _relations(page: RunPage) -> Iterable[Relation]:
         yield Relation(what="Continues", run=mention_run(around.predecessor, now=now))
     if around.successor is not None:
         yield Relation(what="Continued as", run=mention_run(around.successor, now=now))
+
+
+def _turn(page: RunPage) -> TurnLine | None:
+    turn = page.detail.turn
+    if turn is None:
+        return None
+    if not turn.is_waiting:
+        return TurnLine(group=turn.group, words="")
+    before = f"{turn.before_count} before it" if turn.before_count else "it is next"
+    hidden = turn.going_count - len(turn.going)
+    more = f"; {say_count(hidden, 'run')} you may not see before that" if hidden else ""
+    going = tuple(mention_run(link, now=page.now) for link in turn.going)
+    return TurnLine(group=turn.group, words=f"waits for its turn, {before}{more}", going=going)
 
 
 def _problem(page: RunPage) -> str:

@@ -472,7 +472,6 @@ def test_the_author_of_a_contract_decides_nothing(place, contract):
 NOT_YET = {
     "release": {
         "webhook",
-        "concurrency",
         "of-each",
         "delegation",
         "remind",

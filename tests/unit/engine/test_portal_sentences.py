@@ -43,6 +43,7 @@ PLAN = plan(
 )
 SAMPLES = {
     EventKind.RUN_STARTED: {},
+    EventKind.RUN_ADMITTED: {},
     EventKind.RUN_OWNED: {"epoch": 3, "worker": "w"},
     EventKind.STEP_STARTED: {},
     EventKind.STEP_COMPLETED: {"key": "scan#1/item#3", "attempt": 2},

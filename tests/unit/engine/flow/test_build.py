@@ -12,6 +12,7 @@ from engine.domain.plan import (
     Call,
     Circuit,
     Compensation,
+    Concurrency,
     Emit,
     Enough,
     Group,
@@ -20,6 +21,7 @@ from engine.domain.plan import (
     Map,
     Matrix,
     On,
+    OnConflict,
     OnError,
     Race,
     Rate,
@@ -461,3 +463,23 @@ def test_a_final_state_has_the_outcome_of_the_run(result):
     plan = plan_of(f"initial: s\nstates: {{s: {{final: true, result: {result}}}}}\n", kind="states")
 
     assert plan.states["s"] == StateNode(id="s", final=result)
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("", {}),
+        (", max: 3", {"run_count_max": 3}),
+        (", on-conflict: cancel-newest", {"on_conflict": OnConflict.CANCEL_NEWEST}),
+        (", on-conflict: cancel-in-progress", {"on_conflict": OnConflict.CANCEL_IN_PROGRESS}),
+    ],
+)
+def test_a_concurrency_group_says_how_many_and_what_becomes_of_one_more(text, fields):
+    made = plan_of(f"concurrency: {{group: g-1{text}}}\nsteps:\n  a: {{{GET}}}\n")
+
+    assert made.concurrency == Concurrency(group="g-1", **fields)
+    assert plan_from_json(plan_to_json(made)) == made
+
+
+def test_without_a_group_the_plan_is_written_as_it_always_was():
+    assert "concurrency" not in plan_to_json(plan_of(f"steps:\n  a: {{{GET}}}\n"))

@@ -1,0 +1,1 @@
+"""What holds whole runs back: concurrency groups, quotas, pauses. Read `groups` first."""
