@@ -79,6 +79,9 @@ REPLAY_NOTE_RUN_COUNT_MAX = 100  # open runs publishing tries with the new versi
 REPLAY_NOTE_SECONDS = 2.0  # and the time it takes for them: somebody waits for the answer
 DIVERGENCE_CHARS_MAX = 1_000  # of what a record says and what replaying it gives, each
 
+# --- testing definitions in memory -----------------------------------------------------------
+TEST_MOVE_COUNT_MAX = 20_000  # moves of one case: one that needs more goes in a circle
+
 # --- time ------------------------------------------------------------------------------------
 STEP_TIMEOUT_DEFAULT = timedelta(minutes=30)  # of one attempt; longer ones say so in the definition
 STEP_TIMEOUT_MAX = timedelta(hours=24)  # an attempt holds a worker; longer waits belong into a wait
