@@ -1,5 +1,5 @@
 # Every path is relative: the folder may have spaces in its name, which make cannot quote.
-# Variables for `run`: PORT, TARGET_PORT, VAR, WORKER_COUNT, DATABASE_URL, REDIS_URL; give them in the
+# Variables for `run`: PORT, TARGET_PORT, VAR, WORKER_COUNT, DEMO_HISTORY, DATABASE_URL, REDIS_URL; in the
 # environment or behind the target (make run PORT=8001).
 
 SHELL := /bin/sh

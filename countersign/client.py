@@ -125,6 +125,21 @@ class Client:
         """End a token, such as the one this client speaks with."""
         self._send("DELETE", f"tokens/{_part(token_id)}/")
 
+    def create_machine_token(
+        self, user_id: str, *, name: str, lifetime_seconds: int = 86400
+    ) -> JsonObject:
+        """Return a new token for the account of a service or an agent; see `create_token`.
+
+        Raises:
+            ApiError: 403 without `manage_tokens`, or for the account of a human.
+        """
+        body: JsonObject = {"user_id": user_id, "name": name, "lifetime_seconds": lifetime_seconds}
+        return self._send("POST", "tokens/", json=body)
+
+    def list_users(self) -> Iterator[JsonObject]:
+        """Yield accounts by name: all of them to whoever manages access, else one's own."""
+        return self._list("users/", {})
+
     def get_me(self) -> JsonObject:
         """Return the token's owner."""
         return self._send("GET", "me/")
@@ -248,6 +263,31 @@ class Client:
     def cancel_run(self, run_id: str, *, reason: str) -> None:
         """Cancel a run: what has not begun never will. Cancelling again changes nothing."""
         self._send("POST", f"runs/{_part(run_id)}/cancel/", json={"reason": reason})
+
+    # --- events ------------------------------------------------------------------------------
+
+    def send_event(
+        self,
+        project: str,
+        event_type: str,
+        data: Mapping[str, Any],
+        *,
+        source: str,
+        event_id: str = "",
+    ) -> JsonObject:
+        """Send an event to the runs that wait for it and the triggers that hear it.
+
+        Sending it again with the same `source` and `event_id` changes nothing; without an id one
+        is made for this call.
+
+        Raises:
+            ApiError: 403 without `operate_run` on the project.
+        """
+        key = event_id or _key()
+        body: JsonObject = {"specversion": "1.0", "id": key, "source": source}
+        body |= {"type": event_type, "data": dict(data)}
+        # A repeat is harmless: the event's id says that it is the same one.
+        return self._send("POST", f"events/?project={_part(project)}", json=body, key=key)
 
     # --- approval requests -------------------------------------------------------------------
 

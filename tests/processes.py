@@ -65,6 +65,7 @@ def running_system(folder: Path, **variables: str) -> Iterator[RunningSystem]:
         "PORT": str(ports[0]),
         "TARGET_PORT": str(ports[1]),
         "NO_COLOR": "1",
+        "DEMO_HISTORY": "no",
         **variables,
     }
     with log.open("wb") as output:

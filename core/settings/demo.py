@@ -14,9 +14,9 @@ CSRF_COOKIE_NAME = f"csrf-{ENVIRONMENT.port}"
 CSRF_COOKIE_SECURE = False
 TRUSTED_ORIGINS = [*TRUSTED_ORIGINS, f"http://localhost:{ENVIRONMENT.port}"]
 CSRF_TRUSTED_ORIGINS = TRUSTED_ORIGINS
-# The release example: its functions, and the deployment target the supervisor starts beside us.
+# The use cases: their functions, and the deployment target the supervisor starts beside us.
 DEMO_TARGET_URL = f"http://127.0.0.1:{ENVIRONMENT.target_port}"
-FUNCTION_MODULES = [*FUNCTION_MODULES, "examples.release.functions"]
+FUNCTION_MODULES = [*FUNCTION_MODULES, "examples.functions"]
 HTTP_PRIVATE_ALLOWED = [*HTTP_PRIVATE_ALLOWED, f"127.0.0.1:{ENVIRONMENT.target_port}"]
 # `make demo` and people who try the API with curl sign in by name and password.
 API_PASSWORD_TOKENS = True

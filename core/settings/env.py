@@ -145,6 +145,7 @@ class Launch:
     target_port: int
     worker_count: int  # processes that drive runs
     worker_queues: tuple[str, ...]  # labels whose steps they execute too
+    demo_history: bool  # whether the demo's stories are played
     database_url: str | None  # `None`: start one
     redis_url: str | None  # `None`: start one
     colors_wanted: bool  # https://no-color.org
@@ -191,6 +192,7 @@ def load_launch(*, variables: Mapping[str, str] | None = None) -> Launch:
         target_port=_read_target_port(reader, port=port),
         worker_count=reader.integer("WORKER_COUNT", default=2, least=1, most=64),
         worker_queues=_read_worker_queues(reader),
+        demo_history=reader.boolean("DEMO_HISTORY", default=True),
         database_url=reader.database_url("DATABASE_URL"),
         redis_url=reader.redis_url("REDIS_URL"),
         colors_wanted=not reader.text("NO_COLOR", default=""),

@@ -63,6 +63,7 @@ class _Member:
         self._printer = printer
         self._variables = variables
         self._crash_count = 0
+        self._is_done = False
         self._started_at = 0.0
         self._start_again_at: float | None = None
         self._asked_at: float | None = None
@@ -84,9 +85,15 @@ class _Member:
             if now >= self._start_again_at:
                 self.start()
             return
-        if self._process is None or self._process.poll() is None:
+        if self._is_done or self._process is None or self._process.poll() is None:
             return
         kill_group(self._process)  # what it started itself
+        if self.child.runs_once:
+            self._is_done = True
+            if self._process.returncode != 0:
+                status = describe_status(self._process.returncode)
+                self._printer.say(f"{self.child.name} ended ({status}); the rest goes on")
+            return
         if now - self._started_at > _STEADY_SECONDS:
             self._crash_count = 0
         seconds = _BACKOFF_SECONDS[min(self._crash_count, len(_BACKOFF_SECONDS) - 1)]

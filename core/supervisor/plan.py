@@ -26,11 +26,28 @@ class Child:
     stop_stage: int
     stop_seconds: float = 12.0
     variables: tuple[tuple[str, str], ...] = ()
+    runs_once: bool = False  # it ends by itself, and is not started again
     stop_signal: signal.Signals = signal.SIGTERM
 
 
 def list_children(launch: Launch) -> tuple[Child, ...]:
     """Return every process beside the database and Redis, in the order of starting."""
+    history = (_make_history(),) if launch.demo_history else ()
+    return (*_list_servers(launch), *history)
+
+
+def _make_history() -> Child:
+    """Return what plays the demo's stories over the API, as soon as that answers."""
+    return Child(
+        name="history",
+        role=ProcessRole.COMMAND,
+        command=(sys.executable, "-m", "examples.demo.history"),
+        stop_stage=0,
+        runs_once=True,
+    )
+
+
+def _list_servers(launch: Launch) -> tuple[Child, ...]:
     python = sys.executable
     celery = (
         *(python, "-W", "ignore:You're running the worker with superuser privileges"),

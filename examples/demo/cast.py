@@ -11,6 +11,14 @@ PROJECT_TITLE = "Demo"
 WORKFLOW_SLUG = "release"
 ENGINEERS = "engineers"
 CHANGE_BOARD = "change-board"
+COMPLIANCE = "compliance"
+EDITORS = "editors"
+FINANCE = "finance"
+MODEL_RISK = "model-risk"
+ON_CALL = "on-call"
+SALES = "sales"
+SECURITY = "security"
+STEWARDS = "data-stewards"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +42,23 @@ class Member:
         return f"{self.username}@demo.example"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Machine:
+    """An account of a service or an agent, which a human answers for. It has tokens only."""
+
+    username: str
+    name: str
+    does: str
+    kind: str
+    owner: str
+    roles: tuple[str, ...]
+
+
 CAST = (
     Member(
         username="mara",
         name="Mara Winter",
-        does="an engineer; writes the workflow and asks for releases",
+        does="an engineer; writes the workflows and asks for releases",
         # An approver of the right team as well, so that what keeps her from approving her own
         # releases is that they are hers.
         roles=("requester", "editor", "approver"),
@@ -47,30 +67,51 @@ CAST = (
     Member(
         username="ada",
         name="Ada Okafor",
-        does="approves as an engineer",
+        does="approves as an engineer, for who is on call and for the data stewards",
         roles=("approver",),
-        teams=(ENGINEERS,),
+        teams=(ENGINEERS, ON_CALL, STEWARDS),
     ),
     Member(
         username="noor",
         name="Noor Haddad",
-        does="approves as an engineer",
+        does="approves as an engineer, for security and for the editors",
         roles=("approver",),
-        teams=(ENGINEERS,),
+        teams=(ENGINEERS, SECURITY, EDITORS),
     ),
     Member(
         username="owen",
         name="Owen Byrne",
-        does="approves for the change board",
+        does="approves for the change board and for finance",
         roles=("approver",),
-        teams=(CHANGE_BOARD,),
+        teams=(CHANGE_BOARD, FINANCE),
     ),
     Member(
         username="lin",
         name="Lin Chen",
-        does="approves for the change board",
+        does="approves for the change board, compliance and model risk",
         roles=("approver",),
-        teams=(CHANGE_BOARD,),
+        teams=(CHANGE_BOARD, COMPLIANCE, MODEL_RISK),
+    ),
+    Member(
+        username="tess",
+        name="Tess Moreau",
+        does="approves for finance, sales and the data stewards, and asks for reviews",
+        roles=("requester", "approver"),
+        teams=(FINANCE, SALES, STEWARDS),
+    ),
+    Member(
+        username="ivo",
+        name="Ivo Petrov",
+        does="approves for security and for who is on call, and asks for machines",
+        roles=("requester", "approver"),
+        teams=(SECURITY, ON_CALL),
+    ),
+    Member(
+        username="jun",
+        name="Jun Sato",
+        does="approves for compliance, sales and the editors, and writes articles",
+        roles=("requester", "approver"),
+        teams=(COMPLIANCE, SALES, EDITORS),
     ),
     Member(
         username="pia", name="Pia Santos", does="publishes what Mara wrote", roles=("publisher",)
@@ -87,4 +128,29 @@ CAST = (
         is_staff=True,
     ),
 )
-AUTHOR, PUBLISHER = CAST[0], CAST[5]
+MACHINES = (
+    Machine(
+        username="scout",
+        name="Scout",
+        does="a support agent, Mara's; asks before it uses a tool that changes something",
+        kind="agent",
+        owner="mara",
+        roles=("requester",),
+    ),
+    Machine(
+        username="relay",
+        name="Event relay",
+        does="a service of Rex's; hands on events of monitoring, sales and the editors' desk",
+        kind="service",
+        owner="rex",
+        roles=("operator",),
+    ),
+)
+
+
+def find_member(username: str) -> Member:
+    """Return a member of the cast."""
+    return next(member for member in CAST if member.username == username)
+
+
+AUTHOR, PUBLISHER = find_member("mara"), find_member("pia")

@@ -3,9 +3,11 @@
 import sys
 
 from countersign import ApiError
+from examples.demo.history import choose, fill
 from examples.demo.story import tell
 from examples.demo.system import NoSystemError, System, find_or_start
 from examples.demo.telling import SurpriseError, Teller, fail
+from examples.playing import StoryError
 
 
 def main() -> int:
@@ -18,9 +20,12 @@ def main() -> int:
             print(f"Playing against {system.url}{_origin(system)}")
             teller = Teller()
             tell(teller, url=system.url)
+            if system.is_own:
+                teller.chapter("5. The other use cases are played")
+                fill(system.url, stories=choose([]))
             _verify(teller, system)
             print(f"\nEverything was as it should be, in {teller.seconds:.1f} s.")
-    except (SurpriseError, NoSystemError) as error:
+    except (SurpriseError, StoryError, NoSystemError) as error:
         print(f"\nSURPRISE: {error}", file=sys.stderr)
         return 1
     except ApiError as error:
@@ -40,7 +45,7 @@ def _origin(system: System) -> str:
 
 def _verify(teller: Teller, system: System) -> None:
     """Recompute every hash of the ledger, as an operator would. Raises: SurpriseError."""
-    teller.chapter("5. The whole ledger is verified")
+    teller.chapter("6. The whole ledger is verified")
     ended = system.manage("verify_ledger")
     if ended.returncode != 0:
         fail(f"verify_ledger ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")

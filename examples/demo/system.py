@@ -83,6 +83,8 @@ def _started() -> Iterator[System]:
     folder.mkdir(parents=True, exist_ok=True)
     port, target_port = _find_free_ports()
     variables = {"VAR": str(folder), "PORT": str(port), "TARGET_PORT": str(target_port)}
+    # The story comes first and has the system for itself; `play.py` adds the history.
+    variables["DEMO_HISTORY"] = "no"
     log = folder / "system.log"
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603  # an argument vector of ours

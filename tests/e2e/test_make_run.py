@@ -43,6 +43,7 @@ class System:
             "VAR": str(var),
             "PORT": str(self.port),
             "TARGET_PORT": str(_free_port()),
+            "DEMO_HISTORY": "no",
         }
         with log.open("ab") as output:
             self.supervisor = subprocess.Popen(

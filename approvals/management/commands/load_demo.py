@@ -16,23 +16,23 @@ from core.identity.services import groups as group_services
 from core.identity.services import people as people_services
 from core.identity.services import projects as project_services
 from core.identity.services import roles as role_services
-from core.kernel.record import Via
+from core.kernel.record import ActorKind, Via
 from engine.services.definitions import publish_version, save_version
+from examples.cases import CASES
 from examples.demo import cast
-from examples.demo.cast import CAST, Member
-from examples.release.source import read_source
+from examples.demo.cast import CAST, MACHINES, Machine, Member
 
 _REASON = "The demo."
 
 
 class Command(BaseCommand):
-    """Make the demo's accounts, teams, project and roles, and publish its workflow.
+    """Make the demo's accounts, teams, project and roles, and publish its workflows.
 
     Everything goes through the services, so it is checked and on record like anybody's act.
     Running it again adds what is missing and takes nothing away.
     """
 
-    help = "Make the demo project, its accounts and its workflow (demo settings only)."
+    help = "Make the demo project, its accounts and its workflows (demo settings only)."
 
     def handle(self, *args: Any, **options: Any) -> None:  # noqa: ARG002  # fixed by the framework
         """Load the demo."""
@@ -49,14 +49,21 @@ class Command(BaseCommand):
             team_ids = {name: _ensure_team(system, name) for name in _list_teams()}
             for member in CAST:
                 _ensure_member(system, member, scope_id=scope_id, team_ids=team_ids)
-        revision = _ensure_workflow(target_url)
-        self.stdout.write(self._describe(revision))
+            for machine in MACHINES:
+                _ensure_machine(system, machine, scope_id=scope_id)
+        for source in _list_sources(target_url):
+            _ensure_workflow(source)
+        self.stdout.write(self._describe())
 
-    def _describe(self, revision: int) -> str:
-        lines = [f"demo project ready: workflow {cast.WORKFLOW_SLUG}, version {revision}"]
+    def _describe(self) -> str:
+        lines = [f"demo project ready: {len(CASES)} use cases, see docs/use-cases.md"]
         lines.append(f"accounts, all with the password {cast.PASSWORD}:")
         lines += [f"  {member.username:<6} {member.does}" for member in CAST]
         return "\n".join(lines)
+
+
+def _list_sources(target_url: str) -> list[str]:
+    return [source for case in CASES for source in case.sources(target_url=target_url)]
 
 
 def _list_teams() -> list[str]:
@@ -111,13 +118,29 @@ def _ensure_role(system: Principal, *, user: User, role: str, scope_id: UUID) ->
         return
 
 
-def _ensure_workflow(target_url: str) -> int:
-    """Save and publish the release workflow as those who may; return its revision."""
+def _ensure_machine(system: Principal, machine: Machine, *, scope_id: UUID) -> None:
+    user = principals.find_by_username(username=machine.username)
+    if user is None:
+        owner = principals.find_by_username(username=machine.owner)
+        assert owner is not None, "people are made before what they answer for"
+        user = people_services.create_machine(
+            principal=system,
+            username=machine.username,
+            name=machine.name,
+            kind=ActorKind(machine.kind),
+            owner_id=owner.pk,
+        )
+    for role in machine.roles:
+        _ensure_role(system, user=user, role=role, scope_id=scope_id)
+
+
+def _ensure_workflow(source: str) -> None:
+    """Save and publish a definition as those who may; one that is known changes nothing."""
     saved = save_version(
         principal=_act_as(cast.AUTHOR),
         project_slug=cast.PROJECT_SLUG,
-        source=read_source(target_url=target_url),
-        message="The release example.",
+        source=source,
+        message="A use case of the demo.",
     )
     publish_version(
         principal=_act_as(cast.PUBLISHER),
@@ -125,7 +148,6 @@ def _ensure_workflow(target_url: str) -> int:
         workflow_slug=saved.workflow_slug,
         rev=saved.rev,
     )
-    return saved.rev
 
 
 def _act_as(member: Member) -> Principal:

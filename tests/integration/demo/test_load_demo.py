@@ -6,18 +6,21 @@ import pytest
 from django.contrib.auth import authenticate
 from django.core.management import CommandError, call_command
 
-import examples.release.functions  # noqa: F401  # registers what the definition names
+import examples.functions  # noqa: F401  # registers what the definitions name
 from core.identity.authorize import authorize
 from core.identity.domain.permissions import Permission
 from core.identity.models import Project, RoleAssignment, User
 from core.identity.selectors.principals import get_principal, make_origin
 from core.kernel.record import Via
 from engine.models import Version
+from examples.cases import CASES
 from examples.demo import cast
-from examples.demo.cast import CAST
+from examples.demo.cast import CAST, MACHINES
 from examples.release.source import read_source
 
 URL = "http://127.0.0.1:9001"
+EVERYBODY = [member.username for member in (*CAST, *MACHINES)]
+FILE_COUNT = sum(len(case.files) for case in CASES)
 
 
 @pytest.fixture
@@ -63,7 +66,7 @@ def test_everybody_may_do_what_the_story_needs_and_no_more(load):
     load()
 
     may = {
-        permission: {member.username for member in CAST if _may(member.username, permission)}
+        permission: {name for name in EVERYBODY if _may(name, permission)}
         for permission in (
             Permission.TRIGGER_WORKFLOW,
             Permission.EDIT_WORKFLOW,
@@ -73,11 +76,13 @@ def test_everybody_may_do_what_the_story_needs_and_no_more(load):
         )
     }
     assert may == {
-        Permission.TRIGGER_WORKFLOW: {"mara"},
+        Permission.TRIGGER_WORKFLOW: {"mara", "tess", "ivo", "jun", "scout"},
         Permission.EDIT_WORKFLOW: {"mara"},
         Permission.PUBLISH_WORKFLOW: {"pia"},
-        Permission.DECIDE_REQUEST: {"mara", "ada", "noor", "owen", "lin"},
-        Permission.OPERATE_RUN: {"rex"},
+        Permission.DECIDE_REQUEST: {
+            *("mara", "ada", "noor", "owen", "lin", "tess", "ivo", "jun"),
+        },
+        Permission.OPERATE_RUN: {"rex", "relay"},
     }
     assert [user.username for user in User.objects.filter(is_staff=True)] == ["admin"]
     assert not User.objects.filter(is_superuser=True).exists()
@@ -86,11 +91,22 @@ def test_everybody_may_do_what_the_story_needs_and_no_more(load):
 def test_the_workflow_is_published_with_the_address_of_its_target(load):
     load()
 
-    version = Version.objects.get()
+    version = Version.objects.get(workflow__slug="release")
     assert (version.status, version.rev) == ("published", 1)
     assert version.author.username == "mara"
     assert version.published_by == User.objects.get(username="pia")
     assert version.plan["variables"] == {"target": URL}
+
+
+def test_every_definition_is_published_and_every_machine_has_its_owner(load):
+    load()
+
+    assert Version.objects.filter(status="published").count() == FILE_COUNT
+    for machine in MACHINES:
+        user = User.objects.get(username=machine.username)
+        owner = User.objects.get(username=machine.owner)
+        assert (user.kind, user.person_id) == (machine.kind, owner.person_id)
+        assert not user.has_usable_password()
 
 
 def test_loading_again_changes_nothing(load):
@@ -107,7 +123,8 @@ def test_a_target_elsewhere_is_a_new_version(load):
     load()
     load("http://127.0.0.1:9002")
 
-    versions = Version.objects.order_by("rev")
+    assert Version.objects.count() == FILE_COUNT + 1
+    versions = Version.objects.filter(workflow__slug="release").order_by("rev")
     assert [version.plan["variables"]["target"] for version in versions] == [
         URL,
         "http://127.0.0.1:9002",

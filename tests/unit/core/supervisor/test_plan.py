@@ -13,7 +13,14 @@ def children():
 
 
 def test_every_part_of_the_system_is_there(children):
-    assert set(children) == {"target", "web", "worker", "mailer", "sweep"}
+    assert set(children) == {"target", "web", "worker", "mailer", "sweep", "history"}
+
+
+def test_the_demos_history_ends_by_itself_and_can_be_left_out(children):
+    launch = load_launch(variables={"DEMO_HISTORY": "no"})
+
+    assert [name for name, child in children.items() if child.runs_once] == ["history"]
+    assert "history" not in {child.name for child in list_children(launch)}
 
 
 def test_the_web_listens_on_this_machine_only_and_believes_no_proxy(children):

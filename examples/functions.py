@@ -1,0 +1,8 @@
+"""Registers the functions of all examples: the one module the demo names in FUNCTION_MODULES."""
+
+import examples.compliance.functions
+import examples.onboarding.functions
+import examples.orders.functions
+import examples.provisioning.functions
+import examples.release.functions
+import examples.vulnerabilities.functions  # noqa: F401  # importing is registering

@@ -1,0 +1,1 @@
+"""Customer onboarding: checks, screening, a signed contract within its time, an account."""

@@ -1,0 +1,1 @@
+"""Vulnerability management: a bill of materials against advisories, scored, approved, fixed."""
