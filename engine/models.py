@@ -13,9 +13,11 @@ from django.db.models import Func, Q
 from core.kernel import ids, limits
 from engine.domain.state import RunStatus
 from engine.flow_control.models import Turn, TurnChange
+from engine.reruns.models import Lineage, Rerunner
 from engine.triggers.models import Firing, Trigger, Window
 
-__all__ = ("Firing", "Trigger", "Turn", "TurnChange", "Window")  # tables with a module of their own
+# Tables with a module of their own.
+__all__ = ("Firing", "Lineage", "Rerunner", "Trigger", "Turn", "TurnChange", "Window")
 
 EMPTY_HEAD = bytes(32)
 _STATUSES = [(item.value, item.value) for item in RunStatus]

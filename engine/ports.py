@@ -33,7 +33,7 @@ class RunFacts:
     initiator_user_id: UUID
     initiator_person_id: UUID
     on_behalf_of_person_id: UUID | None
-    rerunner_person_id: UUID | None
+    rerunner_person_ids: tuple[UUID, ...]
     agent_owner_person_id: UUID | None
     version_author_person_ids: tuple[UUID, ...]
 

@@ -17,6 +17,7 @@ from core.kernel.types import Json, JsonLike
 from core.toolkit.db import fetch_rows
 from engine import loading, store, writing
 from engine.domain import semver
+from engine.domain.definition import Definition
 from engine.domain.errors import CallUnresolvedError, InputsTooLargeError
 from engine.domain.events import Event, EventKind
 from engine.domain.flow.input_schema import BoundedValidator
@@ -60,7 +61,11 @@ class Chosen:
 
     def plan(self) -> Plan:
         """Return the compiled definition."""
-        return loading.get_rules(version_id=self.version_id).decider.plan
+        return self.definition().plan
+
+    def definition(self) -> Definition:
+        """Return the compiled definition, indexed."""
+        return loading.get_rules(version_id=self.version_id).decider.definition
 
 
 def find_chosen(*, version_id: UUID) -> Chosen | None:
@@ -211,6 +216,14 @@ def _insert(chosen: Chosen, run: store.NewRun, event: Event, *, origin: Origin) 
     )
     head, entries = extend(head=StreamHead(stream=run.id), drafts=(draft,), salts=ids.salt)
     return store.start(run=run, entries=entries, head=head)
+
+
+def render_variables(
+    chosen: Chosen, inputs: dict[str, Json], *, run_id: UUID, number: int, heard: Json
+) -> dict[str, Json]:
+    """Return the `vars` a run of a version begins with. Raises: ExpressionError."""
+    _, variables, _ = _render(chosen, inputs, run_id=run_id, number=number, heard=heard)
+    return cast("dict[str, Json]", variables)
 
 
 def _pick(call: Call, *, project_slug: str) -> dict[str, Json] | None:

@@ -90,6 +90,7 @@ class PureRun:
     variables: Json = field(default_factory=dict)
     calls: dict[str, Json] = field(default_factory=dict)
     facts: dict[str, Json] = field(default_factory=dict)
+    payloads: dict[str, Json] = field(default_factory=dict)  # more of the first event
     sources: PureSources = field(default_factory=PureSources)
     effects: list[Effect] = field(default_factory=list)
     skips_time: bool = False  # lets time pass although somebody could move the run
@@ -105,6 +106,7 @@ class PureRun:
                     "inputs": self.inputs,
                     "vars": self.variables,
                     **({"calls": self.calls} if self.calls else {}),
+                    **self.payloads,
                 },
             )
         )

@@ -33,8 +33,8 @@ class Roles:
 
     initiator: UUID | None = None
     on_behalf_of: UUID | None = None
-    rerunner: UUID | None = None
     agent_owner: UUID | None = None
+    rerunners: tuple[UUID, ...] = ()
     editors: tuple[UUID, ...] = ()
     version_authors: tuple[UUID, ...] = ()
     earlier_deciders: tuple[UUID, ...] = ()
@@ -137,13 +137,13 @@ def _persons(keyword: Keyword, roles: Roles) -> tuple[UUID, ...]:
     one_or_none = {
         Keyword.INITIATOR: roles.initiator,
         Keyword.ON_BEHALF_OF: roles.on_behalf_of,
-        Keyword.RERUNNER: roles.rerunner,
         Keyword.AGENT_OWNER: roles.agent_owner,
     }
     if keyword in one_or_none:
         person_id = one_or_none[keyword]
         return () if person_id is None else (person_id,)
     many = {
+        Keyword.RERUNNER: roles.rerunners,
         Keyword.EDITORS: roles.editors,
         Keyword.VERSION_AUTHORS: roles.version_authors,
         Keyword.EARLIER_DECIDERS: roles.earlier_deciders,

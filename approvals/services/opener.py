@@ -232,7 +232,7 @@ def _roles(run: RunFacts) -> Roles:
     return Roles(
         initiator=run.initiator_person_id,
         on_behalf_of=run.on_behalf_of_person_id,
-        rerunner=run.rerunner_person_id,
+        rerunners=run.rerunner_person_ids,
         agent_owner=run.agent_owner_person_id,
         version_authors=run.version_author_person_ids,
     )

@@ -27,6 +27,7 @@ EXPRESSION_CACHE_COUNT_MAX = 2_000  # compiled expressions a process keeps, abou
 PROBLEM_COUNT_MAX = 50  # problems reported at once; people fix the first ten
 
 # --- runs ------------------------------------------------------------------------------------
+RERUN_BYTES_MAX = 32 * 1024 * 1024  # results one run takes over: some 70 payloads of one entry
 INPUT_BYTES_MAX = 256 * 1024  # inputs of one run, canonical JSON
 PAYLOAD_BYTES_MAX = 1024 * 1024  # one recorded value (a step's result), canonical JSON
 ARGUMENT_BYTES_MAX = 2 * 1024 * 1024  # `with` of one step, rendered: a result and what goes with it

@@ -3,6 +3,7 @@
 from core.toolkit.api.routing import route
 from engine.api.events import EventViewSet
 from engine.api.language import LanguageViewSet
+from engine.api.reruns import RerunViewSet
 from engine.api.runs import RunViewSet
 from engine.api.workflows import LintViewSet, VersionViewSet, WorkflowViewSet
 
@@ -28,4 +29,11 @@ urlpatterns = [
     *route("runs/<uuid:run_id>/steps/", RunViewSet, {"get": "steps"}, name="api-run-steps"),
     *route("runs/<uuid:run_id>/events/", RunViewSet, {"get": "events"}, name="api-run-events"),
     *route("runs/<uuid:run_id>/cancel/", RunViewSet, {"post": "cancel"}, name="api-run-cancel"),
+    *route("runs/<uuid:run_id>/rerun/", RerunViewSet, {"post": "start"}, name="api-run-rerun"),
+    *route(
+        "runs/<uuid:run_id>/rerun/preview/",
+        RerunViewSet,
+        {"post": "foresee"},
+        name="api-run-rerun-preview",
+    ),
 ]

@@ -12,7 +12,7 @@ from immutables import Map
 
 from core.kernel import limits
 from core.kernel.values import evolve
-from engine.domain import applying_waits, containers, machine, unwinding
+from engine.domain import applying_waits, carrying, containers, machine, unwinding
 from engine.domain.cancelling import cancel, owe
 from engine.domain.completing import complete
 from engine.domain.considering import ATTEMPT, start
@@ -78,19 +78,23 @@ def _run_started(definition: Definition, state: RunState, event: Event) -> RunSt
     )
     plan = definition.plan
     if definition.is_machine:
+        state = carrying.seed(definition, evolve(state, open_count=1), event.payloads)
+        visits: Any = event.payloads.get("visits") or ()
         first = str(event.data.get("state") or plan.initial)
+        state = machine.revisit(state, visits)
         if is_queued:
-            return evolve(state, open_count=1, entering=first)
-        return machine.enter(definition, evolve(state, open_count=1), first, why="start")
+            return evolve(state, entering=first)
+        return machine.enter(definition, state, first, why="start")
     steps = Map(
         {step_key(key): StepState(unmet_count=len(step.needs)) for key, step in plan.steps.items()}
     )
-    return evolve(
+    state = evolve(
         state,
         steps=steps,
         open_count=len(steps),
         todo=tuple(step_key(key) for key, step in plan.steps.items() if not step.needs),
     )
+    return carrying.seed(definition, state, event.payloads)
 
 
 def _run_admitted(definition: Definition, state: RunState, event: Event) -> RunState:

@@ -11,7 +11,7 @@ from engine.domain import containers
 from engine.domain.cancelling import cancel
 from engine.domain.definition import Definition
 from engine.domain.expressions import ExpressionError
-from engine.domain.keys import parent_of, sibling_key
+from engine.domain.keys import parent_of, prefix_of, sibling_key
 from engine.domain.needs import PARTIAL, Verdict, is_gate, rule_needs
 from engine.domain.plan import (
     AwaitEvent,
@@ -258,8 +258,20 @@ def _start_set(
 ) -> RunState:
     verb = definition.step(key).verb
     assert isinstance(verb, SetVars), f"{key} sets variables"
-    state = evolve(state, variables=set_values(definition, state, verb.values, seen))
+    variables = set_values(definition, state, verb.values, seen)
+    state = evolve(_note_assigned(state, key, verb, variables), variables=variables)
     return settle(state, key, Outcome.SUCCEEDED, implied=False)
+
+
+def _note_assigned(
+    state: RunState, key: str, verb: SetVars, variables: Mapping[str, Json]
+) -> RunState:
+    """Keep which outermost step gave which values: a rerun may take over some of them only."""
+    outermost, count = prefix_of(key, 1), state.assigned_count + 1
+    given = {name: (count, variables[name]) for name in verb.values}
+    known = state.assigned.get(outermost, {})
+    assigned = state.assigned.set(outermost, {**known, **given})
+    return evolve(state, assigned=assigned, assigned_count=count)
 
 
 def set_values(

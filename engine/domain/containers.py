@@ -364,7 +364,7 @@ def _is_lost(verb: Map | Matrix, inside: Inside) -> bool:
 
 def _finish_early(definition: Definition, state: RunState, key: str, enough: Enough) -> RunState:
     """End a map or matrix that has enough instances which ended well."""
-    outputs = _collect(definition, state, key)
+    outputs = collect(definition, state, key)
     if enough.cancel_rest:
         state = cancel_inside(definition, state, key, why="enough")
     else:
@@ -387,7 +387,7 @@ def _finish_many(definition: Definition, state: RunState, key: str) -> RunState:
         message = f"{inside.good} instances ended well, {verb.enough.count} have to"
         error = StepError(kind="not-enough", message=message)
         return unwinding.fail(definition, state, key, error)
-    return _finish(definition, state, key, outputs=_collect(definition, state, key))
+    return _finish(definition, state, key, outputs=collect(definition, state, key))
 
 
 def _worst_but_failed(definition: Definition, state: RunState, key: str) -> Outcome:
@@ -402,7 +402,7 @@ def _tolerated(verb: Map | Matrix, total: int) -> int:
     return max(verb.failures_max, int(total * verb.failures_percent_max / 100.0))
 
 
-def _collect(definition: Definition, state: RunState, key: str) -> dict[str, Json]:
+def collect(definition: Definition, state: RunState, key: str) -> dict[str, Json]:
     """Return what the instances of a map or matrix made, in order, and how many failed."""
     inside = state.steps[key].inside
     assert inside is not None, f"{key} is a container"

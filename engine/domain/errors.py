@@ -62,6 +62,51 @@ class RunMissingError(MissingError):
     title = "There is no such run."
 
 
+class RunOpenError(ConflictError):
+    """The run goes on, and only one that is over can be run again."""
+
+    code = "engine.run_open"
+    title = "The run is still open; only one that has closed or halted can be run again."
+
+
+class RunRedactedError(ConflictError):
+    """Payloads of the run's record have been erased, so nothing can be made of it any more."""
+
+    code = "engine.run_redacted"
+    title = "Payloads of the run were redacted, so it cannot be replayed, run again or forked."
+
+
+class NotRepeatableError(ConflictError):
+    """The run's record does not replay, so nobody can say what could be taken over."""
+
+    code = "engine.not_repeatable"
+    title = "The record of the run does not replay; it can only be run again from its beginning."
+
+
+class RerunTooLargeError(TooLargeError):
+    """What would be taken over is more than one entry holds."""
+
+    code = "engine.rerun_too_large"
+    title = "What would be taken over is too large."
+
+
+class ReasonMissingError(InvalidError):
+    """An act on record needs a reason."""
+
+    code = "engine.reason_missing"
+    title = "Say why, for whoever reads the record."
+
+
+class StepMissingError(InvalidError):
+    """The run has no such step, or has never been in that state."""
+
+    code = "engine.step_missing"
+    title = "The run has no such step."
+
+    def __init__(self, *, step: str) -> None:
+        super().__init__(f"There is no step {step[:200]!r} in this run.", step=step[:200])
+
+
 class WorkflowMissingError(MissingError):
     """There is no such workflow, or the caller may not see it."""
 

@@ -5,7 +5,7 @@ move it: how the state's step ends, an event the state listens to, and time.
 Source: FLOW, "Shape".
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from core.kernel import limits
@@ -40,6 +40,7 @@ def enter(definition: Definition, state: RunState, name: str, *, why: str) -> Ru
         state,
         current=key,
         entered_at=state.at,
+        entered=state.entered.set(key, (state.visit_count + 1, state.variables)),
         visits=state.visits.set(name, number),
         visit_count=state.visit_count + 1,
         rush_count=state.rush_count + 1,
@@ -56,6 +57,19 @@ def enter(definition: Definition, state: RunState, name: str, *, why: str) -> Ru
         return state
     state = evolve(state, steps=state.steps.set(key, StepState()))
     return evolve(state, todo=(*state.todo, key))
+
+
+def revisit(state: RunState, visits: Sequence[str]) -> RunState:
+    """Return the state of a machine that has made visits in another run, in this order."""
+    for key in visits:
+        count = state.visit_count + 1
+        state = evolve(
+            state,
+            visits=state.visits.set(path_of(key), number_of(key)),
+            visit_count=count,
+            entered=state.entered.set(key, (count, None)),
+        )
+    return state
 
 
 def hear(definition: Definition, state: RunState, key: str) -> RunState:

@@ -199,6 +199,12 @@ class RunState:
     rush_count: int = 0  # visits since the last event
     listening: Map[str, str] = field(default_factory=Map)  # key of a state's event → its type
     entered_at: datetime | None = None  # when the current visit began
+    # Key of a visit → which of all visits it was, and the `vars` it began with; `None`: another
+    # run has made it.
+    entered: Map[str, tuple[int, Json]] = field(default_factory=Map)
+    # Key of an outermost step → name it has set → which of all such acts it was, and the value.
+    assigned: Map[str, Mapping[str, tuple[int, Json]]] = field(default_factory=Map)
+    assigned_count: int = 0  # that there have been
     # Keys of visits whom somebody is to be told about, and since when each goes on.
     alarms: tuple[tuple[str, datetime], ...] = ()
     carried: Mapping[str, Json] | None = None  # what a successor begins with, see `Closing`

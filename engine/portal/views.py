@@ -41,6 +41,7 @@ from engine.portal.naming import long_key
 from engine.portal.paging import PAGE_COUNT, read_cursor
 from engine.portal.statuses import say_template
 from engine.selectors import run_pages, workflow_pages
+from engine.selectors.started import StartedRun
 from engine.selectors.workflow_pages import StartPage
 from engine.services import definitions, runs
 
@@ -273,7 +274,7 @@ class StartView(PortalView):
                 return self.go_to(reverse("engine_portal:run", args=(started.run_id,)))
         return self._ask(page, form, key=key, status=422)
 
-    def _start(self, page: StartPage, form: SchemaForm, *, key: str) -> runs.StartedRun:
+    def _start(self, page: StartPage, form: SchemaForm, *, key: str) -> StartedRun:
         return runs.start_run(
             principal=self.principal,
             project_slug=page.workflow.project_slug,

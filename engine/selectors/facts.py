@@ -9,8 +9,9 @@ from engine.ports import RunFacts
 
 _FACTS = """
     SELECT r.id, r.number, r.title, w.id, w.slug, w.scope_id, p.id, p.slug, v.id, v.rev, v.digest,
-        r.initiator_id, initiator.person_id, r.on_behalf_of_id, r.rerunner_id, r.agent_owner_id,
-        author.person_id
+        r.initiator_id, initiator.person_id, r.on_behalf_of_id,
+        ARRAY(SELECT x.person_id FROM engine_rerunner x WHERE x.run_id = r.id ORDER BY 1),
+        r.agent_owner_id, author.person_id
     FROM engine_run r
     JOIN engine_workflow w ON w.id = r.workflow_id
     JOIN identity_project p ON p.id = w.project_id
@@ -42,7 +43,7 @@ def get_run_facts(*, run_id: UUID) -> RunFacts:
         initiator_user_id=row[11],
         initiator_person_id=row[12],
         on_behalf_of_person_id=row[13],
-        rerunner_person_id=row[14],
+        rerunner_person_ids=tuple(row[14]),
         agent_owner_person_id=row[15],
         version_author_person_ids=(row[16],),
     )

@@ -105,8 +105,9 @@ def find_links(*, principal: Principal, run_ids: Collection[UUID]) -> dict[UUID,
 def list_mentioned(*, event: Event) -> list[UUID]:
     """Return the ids of the other runs that an event is about."""
     data: Mapping[str, Any] = event.data
-    parent, cause = data.get("parent"), data.get("cause")
+    parent, cause, rerun = data.get("parent"), data.get("cause"), data.get("rerun")
     found = [
+        rerun.get("of") if isinstance(rerun, Mapping) else None,
         parent.get("run") if isinstance(parent, Mapping) else None,
         cause.get("run") if isinstance(cause, Mapping) else None,
         data.get("predecessor"),

@@ -25,6 +25,7 @@ from engine.domain.expressions import ExpressionError
 from engine.domain.inputs import keep_inputs
 from engine.domain.state import StepError
 from engine.models import Run
+from engine.reruns import rows
 from engine.services.cancelling import cancel_children
 from engine.starting import Chosen
 
@@ -223,6 +224,9 @@ def _insert(chosen: Chosen, run: store.NewRun, event: Event, *, initiator: User)
     origin = Origin(actor=ENGINE_ORIGIN.actor, via=ENGINE_ORIGIN.via, on_behalf_of=behalf)
     is_new = starting.insert(chosen, run, event, origin=origin)
     assert is_new, "without an idempotency key nothing is in the way"
+    before_id = run.predecessor_id or run.parent_id
+    if run.rerunner_id is not None and before_id is not None:
+        rows.note_rerunners(run_id=run.id, before_id=before_id)
     queue.hint_on_commit("engine.drive", run_id=str(run.id))
 
 

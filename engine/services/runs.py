@@ -1,7 +1,6 @@
 """Starting and cancelling runs. Read `start_run` first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import transaction
@@ -16,8 +15,6 @@ from core.kernel.types import Json
 from core.toolkit import queue
 from engine import starting, store
 from engine.domain.errors import (
-    KeyReusedError,
-    KeyTooLongError,
     NothingPublishedError,
     ReasonTooLongError,
     RunClosedError,
@@ -27,19 +24,11 @@ from engine.domain.events import Event
 from engine.domain.inputs import keep_inputs
 from engine.domain.state import RunStatus
 from engine.domain.triggers import check_trigger
-from engine.models import Run, VersionStatus
+from engine.models import VersionStatus
+from engine.selectors.started import StartedRun, find_started
 from engine.selectors.targets import StartTarget, get_run_target, get_start_target
 from engine.services import cancelling
 from engine.starting import Chosen
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StartedRun:
-    """A run that was asked for; `replayed` if the idempotency key had started it before."""
-
-    run_id: UUID
-    number: int
-    replayed: bool
 
 
 def start_run(
@@ -72,7 +61,9 @@ def start_run(
     workflow_id = target.workflow.workflow_id
     kept = keep_inputs(inputs)
     request_digest = digest({"inputs": kept, "rev": rev})
-    known = _find_started(workflow_id, idempotency_key, request_digest)
+    known = find_started(
+        workflow_id=workflow_id, idempotency_key=idempotency_key, request_digest=request_digest
+    )
     if known is not None:
         return known
     chosen = _choose(target=target, rev=rev)
@@ -92,7 +83,9 @@ def start_run(
     while not starting.insert(chosen, run, event, origin=principal.origin):
         # Another insert holds the key. Its run is visible once it has committed; if it was rolled
         # back, the next round inserts. Source: ENGINE §3, "start".
-        known = _find_started(workflow_id, idempotency_key, request_digest)
+        known = find_started(
+            workflow_id=workflow_id, idempotency_key=idempotency_key, request_digest=request_digest
+        )
         if known is not None:
             return known
     queue.hint_on_commit("engine.drive", run_id=str(run.id))
@@ -146,22 +139,6 @@ def _choose(*, target: StartTarget, rev: int | None) -> Chosen:
         project_id=workflow.project_id,
         project_slug=workflow.project_slug,
     )
-
-
-def _find_started(
-    workflow_id: UUID, idempotency_key: str, request_digest: bytes
-) -> StartedRun | None:
-    if not idempotency_key:
-        return None
-    if len(idempotency_key) > limits.IDEMPOTENCY_KEY_CHARS_MAX:
-        raise KeyTooLongError
-    known = Run.objects.filter(workflow_id=workflow_id, idempotency_key=idempotency_key)
-    row = known.values_list("id", "number", "request_digest").first()
-    if row is None:
-        return None
-    if bytes(row[2]) != request_digest:
-        raise KeyReusedError(idempotency_key=idempotency_key)
-    return StartedRun(run_id=row[0], number=row[1], replayed=True)
 
 
 def _make_run(

@@ -30,6 +30,7 @@ from engine.domain.errors import TriggerLoopError
 from engine.domain.inputs import keep_inputs
 from engine.domain.triggers import AutomaticTrigger, EventTrigger
 from engine.models import Run, Workflow
+from engine.reruns.rows import note_rerunners
 from engine.senders import read_sender
 from engine.starting import Chosen
 from engine.triggers import rows
@@ -160,6 +161,8 @@ def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> No
     )
     is_new = starting.insert(chosen, run, event, origin=initiator.origin)
     assert is_new, "a start without a key meets no other"
+    if initiator.rerunner_id is not None:
+        note_rerunners(run_id=run_id, before_id=UUID(firing.source["run"]))
     rows.note_fired(trigger_id=firing.trigger_id)
     queue.hint_on_commit("engine.drive", run_id=str(run_id))
 

@@ -18,11 +18,11 @@ from engine.domain.machine import ENTERED, STUCK
 from engine.domain.nodes import Tree, index_plan
 from engine.domain.plan import AwaitEvent, Call, Plan, SetVars, Step
 from engine.domain.timers import Purpose, read_timer
-from engine.domain.triggers import Trigger
 from engine.domain.unwinding import MUTEX, QUESTION
+from engine.portal.context.beginnings import say_beginning
 from engine.portal.context.reasons import explain_end
 from engine.portal.naming import Titles
-from engine.portal.statuses import say_outcome, say_step, say_template
+from engine.portal.statuses import say_outcome, say_template
 from engine.selectors.run_links import list_mentioned
 
 _NAMES_SHOWN_MAX: Final = 4
@@ -148,28 +148,10 @@ def list_names(names: Sequence[str]) -> str:
 # --- the run -------------------------------------------------------------------------------------
 
 
-def say_cause(started: Event) -> str:
-    """Return what started a run in the name of somebody, "" if somebody did."""
-    trigger = started.data.get("trigger")
-    if not isinstance(trigger, Mapping):
-        return ""
-    if trigger.get("kind") == Trigger.SCHEDULE:
-        return "the schedule"
-    return f"the event “{trigger.get('type', '')}”"
-
-
 def _run_started(telling: Telling, event: Event) -> Told:
     del telling
-    parent, runs = event.data.get("parent"), list_mentioned(event=event)
-    if "predecessor" in event.data:
-        state = say_step(str(event.data.get("state", "")))
-        text = f"The run began in the state {state}, where another one ended as continued"
-    elif isinstance(parent, Mapping):
-        text = f"The run was called by another one, in its step {Titles().of(str(parent['key']))}"
-    else:
-        cause = say_cause(event)
-        text = f"The run was started by {cause}" if cause else "The run was started"
-    return Told(mark="running", text=text, run_id=runs[0] if runs else None)
+    runs = list_mentioned(event=event)
+    return Told(mark="running", text=say_beginning(event), run_id=runs[0] if runs else None)
 
 
 def _run_owned(telling: Telling, event: Event) -> Told:

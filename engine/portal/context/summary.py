@@ -10,8 +10,8 @@ from django.urls import reverse
 from core.toolkit.portal.words import say_count
 from engine.domain.events import EventKind
 from engine.domain.state import RunStatus
+from engine.portal.context.beginnings import say_cause
 from engine.portal.context.mentions import RunMention, mention_run
-from engine.portal.context.sentences import say_cause
 from engine.portal.context.steps import say_took
 from engine.portal.context.waiting import brief_wait
 from engine.portal.naming import title_of

@@ -100,6 +100,8 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-run-steps", "get"): Turned(404, 200),
     ("api-run-events", "get"): Turned(404, 200),
     ("api-run-cancel", "post"): Turned(404, 403, {}),
+    ("api-run-rerun", "post"): Turned(404, 403, {"reason": "once more"}),
+    ("api-run-rerun-preview", "post"): Turned(404, 403, {}),
     ("api-requests", "get"): Turned(EMPTY, EMPTY),
     ("api-request", "get"): Turned(404, 200),
     ("api-request-why", "get"): Turned(404, 200),

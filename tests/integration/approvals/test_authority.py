@@ -3,12 +3,16 @@
 import pytest
 
 from approvals.domain import errors
+from approvals.models import Request
 from core.identity.domain.errors import AccessForbiddenError
 from core.identity.models import Role, RolePermission, User
 from core.identity.selectors.principals import get_principal
 from core.identity.services.roles import assign_role
 from core.identity.services.tokens import create_token
 from core.kernel.record import ActorKind
+from engine.driver import DriveEnd
+from engine.services.rerunning import Wish, rerun
+from engine.services.runs import cancel_run
 from tests.integration.approvals.conftest import PEER, kinds, refused, stage
 
 
@@ -34,6 +38,31 @@ def test_another_account_of_who_asked_may_not_decide(strict):
     strict.second_account("mara2", of="mara")
 
     assert refused(strict, strict.open(), "mara2").startswith("You asked for this")
+
+
+def test_who_had_it_run_again_may_not_decide_nor_who_did_before(office):
+    first = office.run()
+    for name in ("ann", "bob"):
+        for role in ("requester", "operator"):
+            assign_role(
+                principal=office.system,
+                role=role,
+                scope_id=office.project.scope_id,
+                user_id=office.users[name].pk,
+            )
+    run_id = first
+    for name in ("ann", "bob"):
+        cancel_run(principal=office.principal("mara"), run_id=run_id, reason="")
+        office.hand.drive(run_id)
+        run_id = rerun(
+            principal=office.principal(name), run_id=run_id, wish=Wish(), reason="once more"
+        ).run_id
+        assert office.hand.drive(run_id) is DriveEnd.PARKED
+
+    request = Request.objects.get(run_id=run_id)
+    for name in ("ann", "bob"):
+        assert refused(office, request, name).startswith("You re-ran this")
+    assert office.decide(request, "cid").outcome == "approved"
 
 
 def test_authors_may_not_decide_where_the_rule_says_so(strict):

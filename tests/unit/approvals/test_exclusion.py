@@ -22,7 +22,7 @@ ANN, BOB, CID, DAN, EVE, FAY, GUS = (UUID(int=number) for number in range(1, 8))
 ROLES = Roles(
     initiator=ANN,
     on_behalf_of=BOB,
-    rerunner=CID,
+    rerunners=(CID,),
     agent_owner=DAN,
     editors=(EVE,),
     version_authors=(FAY, GUS),

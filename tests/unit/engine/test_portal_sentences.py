@@ -163,6 +163,16 @@ def test_a_kind_of_a_newer_version_is_named():
         ),
         (
             "run.started",
+            {"rerun": {"of": RUN, "step": "deploy#1", "fork": False}},
+            "The run began as another one run again, from the step Deploy",
+        ),
+        (
+            "run.started",
+            {"rerun": {"of": RUN, "step": "", "fork": True}},
+            "The run began as a fork of another one, from its beginning",
+        ),
+        (
+            "run.started",
             {"parent": {"run": RUN, "key": "deploy#1/item#2"}},
             "The run was called by another one, in its step Deploy, item 2",
         ),
@@ -187,6 +197,7 @@ def test_an_event_names_what_it_is_about(kind, data, text):
     [
         ("run.started", {"parent": {"run": RUN, "key": "a#1"}}),
         ("run.started", {"predecessor": RUN, "state": "a"}),
+        ("run.started", {"rerun": {"of": RUN, "step": "", "fork": False}}),
         ("run.closed", {"outcome": "continued", "successor": RUN}),
         ("child.started", {"key": "child#1", "run": RUN}),
         ("child.closed", {"key": "child#1", "run": RUN, "outcome": "succeeded"}),
