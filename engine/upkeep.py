@@ -14,7 +14,7 @@ from engine import remote
 from engine.flow_control import groups
 from engine.gates import cache, circuit, mutex, rate
 from engine.services import events, reporting
-from engine.triggers import rows, scheduling
+from engine.triggers import recording, rows, scheduling
 
 log = structlog.get_logger(__name__)
 
@@ -52,7 +52,8 @@ _PROBE = """
                    WHERE t.ended_at < clock_timestamp() - make_interval(secs => %s)
                      AND NOT EXISTS (SELECT 1 FROM engine_firing f WHERE f.trigger_id = t.id)),
         EXISTS (SELECT 1 FROM engine_turn_change
-                WHERE at < clock_timestamp() - make_interval(secs => %s))"""
+                WHERE at < clock_timestamp() - make_interval(secs => %s)),
+        EXISTS (SELECT 1 FROM engine_tally WHERE ends_at < clock_timestamp())"""
 
 _SWEEPS: Mapping[str, Callable[[], int]] = {
     "events": events.sweep_events,
@@ -65,6 +66,7 @@ _SWEEPS: Mapping[str, Callable[[], int]] = {
     "triggers": scheduling.sweep_triggers,
     "windows": rows.clean,
     "groups": groups.sweep_groups,
+    "tallies": recording.close_tallies,
 }
 
 

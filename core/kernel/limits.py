@@ -180,6 +180,20 @@ FIRING_SECONDS_MAX = 5.0  # of one task that starts runs; then others get their 
 FIRING_ATTEMPT_COUNT_MAX = 8  # tries of one firing that meets a bug or the database's no
 FIRING_RETRY_DELAY = timedelta(seconds=5)  # after the first of them; twice that after each
 FIRING_HINT_COUNT = 2  # tasks that are told of waiting firings at once
+HOOK_BODY_BYTES_MAX = 1024 * 1024  # of one webhook: it is recorded as one value
+HOOK_TOLERANCE = timedelta(minutes=5)  # between a webhook's instant and ours: slow networks, clocks
+HOOK_RETENTION = timedelta(days=30)  # how long a delivery is known again; senders repeat for days
+HOOK_ID_CHARS_MAX = 200  # what a sender calls one delivery
+HOOK_SIGNATURE_COUNT_MAX = 10  # signatures of one delivery; senders change their secrets too
+HOOK_SECRET_CHARS_MIN = 16  # shorter ones are guessed from one delivery
+HOOK_SECRET_CHARS_MAX = 200  # GitHub and others take no longer ones
+HOOK_KEY_BYTES = 32  # of a secret that is made here: as many as SHA-256 gives
+HOOK_KEY_BYTES_MIN = 24  # Standard Webhooks, "Signature scheme"
+HOOK_KEY_BYTES_MAX = 64  # the same
+HOOK_OVERLAP_DEFAULT = timedelta(days=1)  # in which the secret before still holds
+HOOK_OVERLAP_MAX = timedelta(days=30)  # longer, and nobody has replaced it
+REFUSAL_WINDOW = timedelta(hours=1)  # in which so many refusals of one workflow are written out
+REFUSAL_COUNT_MAX = 20  # of those; others are counted, so that no stranger fills a record
 EVENT_BATCH_COUNT_MAX = 100  # events of one CloudEvents batch
 EVENT_SOURCE_CHARS_MAX = 500  # a CloudEvents `source`, `id` or `subject`
 

@@ -9,7 +9,7 @@ if ENVIRONMENT.database_url:
     DATABASES["default"]["CONN_MAX_AGE"] = 0
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # slow ones test our patience
 # The throttle itself is on; tests of it set their own rates.
-API_THROTTLE_RATES = dict.fromkeys(("any", "start", "decide", "login"))
+API_THROTTLE_RATES = dict.fromkeys(("any", "start", "hook", "decide", "login"))
 WHITENOISE_AUTOREFRESH = True
 API_PASSWORD_TOKENS = True
 # Pages in tests need no collected files; those that start a system collect them as it does.

@@ -5,7 +5,8 @@ base64url. What the value is *about* (its table, row and column) is authenticate
 copied into another row does not open there. The ring is `SECRETS_KEYS`, newest key first: the first
 seals, all of them open, and `manage.py rotate_secrets` seals everything anew under the first.
 
-The web process seals and never unseals; `tests/architecture/test_sealing.py` holds who does.
+The web process seals, and unseals nothing but the secrets of webhooks;
+`tests/architecture/test_sealing.py` holds who does.
 """
 
 import base64

@@ -2,12 +2,15 @@
 
 from core.toolkit.api.routing import route
 from engine.api.events import EventViewSet
+from engine.api.hooks import HookViewSet
 from engine.api.language import LanguageViewSet
 from engine.api.reruns import RerunViewSet
 from engine.api.runs import RunViewSet
+from engine.api.triggers import TriggerViewSet
 from engine.api.workflows import LintViewSet, VersionViewSet, WorkflowViewSet
 
 _WORKFLOW = "workflows/<slug:project>/<slug:slug>/"
+_TRIGGER = f"{_WORKFLOW}triggers/<slug:name>/"
 _VERSION = f"{_WORKFLOW}versions/<int:rev>/"
 
 urlpatterns = [
@@ -23,6 +26,16 @@ urlpatterns = [
     *route(_VERSION, VersionViewSet, {"get": "retrieve"}, name="api-version"),
     *route(f"{_VERSION}publish/", VersionViewSet, {"post": "publish"}, name="api-version-publish"),
     *route(f"{_VERSION}preview/", VersionViewSet, {"get": "preview"}, name="api-version-preview"),
+    *route(f"{_WORKFLOW}triggers/", TriggerViewSet, {"get": "list"}, name="api-triggers"),
+    *route(f"{_TRIGGER}pause/", TriggerViewSet, {"post": "pause"}, name="api-trigger-pause"),
+    *route(f"{_TRIGGER}resume/", TriggerViewSet, {"post": "resume"}, name="api-trigger-resume"),
+    *route(f"{_TRIGGER}secret/", TriggerViewSet, {"post": "secret"}, name="api-trigger-secret"),
+    *route(
+        "hooks/<slug:project>/<slug:slug>/<slug:name>/",
+        HookViewSet,
+        {"post": "receive"},
+        name="api-hook",
+    ),
     *route(f"{_WORKFLOW}runs/", RunViewSet, {"post": "start"}, name="api-run-start"),
     *route("runs/", RunViewSet, {"get": "list"}, name="api-runs"),
     *route("runs/<uuid:run_id>/", RunViewSet, {"get": "retrieve"}, name="api-run"),

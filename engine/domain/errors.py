@@ -1,6 +1,12 @@
 """What can go wrong with a run or a definition, as stable codes."""
 
-from core.kernel.errors import ConflictError, InvalidError, MissingError, TooLargeError
+from core.kernel.errors import (
+    ConflictError,
+    InvalidError,
+    MissingError,
+    TooLargeError,
+    UnauthenticatedError,
+)
 
 
 class UnexpectedEventError(ConflictError):
@@ -217,3 +223,45 @@ class CallUnresolvedError(ConflictError):
 
     code = "engine.call_unresolved"
     title = "A called workflow has no published version that fits."
+
+
+class TriggerMissingError(MissingError):
+    """The newest published version has no such trigger, or the caller may not see it."""
+
+    code = "engine.trigger_missing"
+    title = "The workflow has no such trigger."
+
+
+class TriggerKindError(ConflictError):
+    """What is asked for makes no sense for a trigger of this kind."""
+
+    code = "engine.trigger_kind"
+    title = "A trigger of this kind has no such thing."
+
+
+class HookRefusedError(UnauthenticatedError):
+    """The request is not signed as this address wants it, or there is no such address."""
+
+    code = "engine.hook_refused"
+    title = "The signature does not hold."
+
+
+class HookInvalidError(InvalidError):
+    """The delivery is signed, but cannot be read."""
+
+    code = "engine.hook_invalid"
+    title = "The delivery cannot be read."
+
+
+class HookTooLargeError(TooLargeError):
+    """The delivery is over its bound."""
+
+    code = "engine.hook_too_large"
+    title = "The delivery is too large."
+
+
+class HookSecretError(InvalidError):
+    """The secret is none that this webhook's provider takes."""
+
+    code = "engine.hook_secret"
+    title = "The secret cannot be used."

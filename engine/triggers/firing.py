@@ -6,7 +6,6 @@ cannot start is put on the workflow's record, and what met a bug is tried again.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import cast
 from uuid import UUID
 
@@ -14,31 +13,37 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from audit import store as ledger
-from audit.domain.entry import StreamHead, extend
 from core.identity.models import User
 from core.kernel import ids, limits
 from core.kernel.canonical import digest
 from core.kernel.clock import SYSTEM_CLOCK, Clock
 from core.kernel.errors import PlatformError
-from core.kernel.record import ENGINE_ORIGIN, ActorKind, Draft, Origin
+from core.kernel.record import ENGINE_ORIGIN, Actor, ActorKind, Origin
 from core.kernel.types import Json, JsonLike
 from core.toolkit import queue
-from core.toolkit.db import read_database_clock
 from engine import loading, starting, store
 from engine.actions.contract import one_line
 from engine.domain.errors import TriggerLoopError
 from engine.domain.inputs import keep_inputs
-from engine.domain.triggers import AutomaticTrigger, EventTrigger
-from engine.models import Run, Workflow
+from engine.domain.triggers import (
+    AutomaticTrigger,
+    EventTrigger,
+    FinishTrigger,
+    ScheduleTrigger,
+    WebhookTrigger,
+)
+from engine.models import Run
 from engine.reruns.rows import note_rerunners
 from engine.senders import read_sender
 from engine.starting import Chosen
 from engine.triggers import rows
+from engine.triggers.recording import record, record_refusal
 from engine.triggers.rows import TakenFiring
 
 log = structlog.get_logger(__name__)
 
 TASK = "engine.fire"
+_REFUSED = "trigger.refused"
 _ACCOUNT_KINDS = frozenset({ActorKind.PERSON, ActorKind.SERVICE, ActorKind.AGENT})
 
 
@@ -104,7 +109,7 @@ def _look_at(firing: TakenFiring) -> None:
         with transaction.atomic():
             _start(firing, trigger, chosen)
     except PlatformError as error:
-        _note(firing, kind="trigger.refused", code=error.code, message=str(error))
+        _note(firing, kind=_REFUSED, code=error.code, message=str(error))
 
 
 def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> None:
@@ -118,15 +123,8 @@ def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> No
     """
     seen: dict[str, Json] = {"event": firing.heard}
     evaluator = loading.EVALUATOR
-    condition = trigger.filter if isinstance(trigger, EventTrigger) else ""
-    if condition and not evaluator.condition(condition, seen):
+    if not _lets_through(firing, trigger):
         return
-    if isinstance(trigger, EventTrigger) and trigger.dedupe:
-        # Before anything is drawn: of two that come at once, the second waits here.
-        value = digest([trigger.type, trigger.dedupe, evaluator.evaluate(trigger.dedupe, seen)])
-        seconds = trigger.window_seconds
-        if not rows.open_window(workflow_id=firing.workflow_id, value=value, seconds=seconds):
-            return
     given = {name: evaluator.evaluate(text, seen) for name, text in trigger.inputs.items()}
     inputs = keep_inputs(given)
     filled = starting.fill_inputs(chosen, inputs)
@@ -163,13 +161,34 @@ def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> No
     assert is_new, "a start without a key meets no other"
     if initiator.rerunner_id is not None:
         note_rerunners(run_id=run_id, before_id=UUID(firing.source["run"]))
-    rows.note_fired(trigger_id=firing.trigger_id)
+    rows.note_fired(trigger_id=firing.trigger_id, run_id=run_id)
     queue.hint_on_commit("engine.drive", run_id=str(run_id))
+
+
+def _lets_through(firing: TakenFiring, trigger: AutomaticTrigger) -> bool:
+    """Say whether a trigger's conditions hold for what was heard. Raises: ExpressionError."""
+    seen: dict[str, Json] = {"event": firing.heard}
+    if isinstance(trigger, ScheduleTrigger):
+        return True
+    if isinstance(trigger, FinishTrigger) and trigger.outcomes:
+        data = cast("Mapping[str, Mapping[str, Json]]", firing.heard)["data"]
+        if data["outcome"] not in trigger.outcomes:
+            return False
+    if trigger.filter and not loading.EVALUATOR.condition(trigger.filter, seen):
+        return False
+    if not isinstance(trigger, EventTrigger | WebhookTrigger) or not trigger.dedupe:
+        return True
+    # Before anything is drawn: of two that come at once, the second waits here.
+    value = digest([*trigger.window_parts, loading.EVALUATOR.evaluate(trigger.dedupe, seen)])
+    seconds = trigger.window_seconds
+    return rows.open_window(workflow_id=firing.workflow_id, value=value, seconds=seconds)
 
 
 def _cause(firing: TakenFiring, trigger: AutomaticTrigger, *, depth: int) -> dict[str, JsonLike]:
     """Return what the run's record says of its trigger; what was heard is a payload beside it."""
     cause: dict[str, JsonLike] = {"kind": trigger.kind.value, "position": firing.position}
+    if isinstance(trigger, WebhookTrigger):
+        cause["name"] = str(firing.source["hook"])
     if depth:
         cause["depth"] = depth
     return {**cause, **_told(firing.heard)}
@@ -187,8 +206,9 @@ def _told(heard: Json) -> dict[str, JsonLike]:
 def _find_initiator(firing: TakenFiring) -> Initiator:
     """Return who counts as having started a run.
 
-    Whoever sent the event; of an event that a run sent, who started that run. Nobody sends what
-    the clock says: that counts as done by whoever published the trigger.
+    Whoever sent the event; of an event that a run sent, who started that run; of a signed request,
+    who made the secret. Nobody sends what the clock says: that counts as done by whoever published
+    the trigger.
 
     Raises:
         TriggerLoopError: the event comes from a run that is the last of too many.
@@ -196,12 +216,21 @@ def _find_initiator(firing: TakenFiring) -> Initiator:
     source = firing.source
     if source.get("run"):
         return _initiator_of_run(UUID(source["run"]))
+    if source.get("maker"):
+        return _initiator_by_secret(UUID(source["maker"]))
     if source.get("kind") not in _ACCOUNT_KINDS:
         return _initiator(firing.publisher_id, ENGINE_ORIGIN)
     origin = read_sender(source)
     behalf = origin.on_behalf_of
     found = _initiator(UUID(origin.actor.id), origin)
     return replace(found, on_behalf_of_id=UUID(behalf.id)) if behalf else found
+
+
+def _initiator_by_secret(maker_id: UUID) -> Initiator:
+    found = _initiator(maker_id, ENGINE_ORIGIN)
+    kind = User.objects.values_list("kind", flat=True).get(pk=maker_id)
+    behalf = Actor(id=str(maker_id), kind=ActorKind(kind))
+    return replace(found, origin=replace(ENGINE_ORIGIN, on_behalf_of=behalf))
 
 
 def _initiator_of_run(run_id: UUID) -> Initiator:
@@ -244,50 +273,19 @@ def _initiator(user_id: UUID, origin: Origin) -> Initiator:
 # --- on record -------------------------------------------------------------------------------
 
 
-def record(
-    *,
-    workflow_id: UUID,
-    version: str,
-    kind: str,
-    data: Mapping[str, JsonLike],
-    payloads: Mapping[str, JsonLike] = MappingProxyType({}),
-) -> None:
-    """Put what became of a trigger on its workflow's record. Transaction: needs one; locks it.
-
-    Args:
-        workflow_id: whose record.
-        version: the version's digest, hex.
-        kind: `trigger.refused`, `trigger.failed` or `trigger.skipped`.
-        data: what is hashed.
-        payloads: what is committed to.
-    """
-    workflow = Workflow.objects.select_for_update(no_key=True).get(pk=workflow_id)
-    draft = Draft(
-        kind=kind,
-        at=read_database_clock(),
-        origin=ENGINE_ORIGIN,
-        subject=f"workflow:{workflow_id}",
-        scope=workflow.scope_id,
-        version=version,
-        data=data,
-        payloads=payloads,
-    )
-    head = StreamHead(stream=workflow.id, seq=workflow.seq, head=bytes(workflow.head))
-    head, entries = extend(head=head, drafts=(draft,), salts=ids.salt)
-    store.append_to_workflow(head=head, entries=entries)
-
-
 def _note(firing: TakenFiring, *, kind: str, code: str, message: str) -> None:
     """Put a firing that starts nothing on record. What was heard is named, not repeated."""
     chosen = starting.find_chosen(version_id=firing.version_id)
     assert chosen is not None, "versions are never deleted"
-    record(
-        workflow_id=firing.workflow_id,
-        version=chosen.version_digest,
-        kind=kind,
-        data={"position": firing.position, "code": code, **_told(firing.heard)},
-        payloads={"message": one_line(message)},
-    )
+    data = {"position": firing.position, "code": code, **_told(firing.heard)}
+    payloads = {"message": one_line(message)}
+    place, stamp = firing.workflow_id, chosen.version_digest
+    if kind == _REFUSED:
+        seq = record_refusal(workflow_id=place, version=stamp, data=data, payloads=payloads)
+    else:
+        seq = record(workflow_id=place, version=stamp, kind=kind, data=data, payloads=payloads)
+    if seq is not None:
+        rows.note_refused(trigger_id=firing.trigger_id, seq=seq)
     log.warning("engine.trigger_refused", workflow=chosen.workflow_slug, code=code)
 
 

@@ -11,7 +11,13 @@ from core.toolkit.db import read_database_clock, require_transaction
 from engine import loading
 from engine.domain.plan import Plan
 from engine.domain.schedules import Schedule, next_due
-from engine.domain.triggers import AutomaticTrigger, EventTrigger, ScheduleTrigger
+from engine.domain.triggers import (
+    AutomaticTrigger,
+    EventTrigger,
+    FinishTrigger,
+    ScheduleTrigger,
+    name_triggers,
+)
 from engine.triggers import rows
 
 log = structlog.get_logger(__name__)
@@ -36,9 +42,19 @@ def install(*, workflow_id: UUID, project_id: UUID, version_id: UUID, rev: int, 
             return
     now = read_database_clock()
     known = _known_schedules(workflow_id)
+    paused = rows.list_paused(workflow_id=workflow_id)
     new = [
-        _make(trigger, position=position, now=now, known=known)
-        for position, trigger in enumerate(plan.automatic)
+        _make(
+            trigger,
+            position=position,
+            now=now,
+            known=known,
+            name=name,
+            paused_at=paused.get((trigger.kind.value, name)),
+        )
+        for position, (trigger, name) in enumerate(
+            zip(plan.automatic, name_triggers(plan.automatic), strict=True)
+        )
     ]
     if new or known or rows.has_live(workflow_id=workflow_id):
         rows.replace(
@@ -52,13 +68,28 @@ def _make(
     position: int,
     now: datetime,
     known: dict[tuple[str, str], datetime],
+    name: str,
+    paused_at: datetime | None,
 ) -> rows.NewTrigger:
     next_at: datetime | None = None
-    if isinstance(trigger, ScheduleTrigger):
+    if isinstance(trigger, ScheduleTrigger) and paused_at is None:
         kept = known.get(_key(trigger.schedule))
         next_at = kept if kept is not None else next_due(trigger.schedule, after=now)
-    type_ = trigger.type if isinstance(trigger, EventTrigger) else ""
-    return rows.NewTrigger(position=position, kind=trigger.kind.value, type=type_, next_at=next_at)
+    return rows.NewTrigger(
+        position=position,
+        kind=trigger.kind.value,
+        type=_type_of(trigger),
+        name=name,
+        next_at=next_at,
+        paused_at=paused_at,
+    )
+
+
+def _type_of(trigger: AutomaticTrigger) -> str:
+    """Return by what a trigger is found when something happens."""
+    if isinstance(trigger, FinishTrigger):
+        return trigger.workflow
+    return trigger.type if isinstance(trigger, EventTrigger) else ""
 
 
 def _known_schedules(workflow_id: UUID) -> dict[tuple[str, str], datetime]:

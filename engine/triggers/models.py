@@ -2,18 +2,23 @@
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
 from core.kernel import ids, limits
+from engine.domain.triggers import AUTOMATIC_KINDS
 from engine.domain.triggers import Trigger as Kind
 
 
 class Trigger(models.Model):
     """An automatic trigger of a published version.
 
-    `position` is its place in the plan's `automatic`. A version that is published ends those of the
-    one before (`ended_at`); the row stays until its firings are through.
+    `position` is its place in the plan's `automatic`, `name` what addresses call it; `type` is that
+    of the events it hears, or the workflow whose ends it waits for. A version that is published
+    ends those of the one before (`ended_at`); the row stays until its firings are through. One that
+    somebody paused (`paused_at`) is not pulled; the next version's of the same name is paused too.
+    `refused_seq` is the place of the last refusal in the workflow's stream, 0 if there is none.
     """
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
@@ -30,6 +35,13 @@ class Trigger(models.Model):
     ended_at = models.DateTimeField(null=True)
     fired_at = models.DateTimeField(null=True)  # when it last started a run
     fired_count = models.BigIntegerField(default=0)
+    name = models.CharField(max_length=64, default="", db_default="")
+    paused_at = models.DateTimeField(null=True)
+    last_run = models.ForeignKey(
+        "engine.Run", on_delete=models.PROTECT, related_name="+", null=True, db_index=False
+    )
+    refused_at = models.DateTimeField(null=True)
+    refused_seq = models.BigIntegerField(default=0, db_default=0)
 
     class Meta:
         default_permissions = ()
@@ -38,7 +50,7 @@ class Trigger(models.Model):
                 fields=["version", "position"], name="engine_trigger_version_position_uniq"
             ),
             models.CheckConstraint(
-                condition=Q(kind__in=[Kind.SCHEDULE.value, Kind.EVENT.value]),
+                condition=Q(kind__in=sorted(kind.value for kind in AUTOMATIC_KINDS)),
                 name="engine_trigger_kind_check",
             ),
         )
@@ -47,6 +59,11 @@ class Trigger(models.Model):
                 fields=["project", "type"],
                 condition=Q(kind=Kind.EVENT.value, ended_at=None),
                 name="engine_trigger_type",
+            ),
+            models.Index(
+                fields=["project", "type"],
+                condition=Q(kind=Kind.RUN_FINISHED.value, ended_at=None),
+                name="engine_trigger_finish",
             ),
             models.Index(
                 fields=["next_at"], condition=Q(next_at__isnull=False), name="engine_trigger_due"
@@ -95,3 +112,63 @@ class Window(models.Model):
 
     def __str__(self) -> str:
         return f"window of {self.workflow_id}"
+
+
+class Endpoint(models.Model):
+    """The secrets of a webhook's address, sealed. It is the workflow's, so it outlasts versions.
+
+    `made_by` counts as the sender of what is signed with `sealed`; `previous_…` is the secret
+    before, which holds until `previous_ends_at`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    workflow = models.ForeignKey(
+        "engine.Workflow", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    name = models.CharField(max_length=64)
+    sealed = models.TextField()
+    made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    made_at = models.DateTimeField()
+    previous_sealed = models.TextField(blank=True, default="", db_default="")
+    previous_made_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
+    )
+    previous_ends_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(
+                fields=["workflow", "name"], name="engine_endpoint_workflow_name_uniq"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.workflow_id}"
+
+
+class Tally(models.Model):
+    """How many refusals of one kind a workflow's record has taken, and left out, until `ends_at`.
+
+    `since` is when the first came. `kind` is `door` for requests that nobody signed, so that a
+    stranger takes no place from what a sender or author should read.
+    """
+
+    pk = models.CompositePrimaryKey("workflow_id", "kind")
+    workflow = models.ForeignKey(
+        "engine.Workflow", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    kind = models.CharField(max_length=10)
+    since = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    noted_count = models.BigIntegerField()
+    left_out_count = models.BigIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        indexes: ClassVar = (models.Index(fields=["ends_at"], name="engine_tally_end"),)
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.workflow_id}"

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -18,11 +19,12 @@ _PULL = """
     INSERT INTO engine_firing (id, trigger_id, heard, source, due_at, created_at, attempt_count)
     SELECT gen_random_uuid(), t.id, %s::jsonb, %s::jsonb, clock_timestamp(), clock_timestamp(), 0
     FROM engine_trigger t
-    WHERE t.project_id = %s AND t.type = %s AND t.kind = 'event' AND t.ended_at IS NULL"""
+    WHERE t.project_id = %s AND t.type = %s AND t.kind = 'event' AND t.ended_at IS NULL
+      AND t.paused_at IS NULL"""
 
 _ADD = """
     INSERT INTO engine_firing (id, trigger_id, heard, source, due_at, created_at, attempt_count)
-    SELECT f.id, %s::uuid, f.heard::jsonb, '{}'::jsonb, clock_timestamp(), clock_timestamp(), 0
+    SELECT f.id, %s::uuid, f.heard::jsonb, %s::jsonb, clock_timestamp(), clock_timestamp(), 0
     FROM unnest(%s::uuid[], %s::text[]) AS f (id, heard)"""
 
 # The workflow may be archived meanwhile; then nothing starts.
@@ -53,9 +55,9 @@ _TAKE_SCHEDULES = """
 
 _INSTALL = """
     INSERT INTO engine_trigger
-        (id, workflow_id, version_id, project_id, position, kind, type, next_at, created_at,
-         fired_count)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp(), 0)"""
+        (id, workflow_id, version_id, project_id, position, kind, type, next_at, name, paused_at,
+         created_at, fired_count)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, clock_timestamp(), 0)"""
 
 _END = """
     UPDATE engine_trigger SET ended_at = clock_timestamp(), next_at = NULL
@@ -86,7 +88,9 @@ class NewTrigger:
     position: int
     kind: str
     type: str
+    name: str
     next_at: datetime | None
+    paused_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,7 +133,8 @@ def replace(
         cursor.execute(_END, (workflow_id,))
         for item in triggers:
             key = (ids.uuid7(), workflow_id, version_id, project_id)
-            cursor.execute(_INSTALL, (*key, item.position, item.kind, item.type, item.next_at))
+            place = (item.position, item.kind, item.type, item.next_at, item.name, item.paused_at)
+            cursor.execute(_INSTALL, (*key, *place))
 
 
 def pull(*, project_id: UUID, event_type: str, heard: Json, source: Mapping[str, Json]) -> int:
@@ -139,11 +144,14 @@ def pull(*, project_id: UUID, event_type: str, heard: Json, source: Mapping[str,
         return int(cursor.rowcount)
 
 
-def add(*, trigger_id: UUID, heard: Sequence[Json]) -> None:
+def add(
+    *, trigger_id: UUID, heard: Sequence[Json], source: Mapping[str, Json] = MappingProxyType({})
+) -> None:
     """Pull a trigger once for each thing heard. Transaction: needs one."""
     with connection.cursor() as cursor:
         keys = sorted(ids.uuid7() for _ in heard)  # they are taken in this order
-        cursor.execute(_ADD, (trigger_id, keys, [json.dumps(item) for item in heard]))
+        texts = [json.dumps(item) for item in heard]
+        cursor.execute(_ADD, (trigger_id, json.dumps(dict(source)), keys, texts))
 
 
 def take_next() -> TakenFiring | None:
@@ -206,13 +214,32 @@ def open_window(*, workflow_id: UUID, value: bytes, seconds: float) -> bool:
         return cursor.fetchone() is not None
 
 
-def note_fired(*, trigger_id: UUID) -> None:
+def note_fired(*, trigger_id: UUID, run_id: UUID) -> None:
     """Count a run that a trigger started."""
     _execute(
-        "UPDATE engine_trigger SET fired_at = clock_timestamp(), fired_count = fired_count + 1 "
-        "WHERE id = %s",
-        (trigger_id,),
+        "UPDATE engine_trigger SET fired_at = clock_timestamp(), fired_count = fired_count + 1, "
+        "last_run_id = %s WHERE id = %s",
+        (run_id, trigger_id),
     )
+
+
+def note_refused(*, trigger_id: UUID, seq: int) -> None:
+    """Say when a trigger last started nothing, and where its workflow's record says why."""
+    _execute(
+        "UPDATE engine_trigger SET refused_at = clock_timestamp(), refused_seq = %s WHERE id = %s",
+        (seq, trigger_id),
+    )
+
+
+def list_paused(*, workflow_id: UUID) -> dict[tuple[str, str], datetime]:
+    """Return since when a workflow's live triggers are paused, by kind and name."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT kind, name, paused_at FROM engine_trigger "
+            "WHERE workflow_id = %s AND ended_at IS NULL AND paused_at IS NOT NULL",
+            (workflow_id,),
+        )
+        return {(row[0], row[1]): row[2] for row in cursor.fetchall()}
 
 
 def delete(*, firing_id: UUID) -> bool:
@@ -258,3 +285,44 @@ def _execute(statement: str, params: tuple[Any, ...]) -> int:
     with connection.cursor() as cursor:
         cursor.execute(statement, params)
         return int(cursor.rowcount)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveTrigger:
+    """A live trigger of a workflow, whose row this transaction has locked."""
+
+    id: UUID
+    version_id: UUID
+    position: int
+    kind: str
+    paused_at: datetime | None
+
+
+def lock_live(*, workflow_id: UUID, name: str) -> LiveTrigger | None:
+    """Return a workflow's live trigger of a name, locked, or `None`. Transaction: needs one."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, version_id, position, kind, paused_at FROM engine_trigger "
+            "WHERE workflow_id = %s AND name = %s AND ended_at IS NULL FOR UPDATE",
+            (workflow_id, name),
+        )
+        row = cursor.fetchone()
+    if row is None:
+        return None
+    return LiveTrigger(id=row[0], version_id=row[1], position=row[2], kind=row[3], paused_at=row[4])
+
+
+def pause(*, trigger_id: UUID) -> None:
+    """Let a trigger start nothing from now on."""
+    _execute(
+        "UPDATE engine_trigger SET paused_at = clock_timestamp(), next_at = NULL WHERE id = %s",
+        (trigger_id,),
+    )
+
+
+def resume(*, trigger_id: UUID, next_at: datetime | None) -> None:
+    """Let a trigger start runs again; `next_at` is there for a schedule."""
+    _execute(
+        "UPDATE engine_trigger SET paused_at = NULL, next_at = %s WHERE id = %s",
+        (next_at, trigger_id),
+    )

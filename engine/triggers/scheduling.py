@@ -13,6 +13,7 @@ from engine import starting
 from engine.domain.schedules import find_due, find_zone
 from engine.domain.triggers import ScheduleTrigger
 from engine.triggers import firing, rows
+from engine.triggers.recording import record
 from engine.triggers.rows import DueSchedule
 
 log = structlog.get_logger(__name__)
@@ -119,7 +120,7 @@ def _record(skipped: _Skipped) -> None:
     }
     log.warning("engine.schedule_skipped", workflow=str(skipped.workflow_id), **data)
     with transaction.atomic():
-        firing.record(
+        record(
             workflow_id=skipped.workflow_id,
             version=skipped.version,
             kind="trigger.skipped",

@@ -11,6 +11,7 @@ _RATE: Final = re.compile(r"(?P<count>\d{1,9})/(?P<seconds>\d{1,6})")
 _RATES_DEFAULT: Final = {
     "any": "1200/60",  # every request of one caller
     "start": "300/60",  # starting runs
+    "hook": "600/60",  # signed requests to one webhook
     "decide": "60/60",  # deciding; nobody reads faster than this
     "login": "10/300",  # passwords tried, per address and per name
 }

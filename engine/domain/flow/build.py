@@ -8,11 +8,19 @@ from engine.domain.expressions import Evaluator
 from engine.domain.flow.build_states import build_state
 from engine.domain.flow.build_steps import StepBuilder
 from engine.domain.flow.draft import Draft, JsonMap, TriggerDraft
-from engine.domain.flow.reading import condition_at, seconds_at, text_at, whole_at
+from engine.domain.flow.reading import condition_at, list_at, seconds_at, text_at, whole_at
 from engine.domain.flow.scopes import Scopes
 from engine.domain.plan import Concurrency, Kind, OnConflict, Plan
 from engine.domain.schedules import CatchUp
-from engine.domain.triggers import AutomaticTrigger, EventTrigger, ScheduleTrigger, Trigger
+from engine.domain.triggers import (
+    AutomaticTrigger,
+    EventTrigger,
+    FinishTrigger,
+    Provider,
+    ScheduleTrigger,
+    Trigger,
+    WebhookTrigger,
+)
 
 # A workflow that declares no inputs takes none, so that a misspelt one is not lost.
 _NO_INPUTS: Mapping[str, Json] = {"type": "object", "additionalProperties": False}
@@ -52,19 +60,43 @@ def _build_concurrency(value: JsonMap | None) -> Concurrency | None:
 
 
 def _build_trigger(draft: TriggerDraft) -> AutomaticTrigger:
-    value = draft.value
-    if draft.kind == Trigger.SCHEDULE:
-        return ScheduleTrigger(
-            cron=" ".join(text_at(value, "cron").split()),
-            timezone=text_at(value, "timezone") or "UTC",
-            catch_up=CatchUp(text_at(value, "catch-up") or CatchUp.LAST),
-            inputs=draft.inputs,
-        )
+    value, name = draft.value, text_at(draft.value, "name")
+    condition = condition_at(value, "filter") or ""
     window = seconds_at(value, "window") or limits.DEDUPE_WINDOW_DEFAULT.total_seconds()
-    return EventTrigger(
-        type=text_at(value, "type"),
-        filter=condition_at(value, "filter") or "",
-        dedupe=text_at(value, "dedupe"),
-        window_seconds=window if "dedupe" in value else 0.0,
-        inputs=draft.inputs,
-    )
+    window = window if "dedupe" in value else 0.0
+    match Trigger(draft.kind):
+        case Trigger.SCHEDULE:
+            return ScheduleTrigger(
+                cron=" ".join(text_at(value, "cron").split()),
+                timezone=text_at(value, "timezone") or "UTC",
+                catch_up=CatchUp(text_at(value, "catch-up") or CatchUp.LAST),
+                inputs=draft.inputs,
+                name=name,
+            )
+        case Trigger.WEBHOOK:
+            return WebhookTrigger(
+                provider=Provider(text_at(value, "provider")),
+                event=text_at(value, "event"),
+                filter=condition,
+                dedupe=text_at(value, "dedupe"),
+                window_seconds=window,
+                inputs=draft.inputs,
+                name=name,
+            )
+        case Trigger.RUN_FINISHED:
+            return FinishTrigger(
+                workflow=text_at(value, "workflow"),
+                outcomes=tuple(str(item) for item in list_at(value, "outcomes")),
+                filter=condition,
+                inputs=draft.inputs,
+                name=name,
+            )
+        case _:
+            return EventTrigger(
+                type=text_at(value, "type"),
+                filter=condition,
+                dedupe=text_at(value, "dedupe"),
+                window_seconds=window,
+                inputs=draft.inputs,
+                name=name,
+            )

@@ -11,7 +11,7 @@ from engine.domain.flow.reading import condition_at, list_at, map_at, seconds_at
 from engine.domain.flow.scopes import Where
 from engine.domain.flow.tools import Tools
 from engine.domain.schedules import Schedule, find_schedule_fault
-from engine.domain.triggers import Trigger
+from engine.domain.triggers import Trigger, number_names
 
 TRIGGER_NAMES = ("event",)
 _COMPOSED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas"})
@@ -31,6 +31,40 @@ class TriggerLinter:
             else:
                 self._check_event(trigger)
             self._check_inputs(trigger)
+            self._check_circle(trigger)
+        self._check_names()
+
+    def _check_names(self) -> None:
+        """Two triggers of one name would have one address; a webhook's name is its address."""
+        triggers = self.tools.draft.automatic
+        pairs = [(text_at(trigger.value, "name"), _base_name(trigger)) for trigger in triggers]
+        plain = [
+            name or (base if trigger.kind == Trigger.WEBHOOK else "")
+            for trigger, (name, base) in zip(triggers, pairs, strict=True)
+        ]
+        seen: set[str] = set()
+        for trigger, text, name in zip(triggers, plain, number_names(pairs), strict=True):
+            called = text or name
+            if called in seen:
+                message = f"Another trigger is called {quoted(called)}; give this one a `name`."
+                self.tools.reporter.error(Code.BAD_TRIGGER, trigger.path, message, at_key=True)
+            seen.add(called)
+
+    def _check_circle(self, trigger: TriggerDraft) -> None:
+        """Warn of a workflow that starts itself: its runs end only at the platform's bound."""
+        draft, note = self.tools.draft, self.tools.reporter.warning
+        if trigger.kind == Trigger.RUN_FINISHED:
+            if text_at(trigger.value, "workflow") == draft.name:
+                message = "The end of a run of this workflow starts another one of it."
+                note(Code.TRIGGER_CIRCLE, f"{trigger.path}/workflow", message)
+            return
+        heard = text_at(trigger.value, "type")
+        for step in draft.all_steps() if trigger.kind == Trigger.EVENT else ():
+            block = step.block
+            if step.verb == "emit" and isinstance(block, dict) and text_at(block, "type") == heard:
+                message = f"Runs of this workflow send {quoted(heard)}, which starts another one."
+                note(Code.TRIGGER_CIRCLE, f"{trigger.path}/type", message)
+                return
 
     def _check_schedule(self, trigger: TriggerDraft) -> None:
         if "cron" not in trigger.value:
@@ -95,3 +129,8 @@ class TriggerLinter:
         if missing:
             message = f"A run needs the inputs {listed(missing)}, which this trigger does not give."
             self.tools.reporter.error(Code.BAD_TRIGGER, trigger.path, message, at_key=True)
+
+
+def _base_name(trigger: TriggerDraft) -> str:
+    is_hook = trigger.kind == Trigger.WEBHOOK
+    return text_at(trigger.value, "provider") if is_hook else trigger.kind

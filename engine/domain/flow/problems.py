@@ -66,6 +66,7 @@ class Code(StrEnum):
     BAD_TRIGGER = "flow.bad_trigger"
     UNKNOWN_INPUT = "flow.unknown_input"
     NOT_IDEMPOTENT = "flow.not_idempotent"
+    TRIGGER_CIRCLE = "flow.trigger_circle"
 
 
 @dataclass(slots=True, kw_only=True)

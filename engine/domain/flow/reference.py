@@ -11,7 +11,7 @@ from engine.domain.flow.schema import Schema, language_schema, resolve
 
 # The parts with a section of their own, in the order of the page; `action` and the like have none.
 _SECTIONS = (
-    *("trigger", "schedule", "eventTrigger", "concurrency"),
+    *("trigger", "schedule", "eventTrigger", "webhook", "runFinished", "concurrency"),
     *("step", "wait", "emit", "branch", "map", "strategy", "loop", "enough", "retry"),
     *("state", "transition", "stateEvent", "approval", "stage", "approvers"),
 )
@@ -61,6 +61,7 @@ _MEANINGS: Mapping[Code, str] = {
     Code.BAD_TRIGGER: "A trigger that gives too little for a run to start.",
     Code.NO_WAY_TO_FINAL: "Warning: a state from which no final one can be reached.",
     Code.UNKNOWN_INPUT: "Warning: an expression reads an input that is not declared.",
+    Code.TRIGGER_CIRCLE: "Warning: a workflow whose runs start further runs of it.",
     Code.NOT_IDEMPOTENT: "Warning: a compensation that may not be safe to repeat.",
 }
 

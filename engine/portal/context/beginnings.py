@@ -32,4 +32,8 @@ def say_cause(started: Event) -> str:
         return ""
     if trigger.get("kind") == Trigger.SCHEDULE:
         return "the schedule"
+    if trigger.get("kind") == Trigger.WEBHOOK:
+        return f"the webhook “{trigger.get('name', '')}”"
+    if trigger.get("kind") == Trigger.RUN_FINISHED:
+        return "the end of another run"
     return f"the event “{trigger.get('type', '')}”"

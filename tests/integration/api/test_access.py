@@ -29,6 +29,7 @@ _PUBLIC = {
     "api-schema": "open where a setting says so; see test_schema",
     "api-auth-token": "it takes the credentials; off unless a setting allows it",
     "api-flow-schema": "the language is no secret, and an editor has no session",
+    "api-hook": "the signature of the request is what lets it in; see test_hooks",
     "api-unknown": "there is nothing behind it",
 }
 
@@ -94,6 +95,10 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-version", "get"): Turned(404, 200),
     ("api-version-publish", "post"): Turned(404, 403),
     ("api-version-preview", "get"): Turned(404, 403),
+    ("api-triggers", "get"): Turned(404, 200),
+    ("api-trigger-pause", "post"): Turned(404, 403, {"reason": "x"}),
+    ("api-trigger-resume", "post"): Turned(404, 403, {"reason": "x"}),
+    ("api-trigger-secret", "post"): Turned(404, 403, {}),
     ("api-run-start", "post"): Turned(404, 403, {"inputs": {}}),
     ("api-runs", "get"): Turned(EMPTY, 200),
     ("api-run", "get"): Turned(404, 200),
@@ -231,6 +236,7 @@ def place(town):
         "assignment_id": assignment.pk,
         "entry_id": 1,
         "slug": "flow1",
+        "name": "github",
         "rev": 1,
         "run_id": run_id,
         "request_id": request.pk,

@@ -41,7 +41,7 @@ def test_it_is_openapi_3_1(document):
 def test_it_has_every_operation_once(document):
     operations = list(_operations(document))
 
-    assert len(operations) == len(EXPECTED) + 1  # and the exchange of a password for a token
+    assert len(operations) == len(EXPECTED) + 2  # a password for a token, and a webhook
     ids = [operation["operationId"] for _, _, operation in operations]
     assert len(set(ids)) == len(ids)
     assert all(path.startswith("/api/v1/") and path.endswith("/") for path, _, _ in operations)
@@ -67,14 +67,14 @@ def test_every_operation_says_what_it_is_and_how_it_fails(document):
             assert content["schema"] == {"$ref": "#/components/schemas/Problem"}, where
 
 
-def test_only_the_exchange_of_a_password_needs_no_credentials(document):
+def test_only_a_password_and_a_signature_are_credentials_themselves(document):
     open_operations = [
         operation["operationId"]
         for _, _, operation in _operations(document)
         if operation.get("security") in (None, [], [{}])
     ]
 
-    assert open_operations == ["auth_token"]
+    assert sorted(open_operations) == ["auth_token", "hooks_receive"]
 
 
 def test_inputs_are_closed_and_nothing_secret_is_an_output(document):
@@ -122,7 +122,13 @@ def test_public_addresses_are_the_ones_listed():
     names = {pattern.name for pattern in get_resolver().url_patterns if hasattr(pattern, "name")}
 
     assert not names & set(EXPECTED)
-    assert set(_PUBLIC) == {"api-schema", "api-auth-token", "api-flow-schema", "api-unknown"}
+    assert set(_PUBLIC) == {
+        "api-schema",
+        "api-auth-token",
+        "api-flow-schema",
+        "api-hook",
+        "api-unknown",
+    }
 
 
 def test_the_document_is_valid(document):

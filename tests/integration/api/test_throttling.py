@@ -17,7 +17,7 @@ def rates(settings):
 
     def set_rates(**rates):
         settings.API_THROTTLE_RATES = {
-            **dict.fromkeys(("any", "start", "decide", "login")),
+            **dict.fromkeys(("any", "start", "hook", "decide", "login")),
             **rates,
         }
 

@@ -471,7 +471,6 @@ def test_the_author_of_a_contract_decides_nothing(place, contract):
 
 NOT_YET = {
     "release": {
-        "webhook",
         "of-each",
         "delegation",
         "remind",

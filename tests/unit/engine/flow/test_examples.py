@@ -48,7 +48,6 @@ def plan_of(name):
         (
             "release",
             [
-                ("/triggers/1/webhook", 15, 5),
                 (f"{APPROVE}/stages/1/quorum/of-each", 48, 30),
                 (f"{APPROVE}/delegation", 57, 7),
                 (f"{APPROVE}/remind", 59, 7),

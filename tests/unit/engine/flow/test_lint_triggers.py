@@ -9,7 +9,14 @@ import pytest
 
 from engine.domain.plan_json import plan_digest, plan_from_json, plan_to_json
 from engine.domain.schedules import CatchUp
-from engine.domain.triggers import EventTrigger, ScheduleTrigger
+from engine.domain.triggers import (
+    EventTrigger,
+    FinishTrigger,
+    Provider,
+    ScheduleTrigger,
+    WebhookTrigger,
+    name_triggers,
+)
 from tests.fakes.flow import compile_text
 from tests.fakes.marked import assert_problem
 
@@ -35,6 +42,16 @@ MISTAKES = [
     (f"event: {{type: a.b, filter: »'1 + 1', {REF}}}", "bad_expression", "/triggers/0/event/filter", "never true or false"),
     (f"event: {{type: a.b, dedupe: »steps.a, {REF}}}", "bad_expression", "/triggers/0/event/dedupe", "the names here are: event"),
     (f"event: {{type: a.b, »window: PT1M, {REF}}}", "misplaced_key", "/triggers/0/event/window", "`dedupe`"),
+    (f"»webhook: {{event: push, {REF}}}", "missing_key", "/triggers/0/webhook", "`provider`"),
+    (f"webhook: {{provider: »gitlab, {REF}}}", "wrong_value", "/triggers/0/webhook/provider", "`github`"),
+    (f"webhook: {{provider: hmac, name: »A b, {REF}}}", "wrong_value", "/triggers/0/webhook/name", "lower-case"),
+    (f"webhook: {{provider: hmac, filter: »'1 +', {REF}}}", "bad_expression", "/triggers/0/webhook/filter", "not finished"),
+    (f"webhook: {{provider: hmac, »window: PT1M, {REF}}}", "misplaced_key", "/triggers/0/webhook/window", "`dedupe`"),
+    (f"webhook: {{provider: hmac, {REF}}}}}, {{»webhook: {{provider: hmac, {REF}}}", "bad_trigger", "/triggers/1/webhook", "give this one a `name`"),
+    (f"event: {{type: a.b, name: hmac, {REF}}}}}, {{»webhook: {{provider: hmac, {REF}}}", "bad_trigger", "/triggers/1/webhook", "called `hmac`"),
+    (f"»run-finished: {{{REF}}}", "missing_key", "/triggers/0/run-finished", "`workflow`"),
+    (f"run-finished: {{workflow: y, outcomes: [»done], {REF}}}", "wrong_value", "/triggers/0/run-finished/outcomes/0", "`succeeded`"),
+    (f"run-finished: {{workflow: y, outcomes: »[], {REF}}}", "wrong_value", "/triggers/0/run-finished/outcomes", "1"),
     (f"event: {{type: a.b, dedupe: event.id, window: »P31D, {REF}}}", "bad_duration", "/triggers/0/event/window", "at most P30D"),
 ]
 # fmt: on
@@ -53,6 +70,8 @@ def test_triggers_are_part_of_the_plan_and_survive_being_stored():
 - schedule: {{cron: '0  9 * * MON-FRI', timezone: Europe/Berlin, catch-up: all, {REF}}}
 - event: {{type: a.b, filter: 'event.data.n > 1', dedupe: event.data.n, window: PT10M, {REF}}}
 - event: {{type: c.d, {REF}}}
+- webhook: {{provider: github, event: push, dedupe: event.id, {REF}}}
+- run-finished: {{workflow: y, outcomes: [failed, expired], filter: 'event.data.number > 1', name: after, {REF}}}
 {STEPS}"""
 
     compilation = compile_text(source)
@@ -72,8 +91,24 @@ def test_triggers_are_part_of_the_plan_and_survive_being_stored():
             inputs=inputs,
         ),
         EventTrigger(type="c.d", inputs=inputs),
+        WebhookTrigger(
+            provider=Provider.GITHUB,
+            event="push",
+            dedupe="event.id",
+            window_seconds=86400.0,
+            inputs=inputs,
+        ),
+        FinishTrigger(
+            workflow="y",
+            outcomes=("failed", "expired"),
+            filter="event.data.number > 1",
+            name="after",
+            inputs=inputs,
+        ),
     )
-    assert plan.triggers == ("manual", "schedule", "event")
+    names = ("schedule", "event", "event-2", "github", "after")
+    assert name_triggers(plan.automatic) == names
+    assert plan.triggers == ("manual", "schedule", "event", "webhook", "run-finished")
     again = plan_from_json(plan_to_json(plan))
     assert (again, plan_digest(again)) == (plan, plan_digest(plan))
 
@@ -84,3 +119,34 @@ def test_a_plan_without_automatic_triggers_is_written_as_before():
 
     assert plan is not None
     assert "automatic" not in plan_to_json(plan)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("event: {type: »a.b}", "/triggers/0/event/type"),
+        ("run-finished: {workflow: »x}", "/triggers/0/run-finished/workflow"),
+    ],
+)
+def test_a_workflow_that_starts_itself_is_warned_of(text, path):
+    source = f"""schema: flow/v1
+kind: dag
+name: x
+triggers: [{{{text}}}]
+steps: {{g: {{steps: {{a: {{emit: {{type: a.b}}}}}}}}}}
+"""
+
+    assert_problem(
+        source, code="trigger_circle", path=path, words="another one", severity="warning"
+    )
+
+
+def test_a_workflow_that_hears_others_is_not_warned_of():
+    source = """schema: flow/v1
+kind: dag
+name: x
+triggers: [{event: {type: c.d}}, {run-finished: {workflow: y}}]
+steps: {a: {emit: {type: a.b}}}
+"""
+
+    assert compile_text(source).problems == ()

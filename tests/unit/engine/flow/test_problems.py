@@ -50,7 +50,6 @@ MISTAKES = [
     (f"{HEAD}steps: »{{}}\n", "wrong_value", "/steps", "`steps` must have 1 to 10000 keys, and has 0."),
     # --- triggers, vars, defaults, outputs ---
     (f"{HEAD}triggers: [»manual]\nsteps:\n{SCAN}", "wrong_type", "/triggers/0", "Item 0 of `triggers` must be a map"),
-    (f"{HEAD}triggers: [{{»webhook: {{provider: github}}}}]\nsteps:\n{SCAN}", "not_implemented", "/triggers/0/webhook", "`webhook`"),
     (f"{HEAD}triggers: [»{{}}]\nsteps:\n{SCAN}", "wrong_value", "/triggers/0", "must have exactly 1 key, and has 0."),
     (f"{HEAD}triggers: [{{manual: »{{x: 1}}}}]\nsteps:\n{SCAN}", "wrong_value", "/triggers/0/manual", "must have exactly 0 keys"),
     (f"{HEAD}vars: {{»a-b: 1}}\nsteps:\n{SCAN}", "wrong_value", "/vars/a-b", "The name `a-b` must be a letter"),
