@@ -408,6 +408,15 @@ class RunDetailSerializer(RunSerializer):
     successor = RunLinkSerializer(
         allow_null=True, help_text="The run that goes on where this one ended as continued."
     )
+    rerun_of = RunLinkSerializer(
+        allow_null=True, help_text="The run that this one is, run again or forked."
+    )
+    rerun_step = serializers.CharField(
+        help_text="Key of the step there from which it was run again; empty for all of it."
+    )
+    reruns = RunLinkSerializer(
+        many=True, help_text="The runs that are this one run again, oldest first; the first 20."
+    )
     turn = TurnSerializer(
         allow_null=True, help_text="Its place in its concurrency group; null without one."
     )
@@ -428,6 +437,9 @@ class RunDetailSerializer(RunSerializer):
             "parent_step": around.parent_key,
             "predecessor": _link(around.predecessor),
             "successor": _link(around.successor),
+            "rerun_of": _link(around.origin),
+            "rerun_step": around.origin_key,
+            "reruns": [_link(link) for link, _ in around.reruns],
             "turn": TurnSerializer(instance.turn).data if instance.turn else None,
             "unreadable": instance.unreadable,
         }

@@ -102,6 +102,16 @@ def plan_rerun(definition: Definition, state: RunState, *, chosen: str, past: Pa
     return _plan_dag(definition, state, root, past)
 
 
+def list_choices(definition: Definition, state: RunState) -> tuple[Taken, ...]:
+    """Return the steps, or the visits, that a run may be run again from, with how they ended."""
+    keys = [step_key(name) for name in definition.plan.steps]
+    if definition.is_machine:
+        made = [(order, key) for key, (order, given) in state.entered.items() if given is not None]
+        keys = [key for _, key in sorted(made)]
+    ends = {key: state.steps[key].outcome for key in keys if key in state.steps}
+    return tuple(Taken(key=key, outcome=str(ends.get(key) or "")) for key in keys)
+
+
 def find_chosen(definition: Definition, state: RunState, name: str) -> str:
     """Return the key of the outermost step, or of the visit, that a key or an id means.
 

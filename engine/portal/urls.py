@@ -3,12 +3,14 @@
 from django.urls import path
 
 from engine.portal import views
+from engine.portal.rerun_views import RerunView
 
 app_name = "engine_portal"
 urlpatterns = [
     path("runs/", views.RunsView.as_view(), name="runs"),
     path("runs/<uuid:run_id>/", views.RunView.as_view(), name="run"),
     path("runs/<uuid:run_id>/cancel/", views.CancelView.as_view(), name="cancel"),
+    path("runs/<uuid:run_id>/again/", RerunView.as_view(), name="rerun"),
     path("workflows/", views.WorkflowsView.as_view(), name="workflows"),
     path("workflows/<slug:project>/<slug:slug>/", views.WorkflowView.as_view(), name="workflow"),
     path("workflows/<slug:project>/<slug:slug>/start/", views.StartView.as_view(), name="start"),

@@ -17,6 +17,7 @@ from core.identity.selectors.access import ScopeSet, list_scopes
 from core.kernel import limits
 from engine.domain.events import Event, EventKind
 from engine.models import Run
+from engine.reruns.models import Lineage
 
 _CALLS: Final = frozenset({EventKind.CHILD_STARTED, EventKind.CHILD_CLOSED})
 _FIELDS: Final = (
@@ -54,8 +55,10 @@ class RunLink:
 class Relations:
     """The runs around a run.
 
-    `parent` called it, in its step `parent_key`. It goes on where `predecessor` ended as continued,
-    and `successor` where it did itself. `others` are those that were asked for, by id.
+    It is `origin` run again from `origin_key`, or a fork of it; `reruns` are runs that are itself
+    run again, each with the step it began from. `parent` called it, in its step `parent_key`. It
+    goes on where `predecessor` ended as continued, and `successor` where it did itself. `others`
+    are those that were asked for, by id.
     """
 
     parent: RunLink | None
@@ -63,10 +66,14 @@ class Relations:
     predecessor: RunLink | None
     successor: RunLink | None
     others: dict[UUID, RunLink]
+    origin: RunLink | None = None
+    origin_key: str = ""
+    is_fork: bool = False
+    reruns: tuple[tuple[RunLink, str], ...] = ()
 
 
 def find_relations(*, principal: Principal, run_id: UUID, others: Iterable[UUID] = ()) -> Relations:
-    """Return the runs around a run, and other runs by id; at most 5 queries.
+    """Return the runs around a run, and other runs by id; at most 6 queries.
 
     Args:
         principal: who reads; it may see the run itself.
@@ -75,6 +82,11 @@ def find_relations(*, principal: Principal, run_id: UUID, others: Iterable[UUID]
     """
     own = Run.objects.only("parent_id", "parent_key", "predecessor_id").get(pk=run_id)
     wanted = {item for item in (own.parent_id, own.predecessor_id) if item is not None}
+    lineages = list(Lineage.objects.filter(Q(pk=run_id) | Q(origin_id=run_id)).order_by("pk"))
+    own_lineage = next((item for item in lineages if item.pk == run_id), None)
+    again = [item for item in lineages if item.pk != run_id][: limits.RERUN_LINK_COUNT_MAX]
+    wanted |= {item.pk for item in again}
+    wanted |= {own_lineage.origin_id} if own_lineage else set()
     wanted |= set(list(dict.fromkeys(others))[: limits.RUN_LINK_COUNT_MAX])
     scopes = list_scopes(principal=principal, permission=Permission.VIEW_WORKFLOW)
     links: dict[UUID, RunLink] = {}
@@ -90,6 +102,10 @@ def find_relations(*, principal: Principal, run_id: UUID, others: Iterable[UUID]
         predecessor=links.get(own.predecessor_id) if own.predecessor_id else None,
         successor=successor,
         others=links,
+        origin=links[own_lineage.origin_id] if own_lineage else None,
+        origin_key=own_lineage.from_key if own_lineage else "",
+        is_fork=own_lineage is not None and own_lineage.is_fork,
+        reruns=tuple((links[item.pk], item.from_key) for item in again),
     )
 
 

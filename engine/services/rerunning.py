@@ -31,7 +31,17 @@ from engine.domain.events import Event
 from engine.domain.inputs import keep_inputs
 from engine.domain.keys import any_try_of, prefix_of
 from engine.domain.plan import Kind
-from engine.domain.rerunning import First, Past, Rerun, Why, carry, find_chosen, plan_rerun
+from engine.domain.rerunning import (
+    First,
+    Past,
+    Rerun,
+    Taken,
+    Why,
+    carry,
+    find_chosen,
+    list_choices,
+    plan_rerun,
+)
 from engine.domain.state import RunState, RunStatus
 from engine.models import Run, Version, VersionStatus
 from engine.reruns import rows
@@ -64,13 +74,15 @@ class Wish:
 class Foreseen:
     """What running a run again would do.
 
-    `changed_steps` and `changed_inputs` name what differs from the origin in a fork.
+    `choices` are the steps or visits of the origin that can be chosen; `changed_steps` and
+    `changed_inputs` name what differs from the origin in a fork.
     """
 
     run_id: UUID
     number: int
     rev: int
     rerun: Rerun
+    choices: tuple[Taken, ...]
     inputs: Mapping[str, Json]
     changed_inputs: tuple[str, ...] = ()
     changed_steps: tuple[str, ...] = ()
@@ -192,6 +204,7 @@ def _prepare(run_id: UUID, *, status: str, wish: Wish) -> _Prepared:
         number=run.number,
         rev=chosen.rev,
         rerun=planned,
+        choices=list_choices(origin.definition, origin.state),
         inputs=inputs,
         changed_inputs=tuple(sorted(_differing(origin.inputs, inputs))),
         changed_steps=tuple(sorted(changed)),

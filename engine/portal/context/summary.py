@@ -62,6 +62,7 @@ class RunSummary:
     problem: str
     may_cancel: bool
     may_start: bool
+    may_rerun: bool
     again_href: str
 
 
@@ -91,6 +92,9 @@ def make_summary(page: RunPage, *, timeline: Timeline, marks: Mapping[str, int])
         problem=_problem(page),
         may_cancel=page.may_operate and is_open,
         may_start=page.may_start,
+        may_rerun=page.may_start
+        and page.may_operate
+        and run.status in {RunStatus.CLOSED, RunStatus.HALTED},
         again_href=f"{reverse('engine_portal:start', args=place)}?from={run.id}",
     )
 
@@ -124,6 +128,16 @@ def _relations(page: RunPage) -> Iterable[Relation]:
         yield Relation(what="Continues", run=mention_run(around.predecessor, now=now))
     if around.successor is not None:
         yield Relation(what="Continued as", run=mention_run(around.successor, now=now))
+    if around.origin is not None:
+        what = "Fork of" if around.is_fork else "Run again from"
+        more = _at(around.origin_key) or "from its beginning"
+        yield Relation(what=what, run=mention_run(around.origin, now=now), more=more)
+    for link, key in around.reruns:
+        yield Relation(what="Run again as", run=mention_run(link, now=now), more=_at(key))
+
+
+def _at(key: str) -> str:
+    return f"at the step {title_of(key)}" if key else ""
 
 
 def _turn(page: RunPage) -> TurnLine | None:

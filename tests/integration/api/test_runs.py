@@ -173,3 +173,30 @@ def test_runs_are_narrowed_by_what_they_are(town, flow):
     assert listed(project="nope") == []
     assert listed(status="READY", initiator="mara", workflow=flow) == ids[:1]
     assert listed(outcome="failed") == []
+
+
+def test_a_run_that_is_over_is_run_again_over_http(town, flow, problem):
+    run_id = _start(town, flow).json()["id"]
+    caller = town.as_("mara")
+    body = {"step": "approve#1", "reason": "once more"}
+    problem(caller.post(f"runs/{run_id}/rerun/", body), 409, "engine.run_open")
+    caller.post(f"runs/{run_id}/cancel/", {})
+    town.hand.drive(Run.objects.get(pk=run_id).pk)
+
+    seen = caller.post(f"runs/{run_id}/rerun/preview/", {"step": "approve"}).json()
+    assert seen["runs_again"] == [
+        {"key": "approve#1", "why": "chosen", "because": "", "asks_people": True}
+    ]
+    first = caller.post(f"runs/{run_id}/rerun/", body, Idempotency_Key="k")
+    again = caller.post(f"runs/{run_id}/rerun/", body, Idempotency_Key="k")
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again.json()["id"] == first.json()["id"]
+    made = caller.get(f"runs/{first.json()['id']}/").json()
+    assert (made["rerun_of"]["id"], made["rerun_step"]) == (run_id, "approve#1")
+    origin = caller.get(f"runs/{run_id}/").json()
+    assert [item["id"] for item in origin["reruns"]] == [made["id"]]
+    problem(caller.post(f"runs/{run_id}/rerun/", {"step": "x"}), 422, "api.invalid_input")
+    problem(
+        caller.post(f"runs/{run_id}/rerun/", {**body, "step": "moon"}), 422, "engine.step_missing"
+    )
