@@ -8,8 +8,11 @@ from examples.compliance.case import CASE as COMPLIANCE
 from examples.onboarding.case import CASE as ONBOARDING
 from examples.orders.case import CASE as ORDERS
 from examples.provisioning.case import CASE as PROVISIONING
+from examples.publishing.case import CASE as PUBLISHING
 from examples.release.case import CASE as RELEASE
+from examples.repair.case import CASE as REPAIR
 from examples.stories import Story, UseCase
+from examples.training.case import CASE as TRAINING
 from examples.vulnerabilities.case import CASE as VULNERABILITIES
 
 CASES: tuple[UseCase, ...] = (
@@ -17,8 +20,11 @@ CASES: tuple[UseCase, ...] = (
     ORDERS,
     VULNERABILITIES,
     COMPLIANCE,
+    REPAIR,
+    TRAINING,
     ONBOARDING,
     PROVISIONING,
+    PUBLISHING,
 )
 
 

@@ -4,5 +4,8 @@ import examples.compliance.functions
 import examples.onboarding.functions
 import examples.orders.functions
 import examples.provisioning.functions
+import examples.publishing.functions
 import examples.release.functions
+import examples.repair.functions
+import examples.training.functions
 import examples.vulnerabilities.functions  # noqa: F401  # importing is registering

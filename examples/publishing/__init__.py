@@ -1,0 +1,1 @@
+"""Content publishing as a state machine: drafts, checks, review, revision, publication, recall."""
