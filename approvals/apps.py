@@ -12,6 +12,7 @@ class ApprovalsConfig(AppConfig):
     def ready(self) -> None:
         """Plug the verb, the sweep, the hard denials and the streams into the packages below."""
         from approvals.domain.authority import denial, denial_of_question
+        from approvals.domain.comparing import compare_blocks
         from approvals.domain.rule import Asks
         from approvals.outbound.delivery import OverdueSweep
         from approvals.realtime.topics import INBOX_TOPIC
@@ -53,7 +54,7 @@ class ApprovalsConfig(AppConfig):
                 principal=principal, workflow_ids=ids
             ),
         )
-        registry.register_verb(ApprovalVerb(), ApprovalOpener())
+        registry.register_verb(ApprovalVerb(), ApprovalOpener(), compare=compare_blocks)
         registry.register_questions(QuestionOpener())
         registry.register_alarm(lambda alarm: tell_stuck(alarm=alarm))
         registry.register_sweep("approvals", expire_due)

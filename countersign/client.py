@@ -163,6 +163,17 @@ class Client:
         """Return what is wrong with a definition: `valid`, and `problems` with line and column."""
         return self._send("POST", "lint/", json={"source": source})
 
+    def diff(self, project: str, source: str, *, rev: int | None = None) -> JsonObject:
+        """Return what changed from a version (by default the newest) to a definition, by class.
+
+        Raises:
+            ApiError: 422 with `problems` when the definition does not hold.
+        """
+        body: JsonObject = {"source": source}
+        if rev is not None:
+            body["rev"] = rev
+        return self._send("POST", f"projects/{_part(project)}/diff/", json=body)
+
     def list_workflows(self, **query: Any) -> Iterator[JsonObject]:
         """Yield workflows, newest first; `project` narrows to one."""
         return self._list("workflows/", query)

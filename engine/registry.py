@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from engine.actions.contract import ActionSpec
+from engine.domain.comparing import WaitComparer
 from engine.domain.unwinding import QUESTION
 from engine.domain.verbs import WaitVerb
 from engine.ports import Alarm, WaitOpener
@@ -19,6 +20,7 @@ class RegisteredVerb:
 
     verb: WaitVerb
     opener: WaitOpener
+    compare: WaitComparer | None = None
 
 
 _VERBS: dict[str, RegisteredVerb] = {}
@@ -28,10 +30,12 @@ _ALARMS: list[AlarmFunction] = []
 _QUESTIONS: dict[str, WaitOpener] = {}
 
 
-def register_verb(verb: WaitVerb, opener: WaitOpener) -> None:
-    """Let definitions use a waiting verb."""
+def register_verb(
+    verb: WaitVerb, opener: WaitOpener, *, compare: WaitComparer | None = None
+) -> None:
+    """Let definitions use a waiting verb; `compare` says what changed between two of its blocks."""
     assert verb.name not in _VERBS, f"the verb {verb.name} is registered twice"
-    _VERBS[verb.name] = RegisteredVerb(verb=verb, opener=opener)
+    _VERBS[verb.name] = RegisteredVerb(verb=verb, opener=opener, compare=compare)
 
 
 def register_questions(opener: WaitOpener) -> None:
@@ -64,6 +68,11 @@ def register_sweep(name: str, sweep: SweepFunction) -> None:
 def verbs() -> Mapping[str, WaitVerb]:
     """Return the pure halves of the registered verbs by name."""
     return {name: entry.verb for name, entry in _VERBS.items()}
+
+
+def comparers() -> Mapping[str, WaitComparer]:
+    """Return what says how two blocks of a verb differ, by verb, of those that can."""
+    return {name: entry.compare for name, entry in _VERBS.items() if entry.compare is not None}
 
 
 def opener(name: str) -> WaitOpener:

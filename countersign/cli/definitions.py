@@ -1,5 +1,6 @@
-"""Commands about definitions: `lint`, `apply`, `workflows`. Read `apply` first."""
+"""Commands about definitions: `lint`, `diff`, `apply`, `workflows`. Read `apply` first."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +17,8 @@ from countersign.client import ApiError, JsonObject
 
 _PLACES = click.argument("places", nargs=-1, required=True, metavar="FILE|DIR…")
 _MISSING = 404
+_CLASSES = ("cosmetic", "additive", "behavioural", "governance-weakening")
+_SHOWN_CHARS_MAX = 160
 
 
 @dataclass(slots=True, kw_only=True)
@@ -59,6 +62,35 @@ def lint(session: Session, places: tuple[str, ...], *, strict: bool) -> None:
     said = f"{len(definitions)} checked, {len(failing)} errors, {warnings} warnings"
     session.out.line(said, style="green" if valid else "red")
     if not valid:
+        raise Finished(Exit.REFUSED)
+
+
+@command(countersign)
+@_PLACES
+@click.option(
+    "--published", is_flag=True, help="Compare with what is published, not with the newest version."
+)
+@click.option(
+    "--fail-on",
+    type=click.Choice(_CLASSES),
+    help="Exit code 1 if a change is of this class or of one that matters more.",
+)
+def diff(
+    session: Session, places: tuple[str, ...], fail_on: str | None, *, published: bool
+) -> None:
+    """Say what would change, step by step, and how much it matters.
+
+    Classes, least first: cosmetic, additive, behavioural, governance-weakening (fewer, other or
+    later people decide, or less is gated).
+    """
+    definitions = files.read_definitions(places)
+    files.check_names(definitions)
+    found = [_compare(session, item, published=published) for item in definitions]
+    session.out.document({"project": session.project, "items": found})
+    for item in found:
+        _tell_comparison(session, item)
+    bound = _CLASSES.index(fail_on) if fail_on else len(_CLASSES)
+    if any(item["worst"] and _CLASSES.index(item["worst"]) >= bound for item in found):
         raise Finished(Exit.REFUSED)
 
 
@@ -131,6 +163,61 @@ def workflows(session: Session, *, everywhere: bool) -> None:
             for row in rows
         ),
     )
+
+
+def _compare(session: Session, definition: Definition, *, published: bool) -> JsonObject:
+    """Return how a definition differs from what the server has. Raises: CommandError."""
+    client, project = session.client, session.project
+    rev = None
+    if published and definition.name:
+        try:
+            rev = client.get_workflow(project, definition.name)["published_rev"]
+        except ApiError as error:
+            if error.status != _MISSING:
+                raise
+    try:
+        return {"file": definition.path, **client.diff(project, definition.source, rev=rev)}
+    except ApiError as error:
+        if not error.problems:
+            raise
+        raise CommandError(
+            f"{definition.path}: {error.detail or error.title}",
+            code=error.code,
+            exit_code=Exit.REFUSED,
+            problems=[{"file": definition.path, **item} for item in error.problems],
+        ) from error
+
+
+def _tell_comparison(session: Session, found: JsonObject) -> None:
+    out, name = session.out, found["workflow"]
+    if found["base_rev"] is None:
+        out.line(f"{name}: new", style="green")
+        return
+    if found["same_plan"]:
+        words = "unchanged" if found["same_source"] else "only comments or layout changed"
+        out.line(f"{name}: {words} since rev {found['base_rev']}", style="dim")
+        return
+    out.line(f"{name}: {len(found['changes'])} changes since rev {found['base_rev']}")
+    out.table(
+        ("", "step", "what", "", "before", "after"),
+        (
+            (
+                change["kind"],
+                change["step"] or "-",
+                change["field"],
+                change["message"],
+                _excerpt(change["before"]),
+                _excerpt(change["after"]),
+            )
+            for change in found["changes"]
+        ),
+    )
+
+
+def _excerpt(value: Any) -> str:
+    """Return a value as JSON, the beginning of it if it is long."""
+    text = "" if value is None else json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= _SHOWN_CHARS_MAX else f"{text[: _SHOWN_CHARS_MAX - 1]}…"
 
 
 def _check(session: Session, definition: Definition) -> list[JsonObject]:

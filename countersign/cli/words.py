@@ -14,6 +14,7 @@ _TEXT_CHARS_MAX = 300
 # {…} are keys of the entry's data; a payload's begin with a dot.
 _SENTENCES: Mapping[str, str] = {
     "run.started": "the run started: {.title}",
+    "run.admitted": "the run's turn in its group came",
     "run.owned": "a worker took the run",
     "step.started": "the run went on",
     "step.completed": "{key} completed",

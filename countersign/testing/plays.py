@@ -270,8 +270,8 @@ class Play:
             case EffectKind.RELEASE:
                 mutexes = self._mutexes.items()
                 self._mutexes = {name: key for name, key in mutexes if key != effect.key}
-            case EffectKind.ALARM | EffectKind.CONTINUE:
-                pass  # somebody is told; the successor is another run
+            case _:
+                pass  # people are told, or other runs are concerned: a play has neither
 
     def _ask(self, effect: Effect) -> None:
         body: Any = effect.body

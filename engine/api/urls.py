@@ -1,6 +1,7 @@
 """Addresses of the engine under /api/v1/."""
 
 from core.toolkit.api.routing import route
+from engine.api.comparing import ComparisonViewSet
 from engine.api.events import EventViewSet
 from engine.api.hooks import HookViewSet
 from engine.api.language import LanguageViewSet
@@ -16,6 +17,7 @@ _VERSION = f"{_WORKFLOW}versions/<int:rev>/"
 urlpatterns = [
     *route("schemas/flow/v1/", LanguageViewSet, {"get": "retrieve"}, name="api-flow-schema"),
     *route("events/", EventViewSet, {"post": "send"}, name="api-events"),
+    *route("projects/<slug:project>/diff/", ComparisonViewSet, {"post": "create"}, name="api-diff"),
     *route("lint/", LintViewSet, {"post": "create"}, name="api-lint"),
     *route("workflows/", WorkflowViewSet, {"get": "list"}, name="api-workflows"),
     *route(

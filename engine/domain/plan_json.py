@@ -91,6 +91,12 @@ def plan_to_json(plan: Plan) -> dict[str, Json]:
     return {**written, "order": list(plan.steps)}
 
 
+def step_to_json(step: Step) -> dict[str, Json]:
+    """Return one step as it stands in its plan's JSON, with everything inside it."""
+    written: dict[str, Json] = _write(step)
+    return written
+
+
 def plan_digest(plan: Plan) -> bytes:
     """Return the SHA-256 of the plan's canonical JSON, 32 bytes: the version's identity."""
     return digest(plan_to_json(plan))

@@ -42,7 +42,7 @@ from engine.triggers.installing import install
 
 def check_source(*, source: str | bytes) -> tuple[Problem, ...]:
     """Return everything that is wrong with a definition, errors and warnings, by position."""
-    return _compile(source).problems
+    return compile_source(source=source).problems
 
 
 def save_version(
@@ -61,7 +61,7 @@ def save_version(
     project = get_project_target(principal=principal, project_slug=project_slug)
     # Before the text is looked at: compiling costs, and what it finds is for those who may edit.
     _require_some_edit(principal, project=project)
-    compilation = _compile(source)
+    compilation = compile_source(source=source)
     _require_edit(principal, project=project, compilation=compilation)
     errors = [problem for problem in compilation.problems if problem.severity == "error"]
     if compilation.plan is None or errors:
@@ -300,7 +300,8 @@ def _require_edit(
 # --- small parts -----------------------------------------------------------------------------
 
 
-def _compile(source: str | bytes) -> Compilation:
+def compile_source(*, source: str | bytes) -> Compilation:
+    """Return what becomes of a definition with what is installed here."""
     actions = [spec.info for spec in registry.actions().values()]
     return compile_flow(
         source,
@@ -313,7 +314,7 @@ def _compile(source: str | bytes) -> Compilation:
 
 def _check_again(version: Version) -> None:
     """Refuse to publish what compiled once but would not compile today."""
-    compilation = _compile(version.source)
+    compilation = compile_source(source=version.source)
     errors = [problem for problem in compilation.problems if problem.severity == "error"]
     if errors:
         raise DefinitionInvalidError(problems=errors)

@@ -21,6 +21,7 @@ from core.toolkit.api.views import ApiViewSet
 from tests.integration.api.conftest import Caller
 
 _SOURCE = {"source": "schema: flow/v1"}
+_DEFINITION = "schema: flow/v1\nkind: dag\nname: new\nsteps: {a: {wait: {timer: PT1S}}}\n"
 _EVENT = {"specversion": "1.0", "id": "e", "source": "/x", "type": "a.b"}
 _DIGEST = "ab" * 32
 
@@ -88,6 +89,7 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-entry", "get"): Turned(404, 404),
     ("api-events", "post"): Turned(404, 403, _EVENT),
     ("api-lint", "post"): Turned(200, 200, _SOURCE),
+    ("api-diff", "post"): Turned(404, 200, {"source": _DEFINITION}),
     ("api-workflows", "get"): Turned(EMPTY, 200),
     ("api-workflow-save", "post"): Turned(404, 403, _SOURCE),
     ("api-workflow", "get"): Turned(404, 200),

@@ -189,3 +189,84 @@ def test_workflows_that_call_each_other_are_each_applied_once():
     two = Definition(path="2", source="", name="two", calls=frozenset({"one", "elsewhere"}))
 
     assert in_order([one, two]) == [two, one]
+
+
+def _comparison(**changes):
+    return {
+        "workflow": "build",
+        "base_rev": 2,
+        "digest": "ab" * 32,
+        "source_digest": "cd" * 32,
+        "same_source": False,
+        "same_plan": False,
+        "worst": "governance-weakening",
+        "changes": [
+            {
+                "kind": "governance-weakening",
+                "step": "approve",
+                "field": "stages.board.quorum.count",
+                "message": "fewer approvals are enough",
+                "before": 2,
+                "after": 1,
+            }
+        ],
+    } | changes
+
+
+def test_what_would_change_is_told_by_class(type_in, server, folder):
+    server.on("POST projects/shop/diff/", _comparison())
+
+    result = type_in("diff", folder / "deep")
+
+    assert result.exit_code == 0, result.output
+    assert "build: 1 changes since rev 2" in result.stdout
+    words = " ".join(result.stdout.split())
+    assert "governance-weakening approve stages.board.quorum.count fewer approvals" in words
+
+
+@pytest.mark.parametrize(
+    ("worst", "bound", "code"),
+    [
+        ("governance-weakening", "governance-weakening", 1),
+        ("behavioural", "governance-weakening", 0),
+        ("behavioural", "behavioural", 1),
+        ("cosmetic", "additive", 0),
+        (None, "cosmetic", 0),
+    ],
+)
+def test_a_class_of_changes_can_fail_a_job(type_in, server, folder, worst, bound, code):
+    server.on("POST projects/shop/diff/", _comparison(worst=worst))
+
+    assert type_in("diff", folder / "deep", "--fail-on", bound).exit_code == code
+
+
+def test_what_is_published_can_be_compared_with(type_in, server, folder):
+    server.on("GET workflows/shop/build/", {"published_rev": 1})
+    server.on("POST projects/shop/diff/", _comparison(base_rev=1))
+
+    type_in("diff", folder / "deep", "--published")
+
+    assert server.bodies("POST projects/shop/diff/") == [{"source": source("build"), "rev": 1}]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"base_rev": None}, "build: new"),
+        ({"same_plan": True, "same_source": True}, "build: unchanged since rev 2"),
+        ({"same_plan": True}, "build: only comments or layout changed since rev 2"),
+    ],
+)
+def test_what_is_new_or_the_same_is_said_so(type_in, server, folder, changes, said):
+    server.on("POST projects/shop/diff/", _comparison(changes=[], worst=None, **changes))
+
+    assert said in type_in("diff", folder / "deep").stdout
+
+
+def test_a_bad_definition_is_named_with_its_place_by_diff(type_in, server, folder):
+    server.on("POST projects/shop/diff/", problem(422, detail="It is wrong.", errors=[BROKEN]))
+
+    result = type_in("diff", folder / "deep")
+
+    assert result.exit_code == 1
+    assert f"{folder / 'deep' / 'build.yml'}:4:3: error" in result.output
