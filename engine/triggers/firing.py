@@ -36,7 +36,7 @@ from engine.models import Run
 from engine.reruns.rows import note_rerunners
 from engine.senders import read_sender
 from engine.starting import Chosen
-from engine.triggers import rows
+from engine.triggers import finishing, rows
 from engine.triggers.recording import record, record_refusal
 from engine.triggers.rows import TakenFiring
 
@@ -105,6 +105,8 @@ def _look_at(firing: TakenFiring) -> None:
     chosen = starting.find_chosen(version_id=firing.version_id)
     assert chosen is not None, "versions are never deleted"
     trigger = chosen.plan().automatic[firing.position]
+    if isinstance(trigger, FinishTrigger):
+        firing = replace(firing, heard=finishing.heard_of(UUID(firing.source["run"])))
     try:
         with transaction.atomic():
             _start(firing, trigger, chosen)
