@@ -19,6 +19,7 @@ class ApprovalsConfig(AppConfig):
         from approvals.selectors import waiting
         from approvals.selectors.requests import count_mine
         from approvals.services.alarms import tell_stuck
+        from approvals.services.answering import answer_question
         from approvals.services.expire import expire_due
         from approvals.services.opener import ApprovalOpener
         from approvals.services.questions import QuestionOpener
@@ -56,6 +57,7 @@ class ApprovalsConfig(AppConfig):
         )
         registry.register_verb(ApprovalVerb(), ApprovalOpener(), compare=compare_blocks)
         registry.register_questions(QuestionOpener())
+        registry.register_answers(lambda answer: answer_question(answer=answer))
         registry.register_alarm(lambda alarm: tell_stuck(alarm=alarm))
         registry.register_sweep("approvals", expire_due)
         registry.register_sweep("approvals.notices", OverdueSweep())

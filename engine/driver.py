@@ -44,6 +44,7 @@ class DriveEnd(StrEnum):
     PARKED = "parked"
     RELEASED = "released"  # there is more to do, but not by this driver
     CLOSED = "closed"
+    PAUSED = "paused"  # by an operator
     HALTED = "halted"
     TAKEN_OVER = "taken-over"
 
@@ -51,6 +52,7 @@ class DriveEnd(StrEnum):
 _ENDS = {
     RunStatus.CLOSED: DriveEnd.CLOSED,
     RunStatus.HALTED: DriveEnd.HALTED,
+    RunStatus.PAUSED: DriveEnd.PAUSED,
     RunStatus.READY: DriveEnd.RELEASED,
     RunStatus.WAITING: DriveEnd.PARKED,
 }
@@ -266,7 +268,7 @@ class Driver:
         state = session.state
         bounds = []
         held = session.rules.decider.to_admit(state, at=session.now())
-        if state.waiting_count or state.remote or held:
+        if state.waiting_count or state.remote or held or state.paused:
             bounds.append(limits.TAIL_POLL_SECONDS)
         wake_at = self._next_wake(session)
         if wake_at is not None:

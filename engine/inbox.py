@@ -34,6 +34,7 @@ _INSERT_WAITS = """
 # what stands inside lists and maps is compared exactly after it.
 _MATCHES = """
     e.project_id = w.project_id AND e.type = w.type
+    AND (e.run_id IS NULL OR e.run_id IN (r.id, r.predecessor_id))
     AND e.received_at >= coalesce(r.events_since, r.created_at)
     AND e.expires_at > clock_timestamp()
     AND e.data @> w.correlate
@@ -51,12 +52,12 @@ _DELIVER_PAST = f"""
     WHERE w.run_id = %s AND w.key = ANY(%s) AND w.match IS NOT NULL"""  # noqa: S608 - constants only
 
 _INSERT_EVENT = """
-    INSERT INTO engine_inbox (id, project_id, type, data, source, received_at, expires_at)
-    VALUES (%s, %s, %s, %s::jsonb, %s::jsonb, clock_timestamp(),
+    INSERT INTO engine_inbox (id, project_id, type, data, source, run_id, received_at, expires_at)
+    VALUES (%s, %s, %s, %s::jsonb, %s::jsonb, %s::uuid, clock_timestamp(),
         clock_timestamp() + make_interval(secs => %s))
     ON CONFLICT (id) DO NOTHING"""
 
-_READ_EVENT = "SELECT project_id, type, data FROM engine_inbox WHERE id = %s"
+_READ_EVENT = "SELECT project_id, type, data, run_id FROM engine_inbox WHERE id = %s"
 
 # One row for each set of field names, found by jumping through the index.
 _SHAPES = """
@@ -75,7 +76,8 @@ _DELIVER_NEW = """
     SELECT %s::uuid, w.run_id, w.key, clock_timestamp()
     FROM unnest(%s::bytea[], %s::bytea[]) AS m (shape, match)
     JOIN engine_wait w ON w.project_id = %s AND w.type = %s
-        AND w.shape = m.shape AND w.match = m.match"""
+        AND w.shape = m.shape AND w.match = m.match
+    WHERE %s::uuid IS NULL OR w.run_id = %s::uuid"""
 
 _RUNS_OF_EVENT = "SELECT DISTINCT run_id FROM engine_delivery WHERE event_id = %s LIMIT %s"
 
@@ -168,9 +170,17 @@ def insert_waits(*, run_id: UUID, project_id: UUID, waits: Sequence[Awaited]) ->
 
 
 def insert_event(
-    *, event_id: UUID, project_id: UUID, event_type: str, data: Mapping[str, Json], source: Json
+    *,
+    event_id: UUID,
+    project_id: UUID,
+    event_type: str,
+    data: Mapping[str, Json],
+    source: Json,
+    run_id: UUID | None = None,
 ) -> bool:
     """Keep an event, and deliveries to the waits that match. The type is locked.
+
+    With a `run_id`, only that run may have it, or the one it goes on as.
 
     Returns:
         `False` if an event with this id is there already; nothing was written then.
@@ -178,7 +188,7 @@ def insert_event(
     lasting = limits.INBOX_RETENTION.total_seconds()
     texts = (json.dumps(data), json.dumps(source))
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT_EVENT, (event_id, project_id, event_type, *texts, lasting))
+        cursor.execute(_INSERT_EVENT, (event_id, project_id, event_type, *texts, run_id, lasting))
         if cursor.rowcount == 0:
             return False
         cursor.execute(_SHAPES, (project_id, event_type, project_id, event_type))
@@ -188,16 +198,17 @@ def insert_event(
         if matching:
             matches = [match for _, match in matching]
             asked = [shape for shape, _ in matching]
-            cursor.execute(_DELIVER_NEW, (event_id, asked, matches, project_id, event_type))
+            to = (project_id, event_type, run_id, run_id)
+            cursor.execute(_DELIVER_NEW, (event_id, asked, matches, *to))
     return True
 
 
-def find_event(*, event_id: UUID) -> tuple[UUID, str, Json] | None:
-    """Return the project, type and data of an event in the inbox, or `None`."""
+def find_event(*, event_id: UUID) -> tuple[UUID, str, Json, UUID | None] | None:
+    """Return the project, type, data and addressed run of an event in the inbox, or `None`."""
     with connection.cursor() as cursor:
         cursor.execute(_READ_EVENT, (event_id,))
         row = cursor.fetchone()
-    return None if row is None else (row[0], row[1], read_column(row[2]))
+    return None if row is None else (row[0], row[1], read_column(row[2]), row[3])
 
 
 def list_runs_of(*, event_id: UUID, limit: int) -> list[UUID]:

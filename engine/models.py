@@ -285,15 +285,13 @@ class Wait(models.Model):
 
 
 class Inbox(models.Model):
-    """An event a project received, kept until `expires_at`; written by `engine.inbox`.
-
-    `source` says who sent it: the fields of an `Origin`, and the run that emitted it if one did.
-    """
+    """An event of a project or of one `run`; written by `engine.inbox`. `source`: who sent it."""
 
     id = models.UUIDField(primary_key=True, editable=False)
     project = models.ForeignKey(
-        "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
+        "identity.Project", models.PROTECT, related_name="+", db_index=False
     )
+    run = models.ForeignKey("Run", models.PROTECT, related_name="+", db_index=False, null=True)
     type = models.CharField(max_length=limits.EVENT_TYPE_CHARS_MAX)
     data = models.JSONField()
     source = models.JSONField()

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from core.identity.domain.principal import Principal
 from core.kernel.errors import Problem
 from core.kernel.record import Origin
 from core.kernel.types import Json
@@ -54,6 +55,20 @@ class OpeningWait:
     seq: int
     leaf: bytes
     at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What an operator says becomes of a step about which a question is open.
+
+    `key` is the step's scoped key in the run, `choice` is `retry` or `skip`.
+    """
+
+    principal: Principal
+    run_id: UUID
+    key: str
+    choice: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

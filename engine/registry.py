@@ -8,10 +8,11 @@ from engine.actions.contract import ActionSpec
 from engine.domain.comparing import WaitComparer
 from engine.domain.unwinding import QUESTION
 from engine.domain.verbs import WaitVerb
-from engine.ports import Alarm, WaitOpener
+from engine.ports import Alarm, Answer, WaitOpener
 
 SweepFunction = Callable[[], int]
 AlarmFunction = Callable[[Alarm], None]
+AnswerFunction = Callable[[Answer], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +29,7 @@ _ACTIONS: dict[str, ActionSpec] = {}
 _SWEEPS: dict[str, SweepFunction] = {}
 _ALARMS: list[AlarmFunction] = []
 _QUESTIONS: dict[str, WaitOpener] = {}
+_ANSWERS: list[AnswerFunction] = []
 
 
 def register_verb(
@@ -42,6 +44,15 @@ def register_questions(opener: WaitOpener) -> None:
     """Let steps that failed wait for a person. No definition names the verb of that wait."""
     assert not _QUESTIONS, "somebody asks already"
     _QUESTIONS[QUESTION] = opener
+
+
+def register_answers(function: AnswerFunction) -> None:
+    """Let an operator's verb answer the open question about a step, as that person.
+
+    The function is called outside any transaction; it raises what keeps the person from answering.
+    """
+    assert not _ANSWERS, "somebody takes answers already"
+    _ANSWERS.append(function)
 
 
 def register_alarm(function: AlarmFunction) -> None:
@@ -89,6 +100,12 @@ def raise_alarm(alarm: Alarm) -> None:
     """Tell people that a run is in a state for too long. Transaction: the entry's."""
     for function in _ALARMS:
         function(alarm)
+
+
+def answer_question(answer: Answer) -> None:
+    """Answer the open question about a step. Raises: whatever keeps the person from it."""
+    for function in _ANSWERS:
+        function(answer)
 
 
 def actions() -> Mapping[str, ActionSpec]:

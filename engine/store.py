@@ -76,12 +76,15 @@ _OUTSIDE = """
     WHERE id = %s::uuid AND seq = %s::bigint AND status <> 'CLOSED'
     RETURNING id"""
 
-# An operator ends a run that no version can follow any more.
-_CLOSE_HALTED = """
-    UPDATE engine_run SET seq = %s::bigint, head = %s::bytea, status = 'CLOSED',
-        outcome = 'cancelled', wake_at = NULL, closed_at = clock_timestamp()
-    WHERE id = %s::uuid AND seq = %s::bigint AND status = 'HALTED'
-    RETURNING id"""
+# An operator stops a run that nobody drives, lets one go on, or ends one that nobody can follow.
+_MOVE = """
+    UPDATE engine_run r SET seq = %s::bigint, head = %s::bytea, status = n.status, fault_count = 0,
+        worker = NULL, outcome = CASE n.status WHEN 'CLOSED' THEN 'cancelled' ELSE '' END,
+        wake_at = CASE n.status WHEN 'READY' THEN clock_timestamp() END,
+        closed_at = CASE n.status WHEN 'CLOSED' THEN clock_timestamp() END
+    FROM (SELECT %s::text AS status) n
+    WHERE r.id = %s::uuid AND r.seq = %s::bigint AND r.status NOT IN ('RUNNING', 'CLOSED')
+    RETURNING r.id"""
 
 _RELEASE = """
     UPDATE engine_run SET status = 'READY', worker = NULL, wake_at = clock_timestamp()
@@ -338,14 +341,11 @@ def advance(
 
 
 def append_outside(
-    *, run: RunRow, head: StreamHead, entries: Sequence[BuiltEntry], closes_halted: bool = False
+    *, run: RunRow, head: StreamHead, entries: Sequence[BuiltEntry], move_to: str = ""
 ) -> None:
-    """Append to a run locked by this transaction; wakes it if it waits.
-
-    With `closes_halted`, the last entry closes a halted run.
-    """
-    params = (head.seq, head.head, run.id, run.seq)
-    guard = _CLOSE_HALTED if closes_halted else _OUTSIDE
+    """Append to a run locked by this transaction; wakes it if it waits, or moves it to a status."""
+    guard, moved = (_MOVE, [move_to]) if move_to else (_OUTSIDE, [])
+    params = (head.seq, head.head, *moved, run.id, run.seq)
     count = ledger.append_guarded(guard=guard, guard_params=params, entries=entries)
     assert count == len(entries), "the run changed although its row is locked"
 

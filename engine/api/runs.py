@@ -158,8 +158,9 @@ class RunViewSet(ApiViewSet):
         """Cancel a run: what has not begun never will, and its open requests are voided.
 
         An attempt that executes now is finished and recorded; then the run closes as cancelled.
-        Cancelling again changes nothing.
+        With `compensate`, what has completed is undone before, newest first. Cancelling again
+        changes nothing.
         """
         body = read_body(request, CancelInput)
-        services.cancel_run(principal=principal_of(request), run_id=run_id, reason=body["reason"])
+        services.cancel_run(principal=principal_of(request), run_id=run_id, **body)
         return Response(status=204)

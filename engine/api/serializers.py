@@ -7,6 +7,7 @@ from rest_framework import serializers
 
 from core.kernel import limits
 from core.toolkit.api.serializers import (
+    FlagField,
     InputSerializer,
     OutputSerializer,
     ProblemItemSerializer,
@@ -66,6 +67,9 @@ class CancelInput(InputSerializer):
 
     reason = TextField(
         required=False, allow_blank=True, default="", max_length=limits.REASON_CHARS_MAX
+    )
+    compensate = FlagField(
+        required=False, default=False, help_text="Whether what has completed is undone before."
     )
 
 

@@ -7,12 +7,15 @@ from engine.api.hooks import HookViewSet
 from engine.api.language import LanguageViewSet
 from engine.api.reruns import RerunViewSet
 from engine.api.runs import RunViewSet
+from engine.api.steering import SteerViewSet
 from engine.api.triggers import TriggerViewSet
 from engine.api.workflows import LintViewSet, VersionViewSet, WorkflowViewSet
 
 _WORKFLOW = "workflows/<slug:project>/<slug:slug>/"
 _TRIGGER = f"{_WORKFLOW}triggers/<slug:name>/"
 _VERSION = f"{_WORKFLOW}versions/<int:rev>/"
+_STEP = "runs/<uuid:run_id>/steps/<path:key>/"
+_EVENTS = {"get": "events", "post": "send"}
 
 urlpatterns = [
     *route("schemas/flow/v1/", LanguageViewSet, {"get": "retrieve"}, name="api-flow-schema"),
@@ -42,7 +45,11 @@ urlpatterns = [
     *route("runs/", RunViewSet, {"get": "list"}, name="api-runs"),
     *route("runs/<uuid:run_id>/", RunViewSet, {"get": "retrieve"}, name="api-run"),
     *route("runs/<uuid:run_id>/steps/", RunViewSet, {"get": "steps"}, name="api-run-steps"),
-    *route("runs/<uuid:run_id>/events/", RunViewSet, {"get": "events"}, name="api-run-events"),
+    *route("runs/<uuid:run_id>/events/", SteerViewSet, _EVENTS, name="api-run-events"),
+    *route("runs/<uuid:run_id>/pause/", SteerViewSet, {"post": "pause"}, name="api-run-pause"),
+    *route("runs/<uuid:run_id>/resume/", SteerViewSet, {"post": "resume"}, name="api-run-resume"),
+    *route(f"{_STEP}retry/", SteerViewSet, {"post": "retry"}, name="api-step-retry"),
+    *route(f"{_STEP}skip/", SteerViewSet, {"post": "skip"}, name="api-step-skip"),
     *route("runs/<uuid:run_id>/cancel/", RunViewSet, {"post": "cancel"}, name="api-run-cancel"),
     *route("runs/<uuid:run_id>/rerun/", RerunViewSet, {"post": "start"}, name="api-run-rerun"),
     *route(

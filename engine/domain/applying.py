@@ -12,7 +12,7 @@ from immutables import Map
 
 from core.kernel import limits
 from core.kernel.values import evolve
-from engine.domain import applying_waits, carrying, containers, machine, unwinding
+from engine.domain import applying_waits, carrying, containers, machine, steering, unwinding
 from engine.domain.cancelling import cancel, owe
 from engine.domain.completing import complete
 from engine.domain.considering import ATTEMPT, start
@@ -116,9 +116,18 @@ def _unchanged(definition: Definition, state: RunState, event: Event) -> RunStat
 
 
 def _cancel_requested(definition: Definition, state: RunState, event: Event) -> RunState:
-    del definition, event
+    del definition
+    compensating = state.compensating or bool(event.data.get("compensate", False))
     is_unentered = bool(state.entering)
-    state = evolve(state, cancelling=True, is_queued=False, entering="", idle_claim_count=0)
+    state = evolve(
+        state,
+        cancelling=True,
+        compensating=compensating,
+        paused=False,
+        is_queued=False,
+        entering="",
+        idle_claim_count=0,
+    )
     return machine.finish(state, Outcome.CANCELLED) if is_unentered else state
 
 
@@ -342,4 +351,5 @@ _APPLIERS: Mapping[str, Applier] = {
     EventKind.RUN_CLOSED: _run_closed,
     EventKind.RUN_HALTED: _run_halted,
     **applying_waits.APPLIERS,
+    **steering.APPLIERS,
 }

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from core.kernel.values import evolve
 from engine.domain.definition import Definition
 from engine.domain.keys import child_key, is_undo, parent_of
-from engine.domain.plan import Group, Race, inner_steps
+from engine.domain.plan import Call, Group, Race, inner_steps
 from engine.domain.settling import settle
 from engine.domain.state import Outcome, RunState, StepStatus
 from engine.domain.timers import Purpose, read_timer, timer_name
@@ -168,6 +168,9 @@ def _is_stoppable(definition: Definition, state: RunState, key: str) -> bool:
     """Say whether an instance does nothing that ends by itself or by somebody else."""
     status = state.steps[key].status
     if status is StepStatus.WAITING:  # a package above ends its own waits
-        return definition.step(key).verb.verb not in definition.verbs
+        verb = definition.step(key).verb
+        # Whoever cancels asks a called run to undo what it did, and that comes before this run's.
+        is_undoing = state.compensating and isinstance(verb, Call) and not state.steps[key].is_asked
+        return verb.verb not in definition.verbs and not is_undoing
     between_turns = timer_name(Purpose.DELAY, key) in state.timers
     return status in _STOPPABLE or (status is StepStatus.OPEN and between_turns)

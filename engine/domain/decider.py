@@ -30,7 +30,7 @@ from engine.domain.nodes import index_plan
 from engine.domain.plan import Plan, Step, Uses
 from engine.domain.restarting import find_restart, restart
 from engine.domain.settling import without
-from engine.domain.state import Closing, Outcome, RunState, StepStatus
+from engine.domain.state import Closing, Outcome, RunState, StepStatus, worse
 from engine.domain.verbs import WaitVerb
 
 
@@ -177,6 +177,8 @@ class Decider:
         return any(True for _ in self._waiting_to_begin(state, at=at))
 
     def _waiting_to_begin(self, state: RunState, *, at: datetime) -> Iterator[str]:
+        if state.paused:
+            return iter(())
         due = (key for key in state.backoff.iter_due(at) if not self._wants_admission(state, key))
         keys: Iterable[str] = chain(due, state.ready)
         # The last attempt of a step may still execute although the step has begun anew.
@@ -184,20 +186,25 @@ class Decider:
 
     def to_admit(self, state: RunState, *, at: datetime) -> tuple[str, ...]:
         """Return the keys of steps that begin only if a gate lets them through."""
+        if state.paused:
+            return ()
         if not self._has_gates:
             return state.held
         due = [key for key in state.backoff.iter_due(at) if self._wants_admission(state, key)]
         return (*state.held, *due)
 
     def due_timers(self, state: RunState, *, at: datetime) -> tuple[str, ...]:
-        """Return the names of the timers that are due, soonest first."""
-        return tuple(state.timers.iter_due(at))
+        """Return the names of the timers that are due, soonest first; while paused, none is."""
+        return () if state.paused else tuple(state.timers.iter_due(at))
 
     def next_wake(self, state: RunState, *, besides: Collection[str] = ()) -> datetime | None:
         """Return when time moves the run on, `None` if it does not.
 
-        `besides` are keys of steps that wait for a gate, whatever their own time is.
+        `besides` are keys of steps that wait for a gate, whatever their own time is. A paused run
+        waits for nobody's clock.
         """
+        if state.paused:
+            return None
         instants = (
             state.backoff.find_first(besides=frozenset(besides)),
             state.timers.find_first(),
@@ -220,11 +227,15 @@ class Decider:
 
     def _is_over(self, state: RunState) -> bool:
         is_busy = state.open_count or state.straggler_count or state.running or state.undoing
-        return not is_busy and (state.closing is None) and not state.restarting
+        is_left_alone = state.paused or state.restarting  # a step may yet be tried again
+        return not is_busy and (state.closing is None) and not is_left_alone
 
     def _close(self, state: RunState) -> Closing:
-        if state.worst is not Outcome.SUCCEEDED:
-            return Closing(outcome=state.worst, outputs={}, why=state.broken)
+        worst = state.worst
+        if state.compensating:  # although all had completed, none of it stands any more
+            worst = worse(worst, Outcome.CANCELLED)
+        if worst is not Outcome.SUCCEEDED:
+            return Closing(outcome=worst, outputs={}, why=state.broken)
         if state.carried is not None:
             if state.cancelling:
                 return Closing(outcome=Outcome.CANCELLED, outputs={})

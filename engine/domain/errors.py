@@ -61,6 +61,48 @@ class RunClosedError(ConflictError):
     title = "The run is closed; nothing can be added to it."
 
 
+class RunHaltedError(ConflictError):
+    """The run has halted: it can only be resumed or cancelled."""
+
+    code = "engine.run_halted"
+    title = "The run has halted; resume it or cancel it."
+
+
+class RunCancellingError(ConflictError):
+    """The run is being cancelled, and nothing turns that back."""
+
+    code = "engine.run_cancelling"
+    title = "The run is being cancelled."
+
+
+class RunNotResumableError(ConflictError):
+    """The run halted, and would halt again: its record still leads elsewhere."""
+
+    code = "engine.run_not_resumable"
+    title = "The run cannot go on yet."
+
+
+class RunStepMissingError(MissingError):
+    """The run has no such step, or has not come to it."""
+
+    code = "engine.run_step_missing"
+    title = "The run has no such step."
+
+
+class StepNotRetriableError(ConflictError):
+    """The step cannot be tried again as it stands."""
+
+    code = "engine.step_not_retriable"
+    title = "The step cannot be tried again now."
+
+
+class StepNotSkippableError(ConflictError):
+    """The step cannot be skipped as it stands, or nobody may skip it."""
+
+    code = "engine.step_not_skippable"
+    title = "The step cannot be skipped."
+
+
 class RunMissingError(MissingError):
     """There is no such run, or the caller may not see it."""
 

@@ -45,7 +45,12 @@ class EventKind(StrEnum):
     WAIT_WITHDRAWN = "wait.withdrawn"  # key, verb; nobody is to end it any more
     APPROVAL_REQUESTED = "approval.requested"  # key, verb, prepared (digest)
     APPROVAL_RESOLVED = "approval.resolved"  # key, outcome, evidence; payload: outputs
-    RUN_CANCEL_REQUESTED = "run.cancel_requested"  # cause; payload: reason
+    RUN_CANCEL_REQUESTED = "run.cancel_requested"  # cause, compensate; payload: reason
+    RUN_PAUSED = "run.paused"  # payload: reason. Nothing new begins
+    RUN_RESUMED = "run.resumed"  # payload: reason. Of one that was paused or halted
+    STEP_RETRY_REQUESTED = "step.retry_requested"  # key; payload: reason
+    STEP_SKIP_REQUESTED = "step.skip_requested"  # key; payload: reason
+    EVENT_ADDRESSED = "event.addressed"  # event (its id), type; payload: reason. To this run only
     RUN_CLOSED = "run.closed"  # outcome, successor; payload: outputs. Nothing follows it
     RUN_HALTED = "run.halted"  # code; payload: difference. Only an operator goes on
 

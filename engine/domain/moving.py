@@ -136,7 +136,8 @@ def work_out(
     # Only now: what a timer that is due has just ended must not begin.
     _begin(work)
     _release(work)
-    if work.state.closing is not None and not work.state.closed and not work.state.halted:
+    is_over = work.state.closing is not None and not work.state.closed
+    if is_over and not _stands_still(work.state):
         _close(work)
     status, wake_at = _rest(decider, work.state, at=at)
     closing = work.state.closing
@@ -210,7 +211,7 @@ def _draw(work: _Work) -> None:
 def _begin(work: _Work) -> None:
     """Begin what may begin, and record it in the last event."""
     state, decider = work.state, work.decider
-    if state.halted or not work.hands.capacity or not (state.ready or state.backoff):
+    if _stands_still(state) or not work.hands.capacity or not (state.ready or state.backoff):
         return
     free = work.hands.capacity - (len(state.running) - len(state.remote))
     begun: list[Begun] = []
@@ -230,7 +231,7 @@ def _begin(work: _Work) -> None:
 
 def _fire(work: _Work) -> bool:
     """Let the timer that is due first fire; say whether there was one."""
-    if not work.state.timers or work.state.halted:
+    if not work.state.timers or _stands_still(work.state):
         return False
     names = work.decider.due_timers(work.state, at=work.at)
     if names:
@@ -239,9 +240,22 @@ def _fire(work: _Work) -> bool:
     return bool(names)
 
 
+def _stands_still(state: RunState) -> bool:
+    """Say whether nothing new may begin, whatever would be next."""
+    return state.halted or state.paused
+
+
+def _standstill(state: RunState) -> RunStatus:
+    """Return the status of a run in which nothing new may begin. What executes may finish."""
+    if state.halted:
+        return RunStatus.HALTED
+    is_busy = len(state.running) > len(state.remote)
+    return RunStatus.RUNNING if is_busy else RunStatus.PAUSED
+
+
 def _open(work: _Work) -> bool:
     """Open what is to be opened and take back what is not wanted; say whether there was any."""
-    if work.state.halted:
+    if _stands_still(work.state):
         return False
     for key, since in work.state.alarms:
         stuck = work.decider.plan.states[path_of(key)].stuck
@@ -386,8 +400,8 @@ def _rest(decider: Decider, state: RunState, *, at: datetime) -> tuple[RunStatus
     """Return who moves the run on from here, and when at the latest."""
     if state.closed:
         return RunStatus.CLOSED, None
-    if state.halted:
-        return RunStatus.HALTED, None
+    if _stands_still(state):
+        return _standstill(state), None
     if state.is_queued:
         return RunStatus.WAITING, None
     # What is held back, the driver asks about before it parks the run.

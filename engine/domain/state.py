@@ -17,7 +17,7 @@ from engine.domain.schedule import Schedule
 
 
 class RunStatus(StrEnum):
-    """Who moves a run on: a worker (READY, RUNNING), time or people (WAITING), or nobody."""
+    """Who moves a run on: a worker (READY, RUNNING), time or people (WAITING), or an operator."""
 
     READY = "READY"
     RUNNING = "RUNNING"
@@ -184,6 +184,8 @@ class RunState:
     straggler_count: int = 0  # open instances whose container has ended
     worst: Outcome = Outcome.SUCCEEDED
     cancelling: bool = False
+    compensating: bool = False  # cancelled, and what had completed is undone
+    paused: bool = False  # nothing new begins until somebody resumes it
     is_cancelled: bool = False  # all that had not begun by then
     undo: tuple[str, ...] = ()
     undoing: str = ""  # key of the compensation that is in progress

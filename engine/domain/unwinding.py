@@ -2,7 +2,8 @@
 
 Completed steps that declare `compensate` are undone newest first, one at a time, each at most once:
 those an `on-error` names, as soon as the step has failed for good; all that are left, when the run
-has failed and nothing else is open. Source: FLOW, "Compensation".
+has failed, or is cancelled with compensation, and nothing else is open.
+Source: FLOW, "Compensation".
 
 A step has completed once its action has, also if the run cannot use the result. One that did not
 get so far may have had an effect as soon as an attempt has begun: `compensate-on-failure` says so,
@@ -132,7 +133,9 @@ def advance(definition: Definition, state: RunState) -> RunState:
             kind = error.kind if error else ""
             return settle(state, key, Outcome.FAILED, kind)
     is_over = state.open_count == 0 and state.straggler_count == 0 and not state.running
-    if is_over and state.worst is Outcome.FAILED and not state.undo:
+    is_undone = state.worst is Outcome.FAILED or state.compensating
+    # A run that is paused stands as it is: what failed may yet be tried again.
+    if is_over and is_undone and not state.undo and not state.paused:
         targets = tuple(key for key in newest_first(state.undoable) if key not in state.undone)
         if targets:
             state = evolve(state, undo=targets, undone=state.undone | set(targets))

@@ -23,6 +23,10 @@ _AWAITED = """
     WHERE parent_id = %s AND NOT parent_reported AND (%s::text IS NULL OR parent_key = %s)
     ORDER BY id"""
 
+_MOVES = {
+    RunStatus.HALTED.value: RunStatus.CLOSED,
+    RunStatus.PAUSED.value: RunStatus.READY,
+}
 _LET_GO_REASON = "The calling run goes on without it."
 _LET_GO = "UPDATE engine_run SET parent_reported = true WHERE id = %s AND NOT parent_reported"
 
@@ -33,21 +37,31 @@ def cancel_locked(
     reason: str,
     origin: Origin,
     cause: Mapping[str, JsonLike] | None = None,
+    compensate: bool = False,
 ) -> None:
     """Cancel a run that this transaction has locked and that is not closed. Idempotent.
 
     Its open requests are voided here; its other waits, children, slots and tasks are taken back by
     whoever drives it next. A halted run is driven by nobody: all of that happens here, and it
-    closes. Its mutexes are free after the commit. `cause` is hashed with the entry.
-    Transaction: the caller's; locks its requests, and of a halted run its children.
+    closes. Its mutexes are free after the commit. A paused run goes on, to its end.
+    `cause` is hashed with the entry.
+
+    With `compensate`, the run undoes what it has completed, after the runs it awaits have undone
+    theirs; of a halted run nothing can be undone.
+    Transaction: the caller's; locks its requests, and its children if it is halted or compensates.
     """
     is_halted = row.status == RunStatus.HALTED
+    assert not (is_halted and compensate), "nobody would undo it"
     # Who cancelled a run before it halted waits for a driver that will never come.
     if not store.deduplicate(run_id=row.id, key="cancel") and not is_halted:
         return
     if is_halted:
         cancel_children(parent_id=row.id, key=None)
+    if compensate:
+        _compensate_children(row.id, reason=reason, origin=origin)
     data: dict[str, JsonLike] = {"cause": cause} if cause else {}
+    if compensate:
+        data["compensate"] = True
     payloads: dict[str, Json] = {"reason": reason}
     events = [Event(kind=EventKind.RUN_CANCEL_REQUESTED, at=row.now, data=data, payloads=payloads)]
     for verb, opener in registry.openers().items():
@@ -66,7 +80,7 @@ def cancel_locked(
     if is_halted:  # no driver will ever close it
         closed: dict[str, JsonLike] = {"outcome": Outcome.CANCELLED.value}
         events.append(Event(kind=EventKind.RUN_CLOSED, at=row.now, data=closed))
-    outside.append(row=row, events=events, origin=origin)
+    outside.append(row=row, events=events, origin=origin, move_to=_MOVES.get(row.status))
     if is_halted:
         turns.leave(run_id=row.id)  # the sweep looks at its group
         inbox.withdraw(run_id=row.id, keys=None)
@@ -99,6 +113,23 @@ def cancel_children(*, parent_id: UUID, key: str | None) -> int:
                     row=row, reason="The calling run went on without it.", origin=ENGINE_ORIGIN
                 )
     return count
+
+
+def _compensate_children(parent_id: UUID, *, reason: str, origin: Origin) -> None:
+    """Cancel the runs that a run awaits, with compensation. Their ends are still awaited.
+
+    One that has halted stays so, because it can undo nothing: the caller waits until an operator
+    has looked.
+    """
+    seen: set[UUID] = set()
+    # Again, because a child may have gone on as another run while its lock was waited for.
+    while child_ids := [item for item in _list_awaited(parent_id, None) if item not in seen]:
+        seen |= set(child_ids)
+        for child_id in child_ids:
+            row = store.lock_run(run_id=child_id)
+            assert row is not None, "runs are never deleted"
+            if row.status not in {RunStatus.CLOSED, RunStatus.HALTED}:
+                cancel_locked(row=row, reason=reason, origin=origin, compensate=True)
 
 
 def _free(run_id: UUID) -> None:

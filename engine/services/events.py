@@ -135,6 +135,47 @@ def publish(
     return Published(event_id=chosen, replayed=not is_new)
 
 
+def address(
+    *,
+    run_id: UUID,
+    project_id: UUID,
+    event_type: str,
+    data: Mapping[str, Json],
+    origin: Origin,
+    event_id: UUID,
+) -> bool:
+    """Send an event to one run: to what it waits for now, or within the retention.
+
+    It has to match what the run waits for, as any event; no trigger is pulled by it.
+    The caller has checked that the sender may.
+    Transaction: needs the one that has locked the run; the run is moved after the commit.
+
+    Returns:
+        `False` if it had been sent before.
+
+    Raises:
+        EventInvalidError: the type or the data are over a bound or not JSON.
+        EventReusedError: the id was used for another event.
+    """
+    require_transaction()
+    problem = check_event(event_type=event_type, data=dict(data))
+    if problem is not None:
+        raise EventInvalidError(problem.message[:1].upper() + problem.message[1:] + ".")
+    inbox.lock_types(project_id=project_id, types=(event_type,))
+    is_new = inbox.insert_event(
+        event_id=event_id,
+        project_id=project_id,
+        event_type=event_type,
+        data=data,
+        source=describe_sender(origin),
+        run_id=run_id,
+    )
+    if not is_new:
+        _check_same(event_id, project_id, event_type, data, run_id=run_id)
+    after_commit(_deliver_soon, (run_id,), ())
+    return is_new
+
+
 def heard_of(
     event_id: UUID, event_type: str, data: Mapping[str, Json], *, context: Mapping[str, str]
 ) -> dict[str, Json]:
@@ -264,9 +305,15 @@ def _deliver_safely(run_id: UUID) -> int:
 
 
 def _check_same(
-    event_id: UUID, project_id: UUID, event_type: str, data: Mapping[str, Json]
+    event_id: UUID,
+    project_id: UUID,
+    event_type: str,
+    data: Mapping[str, Json],
+    *,
+    run_id: UUID | None = None,
 ) -> None:
     known = inbox.find_event(event_id=event_id)
     assert known is not None, "an event outlasts the transaction that met it"
-    if known[:2] != (project_id, event_type) or digest(known[2]) != digest(dict(data)):
+    is_same = (known[0], known[1], known[3]) == (project_id, event_type, run_id)
+    if not is_same or digest(known[2]) != digest(dict(data)):
         raise EventReusedError(event=str(event_id))

@@ -12,20 +12,26 @@ from core.kernel import ids
 from core.kernel.record import Origin
 from core.toolkit import queue, realtime
 from engine import loading, store, writing
-from engine.domain.events import Event, EventKind
+from engine.domain.events import Event
 from engine.domain.state import RunStatus
 
 
-def append(*, row: store.RunRow, events: Sequence[Event], origin: Origin) -> None:
+def append(
+    *,
+    row: store.RunRow,
+    events: Sequence[Event],
+    origin: Origin,
+    move_to: RunStatus | None = None,
+) -> None:
     """Append events to a run this transaction has locked, and wake it after the commit.
 
+    `move_to`: what a run that nobody drives becomes; by default one that waits becomes READY, and
+    any other stays what it is.
     Transaction: needs the one that holds the lock; once per lock, because `row` tells the place.
     """
     version_digest, scope_id = _stamp(row)
-    state_to = row.status
-    if events[-1].kind == EventKind.RUN_CLOSED:
-        state_to = RunStatus.CLOSED
-    elif row.status == RunStatus.WAITING:
+    state_to = move_to or row.status
+    if row.status == RunStatus.WAITING and move_to is None:
         state_to = RunStatus.READY
     drafts = [
         writing.draft_event(
@@ -40,9 +46,7 @@ def append(*, row: store.RunRow, events: Sequence[Event], origin: Origin) -> Non
         for event in events
     ]
     head, entries = extend(head=row.stream, drafts=drafts, salts=ids.salt)
-    store.append_outside(
-        run=row, head=head, entries=entries, closes_halted=state_to == RunStatus.CLOSED
-    )
+    store.append_outside(run=row, head=head, entries=entries, move_to=move_to or "")
     queue.hint_on_commit("engine.drive", run_id=str(row.id))
     realtime.publish_on_commit(
         groups=[f"run.{row.id.hex}"], signal={"run": str(row.id), "seq": head.seq}

@@ -1,4 +1,4 @@
-"""Starting and cancelling runs. Read `start_run` first."""
+"""Starting and cancelling runs. Read `start_run` first; other verbs are in `steering`."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -13,11 +13,13 @@ from core.kernel.canonical import digest
 from core.kernel.record import ActorKind
 from core.kernel.types import Json
 from core.toolkit import queue
-from engine import starting, store
+from engine import loading, starting, store
 from engine.domain.errors import (
     NothingPublishedError,
     ReasonTooLongError,
+    RunCancellingError,
     RunClosedError,
+    RunHaltedError,
     VersionMissingError,
 )
 from engine.domain.events import Event
@@ -92,18 +94,24 @@ def start_run(
     return StartedRun(run_id=run.id, number=run.number, replayed=False)
 
 
-def cancel_run(*, principal: Principal, run_id: UUID, reason: str) -> None:
+def cancel_run(
+    *, principal: Principal, run_id: UUID, reason: str, compensate: bool = False
+) -> None:
     """Cancel a run: what has not begun never will, and its open requests are voided.
 
     An attempt that executes now is finished and recorded; then the run closes as cancelled. A
-    halted run closes at once.
+    halted run closes at once, a paused one goes on to its end.
+    With `compensate`, what has completed and can be undone is undone first, newest first; runs it
+    has called and awaits undo theirs before.
     Idempotent: cancelling again changes nothing, unless the run has halted since.
-    Transaction: one of its own; locks run, then requests.
+    Transaction: one of its own; locks run, its children if it compensates, then requests.
 
     Raises:
         RunMissingError: no such run, or the caller may not see it.
         AccessForbiddenError: the caller sees it but may not operate it.
         RunClosedError: the run is over.
+        RunHaltedError: of a halted run nothing can be undone; resume it first.
+        RunCancellingError: it is being cancelled already, without undoing anything.
         ReasonTooLongError: the reason is over `limits.REASON_CHARS_MAX`.
     """
     target = get_run_target(principal=principal, run_id=run_id)
@@ -115,7 +123,20 @@ def cancel_run(*, principal: Principal, run_id: UUID, reason: str) -> None:
         assert row is not None, "runs are never deleted"
         if row.status == RunStatus.CLOSED:
             raise RunClosedError(outcome=row.outcome)
-        cancelling.cancel_locked(row=row, reason=reason, origin=principal.origin)
+        if compensate:
+            _check_compensates(row)
+        cancelling.cancel_locked(
+            row=row, reason=reason, origin=principal.origin, compensate=compensate
+        )
+
+
+def _check_compensates(row: store.RunRow) -> None:
+    if row.status == RunStatus.HALTED:
+        raise RunHaltedError("A halted run can undo nothing; resume it first.")
+    decider = loading.get_rules(version_id=row.version_id).decider
+    state, _ = loading.load_state(decider=decider, run_id=row.id, seq=row.seq)
+    if state.cancelling and not state.compensating:
+        raise RunCancellingError("It is being cancelled already, and undoes nothing.")
 
 
 # --- starting --------------------------------------------------------------------------------

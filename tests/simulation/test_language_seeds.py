@@ -9,13 +9,22 @@ import pytest
 from engine.domain.events import Event, EventKind
 from engine.domain.moving import EffectKind
 from engine.domain.plan import walk
+from engine.domain.skipping import find_skip_obstacle
 from engine.domain.state import RunStatus, StepStatus
+from engine.domain.steering import find_retry_obstacle
 from tests.pure_run import FailsError, PureRun
 from tests.simulation.language import random_language_plan
 from tests.simulation.undoing import judge_undoing
 
 MOVES_MAX = 300
 DECISIONS = ["approved", "rejected", "expired", "voided", "overridden", "failed"]
+VERBS = [
+    EventKind.RUN_PAUSED,
+    EventKind.RUN_RESUMED,
+    EventKind.STEP_RETRY_REQUESTED,
+    EventKind.STEP_SKIP_REQUESTED,
+    EventKind.RUN_CANCEL_REQUESTED,
+]
 ENDS = ["succeeded", "failed", "rejected", "cancelled"]
 
 
@@ -38,6 +47,10 @@ class Life:
             run.claim()  # the driver died, or the run was ready
         elif draw < 0.835 and not run.state.cancelling:
             self._cancel()
+        elif draw < 0.865 and not run.state.cancelling:
+            self._operate()
+        elif run.state.paused:
+            self._rest_paused()
         elif held := run.decider.to_admit(run.state, at=run.now):
             self._let_through(self.dice.choice(held))
         elif waiting := self._waiting():
@@ -46,12 +59,47 @@ class Life:
             run.now = max(run.now, wake_at)
             run.claim()
 
-    def _cancel(self) -> None:
+    def _cancel(self, *, compensate: bool = False) -> None:
         """Cancel as the service does: the waits of packages above end with it."""
         voided = [key for key in self._waiting() if self._kind(key) == "approval"]
-        self.run.cancel()
+        self._tell(EventKind.RUN_CANCEL_REQUESTED, {"compensate": True} if compensate else {})
         for key in voided:
             self._tell(EventKind.APPROVAL_RESOLVED, {"key": key, "outcome": "voided"})
+
+    def _operate(self) -> None:
+        """Let an operator do something that is possible now."""
+        run, definition = self.run, self.run.decider.definition
+        if run.state.paused:
+            self._tell(EventKind.RUN_RESUMED, {})
+            run.claim()
+            return
+        keys = sorted(run.state.steps)
+        retriable = [key for key in keys if not find_retry_obstacle(definition, run.state, key)]
+        skippable = [key for key in keys if not find_skip_obstacle(definition, run.state, key)]
+        draw = self.dice.random()
+        if retriable and draw < 0.4:
+            self._tell(EventKind.STEP_RETRY_REQUESTED, {"key": self.dice.choice(retriable)})
+        elif skippable and draw < 0.6:
+            self._tell(EventKind.STEP_SKIP_REQUESTED, {"key": self.dice.choice(skippable)})
+        elif draw < 0.95:
+            self._tell(EventKind.RUN_PAUSED, {})
+        else:
+            self._cancel(compensate=True)
+
+    def _rest_paused(self) -> None:
+        """Do what may be done to a run that is paused: others end its waits, or it goes on."""
+        run, count = self.run, len(self.run.effects)
+        waiting = self._waiting()
+        if waiting and self.dice.random() < 0.3:
+            self._end(self.dice.choice(waiting))
+        elif self.dice.random() < 0.3:
+            assert run.claim().begun == ()
+            new = {item.kind for item in run.effects[count:]}
+            assert new <= {EffectKind.RELEASE}, "nothing begins while a run is paused"
+        elif self.dice.random() < 0.3:
+            run.now += timedelta(hours=self.dice.randint(1, 200))
+        else:
+            self._operate()
 
     def _end_remote(self) -> None:
         run = self.run
@@ -152,6 +200,12 @@ def play(seed: int) -> PureRun:
 
 def is_over(run: PureRun) -> bool:
     return bool(run.closed)
+
+
+def test_operators_do_everything_they_can_to_some_run():
+    kinds = Counter(event.kind for seed in range(60) for event in play(seed).events)
+
+    assert all(kinds[kind] > 0 for kind in VERBS), kinds
 
 
 @pytest.mark.parametrize("first", range(0, 400, 25))

@@ -14,8 +14,8 @@ def judge_undoing(
 ) -> Iterator[str]:
     """Yield what does not hold of compensation in a run that has closed, in sentences.
 
-    Each completion of a failed run is undone once; nothing is undone more often than it was done,
-    unless it may be undone although it failed.
+    Each completion of a run that failed, or was cancelled with compensation, is undone once;
+    nothing is undone more often than it was done, unless it may be undone although it failed.
 
     Args:
         steps: the plan's, by path.
@@ -40,7 +40,8 @@ def judge_undoing(
         is_exact = isinstance(step.verb, Uses) and not step.compensate_on_failure
         if is_exact and count > done[key]:
             yield f"{key} was done {done[key]} times and undone {count} times"
-    if outcome == "failed":
+    is_asked = any(entry.data.get("compensate") for entry in entries)  # who cancelled said so
+    if outcome == "failed" or (outcome == "cancelled" and is_asked):
         missing = {key: count for key, count in done.items() if begun[key] < count}
         if missing:
-            yield f"the run failed; {missing} was done, {dict(begun)} undone"
+            yield f"the run {outcome}; {missing} was done, {dict(begun)} undone"

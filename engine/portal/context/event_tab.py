@@ -14,8 +14,9 @@ from engine.portal.context.events import (
     list_lines,
     open_event,
 )
+from engine.portal.context.kind_words import KIND_WORDS
 from engine.portal.context.mentions import mention_known
-from engine.portal.context.sentences import KIND_WORDS, Telling
+from engine.portal.context.sentences import Telling
 from engine.portal.context.steps import StepWords
 from engine.selectors.run_pages import RunPage
 

@@ -16,6 +16,7 @@ _WHY_WORDS: Final = {
     "timeout": "The time was up.",
     "left": "The run went on to another state.",
     "question": "A person skipped it.",
+    "operator": "An operator skipped it.",
     "nobody is asked": "Nobody was asked.",
     "too few ended well": "Too few of what it needs ended well.",
 }

@@ -168,7 +168,31 @@ def _run_cancel_requested(telling: Telling, event: Event) -> Told:
     del telling
     runs = list_mentioned(event=event)
     who = "The run's group asked to cancel it, for" if runs else "Somebody asked to cancel the run"
-    return Told(mark="cancelled", text=who, run_id=runs[0] if runs else None)
+    also = " and to undo what it did" if event.data.get("compensate") else ""
+    return Told(mark="cancelled", text=who + also, run_id=runs[0] if runs else None)
+
+
+def _run_paused(telling: Telling, event: Event) -> Told:
+    del telling, event
+    return Told(mark="pending", text="Somebody paused the run: nothing new begins")
+
+
+def _run_resumed(telling: Telling, event: Event) -> Told:
+    del telling, event
+    return Told(mark="running", text="Somebody let the run go on")
+
+
+def _retry_requested(telling: Telling, event: Event) -> Told:
+    return Told(mark="running", text=f"Somebody had {_title(telling, event)} tried again")
+
+
+def _skip_requested(telling: Telling, event: Event) -> Told:
+    return Told(mark="cancelled", text=f"Somebody had {_title(telling, event)} skipped")
+
+
+def _event_addressed(telling: Telling, event: Event) -> Told:
+    del telling
+    return Told(mark="running", text=f"Somebody sent the run an event {event.data.get('type', '')}")
 
 
 def _run_closed(telling: Telling, event: Event) -> Told:
@@ -392,39 +416,13 @@ TELLERS: Final[Mapping[str, Callable[[Telling, Event], Told]]] = {
     EventKind.APPROVAL_REQUESTED: _approval_requested,
     EventKind.APPROVAL_RESOLVED: _approval_resolved,
     EventKind.RUN_CANCEL_REQUESTED: _run_cancel_requested,
+    EventKind.RUN_PAUSED: _run_paused,
+    EventKind.RUN_RESUMED: _run_resumed,
+    EventKind.STEP_RETRY_REQUESTED: _retry_requested,
+    EventKind.STEP_SKIP_REQUESTED: _skip_requested,
+    EventKind.EVENT_ADDRESSED: _event_addressed,
     EventKind.RUN_CLOSED: _run_closed,
     EventKind.RUN_HALTED: _run_halted,
-}
-
-# What the filter of the events calls them.
-KIND_WORDS: Final[Mapping[EventKind, str]] = {
-    EventKind.RUN_STARTED: "Run started",
-    EventKind.RUN_ADMITTED: "Turn in its group",
-    EventKind.RUN_OWNED: "Taken by a worker",
-    EventKind.STEP_STARTED: "Steps began",
-    EventKind.STEP_COMPLETED: "Step succeeded",
-    EventKind.ATTEMPT_FAILED: "Attempt failed",
-    EventKind.ATTEMPT_LOST: "Attempt lost",
-    EventKind.ATTEMPT_UNCERTAIN: "Attempt uncertain",
-    EventKind.ATTEMPT_LATE: "Attempt ended late",
-    EventKind.STEP_ADMITTED: "Let through by a gate",
-    EventKind.STEP_HELD: "Held back by a gate",
-    EventKind.STEP_REUSED: "Result taken over",
-    EventKind.TIMER_FIRED: "Time was up",
-    EventKind.EVENT_AWAITED: "Event waited for",
-    EventKind.EVENT_RECEIVED: "Event received",
-    EventKind.EVENT_EMITTED: "Event sent",
-    EventKind.CHILD_STARTED: "Run called",
-    EventKind.STEP_REFUSED: "Step refused",
-    EventKind.CHILD_CLOSED: "Called run ended",
-    EventKind.QUESTION_ASKED: "Question asked",
-    EventKind.QUESTION_RESOLVED: "Question answered",
-    EventKind.WAIT_WITHDRAWN: "Wait taken back",
-    EventKind.APPROVAL_REQUESTED: "Approval asked for",
-    EventKind.APPROVAL_RESOLVED: "Approval ended",
-    EventKind.RUN_CANCEL_REQUESTED: "Cancel asked for",
-    EventKind.RUN_CLOSED: "Run ended",
-    EventKind.RUN_HALTED: "Run halted",
 }
 
 

@@ -106,9 +106,14 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-run", "get"): Turned(404, 200),
     ("api-run-steps", "get"): Turned(404, 200),
     ("api-run-events", "get"): Turned(404, 200),
+    ("api-run-events", "post"): Turned(404, 403, {"type": "t", "reason": "r"}),
     ("api-run-cancel", "post"): Turned(404, 403, {}),
     ("api-run-rerun", "post"): Turned(404, 403, {"reason": "once more"}),
     ("api-run-rerun-preview", "post"): Turned(404, 403, {}),
+    ("api-run-pause", "post"): Turned(404, 403, {"reason": "r"}),
+    ("api-run-resume", "post"): Turned(404, 403, {"reason": "r"}),
+    ("api-step-retry", "post"): Turned(404, 403, {"reason": "r"}),
+    ("api-step-skip", "post"): Turned(404, 403, {"reason": "r"}),
     ("api-requests", "get"): Turned(EMPTY, EMPTY),
     ("api-request", "get"): Turned(404, 200),
     ("api-request-why", "get"): Turned(404, 200),
@@ -241,13 +246,14 @@ def place(town):
         "name": "github",
         "rev": 1,
         "run_id": run_id,
+        "key": "ask%231",
         "request_id": request.pk,
     }
 
 
 def _path(route: str, place: dict[str, object]) -> str:
     for name, value in place.items():
-        for kind in ("uuid", "slug", "int"):
+        for kind in ("uuid", "slug", "int", "path"):
             route = route.replace(f"<{kind}:{name}>", str(value))
     assert "<" not in route, route
     return route

@@ -16,7 +16,8 @@ from engine.domain.plan import (
     Stuck,
     Transition,
 )
-from engine.portal.context.sentences import KIND_WORDS, TELLERS, Telling, tell, tell_then
+from engine.portal.context.kind_words import KIND_WORDS
+from engine.portal.context.sentences import TELLERS, Telling, tell, tell_then
 from engine.portal.naming import Titles
 from engine.selectors.step_views import StepReader
 from tests.constructs import call, each, event, final, group, machine, put, race, state, timer
@@ -67,6 +68,11 @@ SAMPLES = {
     EventKind.APPROVAL_REQUESTED: {"key": "build#1", "verb": "approval"},
     EventKind.APPROVAL_RESOLVED: {"key": "build#1", "outcome": "approved"},
     EventKind.RUN_CANCEL_REQUESTED: {},
+    EventKind.RUN_PAUSED: {},
+    EventKind.RUN_RESUMED: {},
+    EventKind.STEP_RETRY_REQUESTED: {"key": "build#1"},
+    EventKind.STEP_SKIP_REQUESTED: {"key": "build#1"},
+    EventKind.EVENT_ADDRESSED: {"event": RUN, "type": "thing.done"},
     EventKind.RUN_CLOSED: {"outcome": "succeeded"},
     EventKind.RUN_HALTED: {"code": "engine.nondeterministic"},
 }
