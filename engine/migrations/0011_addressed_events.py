@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('engine', '0009_webhooks'),
+        ('engine', '0010_run_finished'),
     ]
 
     operations = [
