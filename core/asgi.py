@@ -13,6 +13,9 @@ _http: Any = get_asgi_application()  # Django's own ASGI types and asgiref's do 
 from channels.routing import ProtocolTypeRouter
 
 from core.toolkit.api.body_limit import BodyLimit
+from core.toolkit.api.conf import read_held_paths
+from core.toolkit.api.holding import Holding
 from core.toolkit.socket.routing import SOCKET_ROUTER
 
-application = ProtocolTypeRouter({"http": BodyLimit(_http), "websocket": SOCKET_ROUTER})
+_held = Holding(BodyLimit(_http), paths=read_held_paths())
+application = ProtocolTypeRouter({"http": _held, "websocket": SOCKET_ROUTER})

@@ -19,16 +19,7 @@ class EngineConfig(AppConfig):
         from core.toolkit.sealed_columns import SealedColumn, register_sealed_column
         from core.toolkit.socket.topics import register_topic
         from engine import conf, process, registry, upkeep
-        from engine.actions import (
-            check_compare,
-            email_send,
-            http_request,
-            python_call,
-            shell_run,
-            slack_post,
-            sql_query,
-            transform_cel,
-        )
+        from engine.actions import builtin
         from engine.realtime.topics import RUN_TOPIC
         from engine.selectors.workflows import list_workflow_scopes
         from engine.triggers import endpoints
@@ -55,12 +46,8 @@ class EngineConfig(AppConfig):
             )
         )
         register_places(lambda ids, limit: list_workflow_scopes(scope_ids=ids, limit=limit))
-        modules = [python_call, http_request, transform_cel, check_compare, sql_query, email_send]
-        modules.append(slack_post)
-        if conf.may_run_programs():
-            modules.append(shell_run)
-        for module in modules:
-            registry.register_action(module.SPEC)
+        for spec in builtin.list_builtin():
+            registry.register_action(spec)
         registry.register_sweep("upkeep", upkeep.keep_up)
         for name in conf.function_modules():
             importlib.import_module(name)

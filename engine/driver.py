@@ -25,6 +25,7 @@ from engine.domain.keys import step_of
 from engine.domain.moving import Hands, Move, take_over, work_out
 from engine.domain.state import RunState, RunStatus, StepStatus
 from engine.executing import Ended, StepCall, execute
+from engine.external import rows as claims
 from engine.flow_control import groups
 from engine.halting import HOPELESS, Halter
 from engine.remote import Collected
@@ -329,6 +330,7 @@ class Driver:
         remote_keys = sorted(key for key in unwanted if key in state.remote)
         if remote_keys:
             remote.revoke(run_id=session.run.id, keys=remote_keys)
+            claims.note_unwanted(run_id=session.run.id, keys=remote_keys)
         for key in unwanted:
             self._attempts.cancel(run_id=session.run.id, key=key)
 

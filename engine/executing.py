@@ -49,7 +49,8 @@ class StepCall:
 class Ended:
     """How an attempt ended: a result, or an error kind with a message.
 
-    `round` is that of its call; of what another worker has executed nobody asks for it.
+    `round` is that of its call; of what another worker has executed nobody asks for it. `worker`
+    and `account` say which program outside it was, and as whom it spoke.
     """
 
     key: str
@@ -58,10 +59,14 @@ class Ended:
     error: str = ""
     message: str = ""
     round: int = 1
+    worker: str = ""
+    account: str = ""
 
     def as_event(self, *, at: datetime) -> Event:
         """Return the event that tells of it."""
         data: dict[str, str | int] = {"key": self.key, "attempt": self.attempt}
+        if self.account:
+            data |= {"worker": self.worker, "account": self.account}
         if self.error:
             data["error"] = self.error
             payloads: dict[str, Json] = {"message": self.message[: limits.ERROR_CHARS_MAX]}

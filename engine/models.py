@@ -12,12 +12,12 @@ from django.db.models import Func, Q
 
 from core.kernel import ids, limits
 from engine.domain.state import RunStatus
+from engine.external.models import Claim
 from engine.flow_control.models import Turn, TurnChange
 from engine.reruns.models import Lineage, Rerunner
 from engine.triggers.models import Firing, Trigger, Window
 
-# Tables with a module of their own.
-__all__ = ("Firing", "Lineage", "Rerunner", "Trigger", "Turn", "TurnChange", "Window")
+__all__ = ("Claim", "Firing", "Lineage", "Rerunner", "Trigger", "Turn", "TurnChange", "Window")
 
 EMPTY_HEAD = bytes(32)
 _STATUSES = [(item.value, item.value) for item in RunStatus]

@@ -1,8 +1,11 @@
-"""Attempts that workers of another queue execute. Read `publish`, `claim`, `collect`.
+"""Attempts that others execute than who drives the run. Read `publish`, `claim`, `collect`.
 
 The only writer of `engine_task`. A row is an attempt the run's entry has begun. Whoever serves the
 label claims it, executes it and writes its end into the row; the run's next driver tells of it and
 deletes the row in the same transaction. So a run's entries are written by its driver alone.
+
+Programs outside are such others too, see `engine.external`: the `worker` of theirs is the token of
+their claim, which has a lease of its own.
 """
 
 import json
@@ -17,8 +20,9 @@ from django.db import connection
 from core.kernel import ids, limits
 from core.kernel.canonical import canonical_bytes
 from core.kernel.types import Json
-from core.toolkit import queue
+from core.toolkit import queue, realtime
 from engine import store
+from engine.domain import external
 from engine.executing import Ended
 
 _INSERT = """
@@ -57,6 +61,18 @@ _REVOKE = """
 
 _HELD = "SELECT id, run_id, key FROM engine_task WHERE worker = %s AND status = 'claimed'"
 
+_CLAIM_ONE = """
+    UPDATE engine_task SET status = 'claimed', worker = %s
+    WHERE id = %s AND status = 'open'
+    RETURNING id, run_id, key, attempt, action, arguments, timeout_seconds, heartbeat_seconds,
+        round"""
+
+_END_CLAIM = """
+    UPDATE engine_task SET status = CASE WHEN %s::bytea IS NULL THEN 'lost' ELSE 'done' END,
+        ended = %s
+    WHERE id = %s AND worker = %s AND status = 'claimed'
+    RETURNING run_id"""
+
 _GIVE_UP = """
     UPDATE engine_task SET status = 'lost'
     WHERE id = ANY(%s) AND worker = %s AND status = 'claimed'
@@ -66,6 +82,7 @@ _LOSE = f"""
     UPDATE engine_task SET status = 'lost'
     WHERE id IN (SELECT id FROM engine_task t
                  WHERE status = 'claimed' AND NOT {_ALIVE.format(worker="t.worker")}
+                   AND NOT starts_with(t.queue, 'external:')
                  LIMIT %s FOR UPDATE SKIP LOCKED)
     RETURNING run_id"""  # noqa: S608 - constants only
 
@@ -82,7 +99,7 @@ _LEFT_BEHIND = """
 _UNTAKEN = """
     UPDATE engine_task SET due_at = clock_timestamp()
     WHERE id IN (SELECT id FROM engine_task
-                 WHERE status = 'open'
+                 WHERE status = 'open' AND NOT starts_with(queue, 'external:')
                    AND due_at < clock_timestamp() - make_interval(secs => %s)
                  ORDER BY due_at LIMIT %s FOR UPDATE SKIP LOCKED)
     RETURNING queue"""
@@ -131,6 +148,11 @@ class Collected:
     ended: Ended | None
 
 
+def topic_group(topic: str) -> str:
+    """Return the group of signals that tell of new tasks of a topic, of whatever project."""
+    return f"topic.{topic}"
+
+
 def queue_name(label: str) -> str:
     """Return the broker's queue for a label."""
     return f"engine.{label}"
@@ -159,7 +181,10 @@ def publish(*, run_id: UUID, tasks: Sequence[NewTask]) -> None:
     with connection.cursor() as cursor:
         cursor.executemany(_INSERT, rows)
     for task in tasks:
-        _hint_on_commit(task.queue)
+        if not external.find_topic(task.queue):
+            queue.hint_at_on_commit(queue_name(task.queue), "engine.execute")
+    for topic in sorted({external.find_topic(task.queue) for task in tasks} - {""}):
+        realtime.publish_on_commit(groups=[topic_group(topic)], signal={"topic": topic})
 
 
 def collect(*, run_id: UUID) -> list[Collected]:
@@ -223,20 +248,7 @@ def claim(*, worker: UUID, labels: Sequence[str], count: int) -> list[ClaimedTas
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, (worker, worker, list(labels), count))
         rows = sorted(cursor.fetchall())
-    return [
-        ClaimedTask(
-            id=row[0],
-            run_id=row[1],
-            key=row[2],
-            attempt=row[3],
-            action=row[4],
-            arguments=json.loads(bytes(row[5])),
-            timeout=timedelta(seconds=row[6]),
-            heartbeat_seconds=row[7],
-            round=row[8],
-        )
-        for row in rows
-    ]
+    return [_read_claimed(row) for row in rows]
 
 
 def finish(*, task_id: UUID, worker: UUID, ended: Ended) -> bool:
@@ -245,16 +257,47 @@ def finish(*, task_id: UUID, worker: UUID, ended: Ended) -> bool:
     Returns:
         `False`: the attempt was given up for lost meanwhile, and its end does not count.
     """
-    value: dict[str, Json] = {"result": ended.result}
-    if ended.error:
-        value = {"error": ended.error, "message": ended.message}
     with connection.cursor() as cursor:
-        cursor.execute(_FINISH, (canonical_bytes(value), task_id, worker))
+        cursor.execute(_FINISH, (_write_ended(ended), task_id, worker))
         row = cursor.fetchone()
     if row is None:
         return False
-    _wake([row[0]])
+    wake([row[0]])
     return True
+
+
+# --- programs outside ------------------------------------------------------------------------
+
+
+def claim_one(*, task_id: UUID, token: UUID) -> ClaimedTask | None:
+    """Take one attempt under a token, unless somebody else has. Transaction: needs the claim's."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CLAIM_ONE, (token, task_id))
+        row = cursor.fetchone()
+    return _read_claimed(row) if row is not None else None
+
+
+def end_claim(*, task_id: UUID, token: UUID, ended: Ended | None) -> bool:
+    """Record how a claimed attempt ended; `None`: it is lost. Call `wake` after the commit.
+
+    Transaction: needs the claim's. Returns: `False`, if it is not under this token any more.
+    """
+    written = None if ended is None else _write_ended(ended)
+    with connection.cursor() as cursor:
+        cursor.execute(_END_CLAIM, (written, written, task_id, token))
+        return cursor.fetchone() is not None
+
+
+def wake(run_ids: Sequence[UUID]) -> int:
+    """Make runs that wait for ends of attempts ready; return how many. The sweep finds the rest."""
+    if not run_ids:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(_WAKE, (list(run_ids),))
+        woken = [row[0] for row in cursor.fetchall()]
+    for run_id in woken:
+        queue.hint("engine.drive", run_id=str(run_id))
+    return len(woken)
 
 
 # --- the sweep -------------------------------------------------------------------------------
@@ -277,7 +320,7 @@ def sweep_tasks() -> int:
         labels = [row[0] for row in cursor.fetchall()]
     for label in set(labels):
         queue.hint_at(queue_name(label), "engine.execute")
-    return int(lost) + _wake(untold) + int(gone) + len(labels)
+    return int(lost) + wake(untold) + int(gone) + len(labels)
 
 
 def list_held(*, worker: UUID) -> list[tuple[UUID, UUID, str]]:
@@ -296,27 +339,34 @@ def give_up(*, worker: UUID, task_ids: Sequence[UUID]) -> list[UUID]:
     with connection.cursor() as cursor:
         cursor.execute(_GIVE_UP, (list(task_ids), worker))
         run_ids = [row[0] for row in cursor.fetchall()]
-    _wake(run_ids)
+    wake(run_ids)
     return run_ids
 
 
 # --- small parts -----------------------------------------------------------------------------
 
 
-def _wake(run_ids: Sequence[UUID]) -> int:
-    """Make waiting runs ready; return how many."""
-    if not run_ids:
-        return 0
-    with connection.cursor() as cursor:
-        cursor.execute(_WAKE, (list(run_ids),))
-        woken = [row[0] for row in cursor.fetchall()]
-    for run_id in woken:
-        queue.hint("engine.drive", run_id=str(run_id))
-    return len(woken)
+def _read_claimed(row: tuple[Any, ...]) -> ClaimedTask:
+    return ClaimedTask(
+        id=row[0],
+        run_id=row[1],
+        key=row[2],
+        attempt=row[3],
+        action=row[4],
+        arguments=json.loads(bytes(row[5])),
+        timeout=timedelta(seconds=row[6]),
+        heartbeat_seconds=row[7],
+        round=row[8],
+    )
 
 
-def _hint_on_commit(label: str) -> None:
-    queue.hint_at_on_commit(queue_name(label), "engine.execute")
+def _write_ended(ended: Ended) -> bytes:
+    value: dict[str, Json] = {"result": ended.result}
+    if ended.error:
+        value = {"error": ended.error, "message": ended.message}
+    if ended.account:
+        value |= {"worker": ended.worker, "account": ended.account}
+    return canonical_bytes(value)
 
 
 def _ended(key: str, attempt: int, written: Any, hung: str) -> Ended | None:

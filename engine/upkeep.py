@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection
 from core.kernel import limits
 from core.kernel.errors import PlatformError
 from engine import remote
+from engine.external import ending
 from engine.flow_control import groups
 from engine.gates import cache, circuit, mutex, rate
 from engine.services import events, reporting
@@ -35,11 +36,12 @@ _PROBE = """
         EXISTS (SELECT 1 FROM engine_circuit WHERE idle_at < clock_timestamp()),
         EXISTS (SELECT 1 FROM engine_cache WHERE expires_at < clock_timestamp()),
         EXISTS (SELECT 1 FROM engine_task t
-                WHERE t.status = 'claimed' AND NOT EXISTS (
+                WHERE t.status = 'claimed' AND NOT starts_with(t.queue, 'external:')
+                  AND NOT EXISTS (
                     SELECT 1 FROM engine_worker w
                     WHERE w.id = t.worker AND w.lease_until > clock_timestamp()))
         OR EXISTS (SELECT 1 FROM engine_task
-                   WHERE status = 'open'
+                   WHERE status = 'open' AND NOT starts_with(queue, 'external:')
                      AND due_at < clock_timestamp() - make_interval(secs => %s))
         OR EXISTS (SELECT 1 FROM engine_task t JOIN engine_run r ON r.id = t.run_id
                    WHERE t.status IN ('done', 'lost') AND r.status IN ('WAITING', 'CLOSED')
@@ -53,7 +55,11 @@ _PROBE = """
                      AND NOT EXISTS (SELECT 1 FROM engine_firing f WHERE f.trigger_id = t.id)),
         EXISTS (SELECT 1 FROM engine_turn_change
                 WHERE at < clock_timestamp() - make_interval(secs => %s)),
-        EXISTS (SELECT 1 FROM engine_tally WHERE ends_at < clock_timestamp())"""
+        EXISTS (SELECT 1 FROM engine_tally WHERE ends_at < clock_timestamp()),
+        EXISTS (SELECT 1 FROM engine_claim
+                WHERE status = 'held' AND lease_until <= clock_timestamp())
+        OR EXISTS (SELECT 1 FROM engine_claim
+                   WHERE ended_at < clock_timestamp() - make_interval(secs => %s))"""
 
 _SWEEPS: Mapping[str, Callable[[], int]] = {
     "events": events.sweep_events,
@@ -67,6 +73,7 @@ _SWEEPS: Mapping[str, Callable[[], int]] = {
     "windows": rows.clean,
     "groups": groups.sweep_groups,
     "tallies": recording.close_tallies,
+    "claims": ending.sweep_claims,
 }
 
 
@@ -83,6 +90,7 @@ def keep_up() -> int:
         limits.READY_OLD_SECONDS,
         limits.TRIGGER_GRACE.total_seconds(),
         limits.READY_OLD_SECONDS,
+        limits.CLAIM_RETENTION.total_seconds(),
     )
     with connection.cursor() as cursor:
         cursor.execute(_PROBE, params)

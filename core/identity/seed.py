@@ -4,6 +4,7 @@ A migration writes them. Calling `seed` again changes nothing, or brings the bui
 date after the table in `domain.permissions` has changed: that takes a new migration that calls it.
 """
 
+from collections.abc import Collection
 from typing import Any, Final, Protocol
 from uuid import UUID
 
@@ -22,8 +23,10 @@ class Models(Protocol):
         ...
 
 
-def seed(models: Models) -> None:
+def seed(models: Models, *, later: Collection[str] = ()) -> None:
     """Make the global scope, and the builtin roles with exactly the permissions they have.
+
+    A migration leaves out permissions that come `later`: its tables do not know them yet.
 
     Idempotent. Transaction: the caller's, if there is one. Writes nothing to the ledger: these
     rows are part of the program, like its code.
@@ -33,7 +36,7 @@ def seed(models: Models) -> None:
         [scope(id=GLOBAL_SCOPE_ID, kind=ScopeKind.GLOBAL.value)], ignore_conflicts=True
     )
     _seed_roles(models)
-    _seed_permissions(models)
+    _seed_permissions(models, later=later)
 
 
 def _seed_roles(models: Models) -> None:
@@ -49,11 +52,11 @@ def _seed_roles(models: Models) -> None:
     )
 
 
-def _seed_permissions(models: Models) -> None:
+def _seed_permissions(models: Models, *, later: Collection[str]) -> None:
     permission = models.get_model("identity", "RolePermission")
     role_ids = dict(models.get_model("identity", "Role").objects.values_list("slug", "id"))
     for item in BUILTIN_ROLES.values():
-        held = [entry.value for entry in item.permissions]
+        held = [entry.value for entry in item.permissions if entry.value not in later]
         role_id = role_ids[item.slug]
         permission.objects.filter(role_id=role_id).exclude(permission__in=held).delete()
         permission.objects.bulk_create(

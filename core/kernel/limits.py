@@ -75,6 +75,7 @@ CIRCUIT_FAILURE_COUNT_MAX = 1_000  # failures a circuit counts; each is an insta
 CACHE_RESULT_BYTES_MAX = 256 * 1024  # a result kept for others, canonical JSON
 CACHE_ROW_COUNT_MAX = 10_000  # results kept for one project; those that end first give way
 QUEUE_CHARS_MAX = 64  # the label of a worker queue
+TOPIC_CHARS_MAX = 50  # what an external task is about; with what marks it, it is such a label
 
 # --- replaying -------------------------------------------------------------------------------
 REPLAY_NOTE_RUN_COUNT_MAX = 100  # open runs publishing tries with the new version, oldest first
@@ -153,6 +154,20 @@ HINT_BREAKER_SECONDS = 5.0  # no hints for this long after Redis refused one
 LISTED_HINT_COUNT_MAX = 100_000  # kept for nobody, some 8 MB; the sweep hints what is older anew
 LISTEN_SECONDS = 1  # one wait for a hint, so how late a worker hears that it is to stop
 LET_GO_SECONDS = 5.0  # a worker that is to stop gives the step it executes; supervisors give 12
+
+# --- external tasks --------------------------------------------------------------------------
+CLAIM_COUNT_MAX = 10  # tasks of one claim; each is a transaction of its own
+CLAIM_TOPIC_COUNT_MAX = 20  # topics one claim asks for, and groups it waits in
+CLAIM_WAIT_SECONDS_MAX = 30  # a claim waits for a task; proxies often end what takes 60
+CLAIM_LOOK_SECONDS = 10.0  # a claim that waits looks again so often, whatever it heard
+CLAIM_LEASE_SECONDS_DEFAULT = 60  # how long a program may be silent that names no other time
+CLAIM_LEASE_SECONDS_MIN = 5  # shorter is an ordinary pause of a network
+CLAIM_LEASE_SECONDS_MAX = 3_600  # how late it is noticed that a program died
+CLAIM_RETENTION = timedelta(days=7)  # an ended claim is kept so long, to answer who asks again
+WORKER_NAME_CHARS_MAX = 100  # what a program calls itself
+HELD_REQUEST_COUNT_MAX = 1_000  # requests that one web process lets wait; each is a few kB
+HELD_BODY_BYTES_MAX = 16 * 1024  # the body of one of them, which is sent to Django again
+HELD_SPREAD_SECONDS = 0.1  # many that heard the same do not all ask at the same instant
 
 # --- outbound HTTP ---------------------------------------------------------------------------
 HTTP_TIMEOUT_DEFAULT = timedelta(seconds=30)  # one request, name lookup to last byte

@@ -250,6 +250,7 @@ CELERY_DB_REUSE_MAX = 2**62
 # --- API -----------------------------------------------------------------------------------------
 # Rates per caller: core.toolkit.api.conf has the defaults, a profile may change them.
 API_THROTTLE_RATES: dict[str, str | None] = {}
+API_HELD_PATHS = ["/api/v1/external-tasks/claim/"]  # requests that wait: core.toolkit.api.holding
 API_PASSWORD_TOKENS = False  # a password alone buys no token where it counts: no second factor
 REST_FRAMEWORK = api_defaults.REST_FRAMEWORK
 SPECTACULAR_SETTINGS = api_defaults.SPECTACULAR_SETTINGS

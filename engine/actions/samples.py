@@ -59,6 +59,14 @@ tell:
   uses: slack/post@1
   with: {webhook: ops, text: "Order ${{ inputs.order }} is late."}
 """,
+    "external/task@1": """
+scan:
+  uses: external/task@1
+  with: {topic: scans, data: {order: "${{ inputs.order }}"}}
+  timeout: PT2H
+  retry: {max: 2, errors: [transient]}
+  outputs: {found: "result.found"}
+""",
     "email/send@1": """
 tell:
   uses: email/send@1

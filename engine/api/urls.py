@@ -3,6 +3,7 @@
 from core.toolkit.api.routing import route
 from engine.api.comparing import ComparisonViewSet
 from engine.api.events import EventViewSet
+from engine.api.external import ExternalTaskViewSet
 from engine.api.hooks import HookViewSet
 from engine.api.language import LanguageViewSet
 from engine.api.reruns import RerunViewSet
@@ -13,6 +14,7 @@ from engine.api.workflows import LintViewSet, VersionViewSet, WorkflowViewSet
 
 _WORKFLOW = "workflows/<slug:project>/<slug:slug>/"
 _TRIGGER = f"{_WORKFLOW}triggers/<slug:name>/"
+_TASK = "external-tasks/<uuid:task_id>/"
 _VERSION = f"{_WORKFLOW}versions/<int:rev>/"
 _STEP = "runs/<uuid:run_id>/steps/<path:key>/"
 _EVENTS = {"get": "events", "post": "send"}
@@ -21,6 +23,14 @@ urlpatterns = [
     *route("schemas/flow/v1/", LanguageViewSet, {"get": "retrieve"}, name="api-flow-schema"),
     *route("events/", EventViewSet, {"post": "send"}, name="api-events"),
     *route("projects/<slug:project>/diff/", ComparisonViewSet, {"post": "create"}, name="api-diff"),
+    *route("external-tasks/claim/", ExternalTaskViewSet, {"post": "claim"}, name="api-task-claim"),
+    *route(
+        f"{_TASK}heartbeat/", ExternalTaskViewSet, {"post": "heartbeat"}, name="api-task-heartbeat"
+    ),
+    *route(
+        f"{_TASK}complete/", ExternalTaskViewSet, {"post": "complete"}, name="api-task-complete"
+    ),
+    *route(f"{_TASK}fail/", ExternalTaskViewSet, {"post": "fail"}, name="api-task-fail"),
     *route("lint/", LintViewSet, {"post": "create"}, name="api-lint"),
     *route("workflows/", WorkflowViewSet, {"get": "list"}, name="api-workflows"),
     *route(

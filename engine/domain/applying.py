@@ -343,6 +343,7 @@ _APPLIERS: Mapping[str, Applier] = {
     EventKind.ATTEMPT_LOST: _attempt_lost,
     EventKind.ATTEMPT_UNCERTAIN: _attempt_uncertain,
     EventKind.ATTEMPT_LATE: _unchanged,
+    EventKind.ATTEMPT_CLAIMED: _unchanged,
     EventKind.STEP_ADMITTED: _step_admitted,
     EventKind.STEP_HELD: _step_held,
     EventKind.STEP_REUSED: _step_reused,

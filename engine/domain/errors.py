@@ -2,6 +2,7 @@
 
 from core.kernel.errors import (
     ConflictError,
+    GoneError,
     InvalidError,
     MissingError,
     TooLargeError,
@@ -307,3 +308,38 @@ class HookSecretError(InvalidError):
 
     code = "engine.hook_secret"
     title = "The secret cannot be used."
+
+
+class TaskMissingError(MissingError):
+    """There is no such external task with a claim, or the caller may not know of it."""
+
+    code = "engine.task_missing"
+    title = "There is no such task."
+
+
+class TaskCancelledError(ConflictError):
+    """The run needs no result of the task any more: stop, and tell how it ended."""
+
+    code = "engine.task_cancelled"
+    title = "Nobody needs the task any more."
+
+
+class TaskEndedError(ConflictError):
+    """The task's end was told before, and it was another one."""
+
+    code = "engine.task_ended"
+    title = "The task has ended already."
+
+
+class TaskGoneError(GoneError):
+    """The claim's lease, or the time of the attempt, is over; nothing follows from its end."""
+
+    code = "engine.task_gone"
+    title = "The time for this task has passed."
+
+
+class TaskResultInvalidError(InvalidError):
+    """The result of a task cannot be recorded: it is too large, or not JSON as it is recorded."""
+
+    code = "engine.task_result_invalid"
+    title = "The result of the task cannot be kept."

@@ -23,6 +23,8 @@ class EventKind(StrEnum):
     RUN_ADMITTED = "run.admitted"  # its turn in its concurrency group has come
     RUN_OWNED = "run.owned"  # epoch, worker; by a driver that takes the run
     STEP_STARTED = "step.started"  # carries only `decided`
+    # Of attempts that programs outside claim, also worker (what it calls itself) and account.
+    ATTEMPT_CLAIMED = "attempt.claimed"  # key, attempt, task, topic, worker; nothing follows
     STEP_COMPLETED = "step.completed"  # key, attempt; payload: result
     ATTEMPT_FAILED = "attempt.failed"  # key, attempt, error; payload: message
     ATTEMPT_LOST = "attempt.lost"  # key, attempt; its worker died

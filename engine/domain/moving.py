@@ -14,6 +14,7 @@ from uuid import UUID
 from core.kernel.canonical import digest
 from core.kernel.types import Json, JsonLike
 from core.kernel.values import evolve
+from engine.domain import external
 from engine.domain.decider import Decider
 from engine.domain.events import Begun, Event, EventKind, Settled, with_decided
 from engine.domain.keys import is_undo, path_of, step_of
@@ -218,7 +219,7 @@ def _begin(work: _Work) -> None:
     # Others may execute more than this driver has hands for.
     most = None if decider.has_queues else max(free, 0)
     for key in list(islice(decider.beginnable(state, at=work.at), most)):
-        queue = "" if is_undo(key) else decider.step_at(key).queue
+        queue = _queue_of(decider, state, key)
         is_own = queue in work.hands.serves
         if is_own and free <= 0:
             continue
@@ -227,6 +228,14 @@ def _begin(work: _Work) -> None:
         begun.append(item)
     work.state, work.begun = state, begun
     work.events[-1] = with_decided(work.events[-1], work.settled, tuple(begun))
+
+
+def _queue_of(decider: Decider, state: RunState, key: str) -> str:
+    """Return the label of who executes an attempt, "" for whoever drives the run."""
+    uses = decider.uses_of(key)
+    if uses.action == external.ACTION:
+        return external.queue_of(uses.action, state.steps[key].arguments)
+    return "" if is_undo(key) else decider.step_at(key).queue
 
 
 def _fire(work: _Work) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.kernel.types import Json
+from engine.domain import external
 from engine.domain.keys import BODIES
 from engine.domain.mentions import mentioned
 from engine.domain.plan import (
@@ -62,8 +63,8 @@ class Tree:
 
     @property
     def has_queues(self) -> bool:
-        """Say whether workers of a label execute any step."""
-        return any(node.step.queue for node in self.nodes.values())
+        """Say whether workers of a label, or programs outside, execute any step."""
+        return any(node.step.queue or _is_external(node.step) for node in self.nodes.values())
 
 
 def index_plan(plan: Plan) -> Tree:
@@ -74,6 +75,14 @@ def index_plan(plan: Plan) -> Tree:
     ordered = plan.kind != Kind.STATES
     _add(nodes, roots(plan), parent="", ids=frozenset(ids), ordered=ordered)
     return Tree(nodes=nodes, ids=ids)
+
+
+def _is_external(step: Step) -> bool:
+    """Say whether programs outside execute a step, or what undoes it."""
+    undo = step.compensate.uses if step.compensate is not None else None
+    return any(
+        isinstance(item, Uses) and item.action == external.ACTION for item in (step.verb, undo)
+    )
 
 
 def _paths(steps: Mapping[str, Step], base: str) -> list[str]:

@@ -20,6 +20,7 @@ ACCESS_SHOWN: Final = (
     Permission.EDIT_WORKFLOW,
     Permission.PUBLISH_WORKFLOW,
     Permission.OPERATE_RUN,
+    Permission.EXECUTE_TASK,
     Permission.DECIDE_REQUEST,
     Permission.VIEW_WORKFLOW,
 )

@@ -15,6 +15,7 @@ from core.kernel.types import Json
 from engine.domain.considering import ATTEMPT
 from engine.domain.decider import Decider
 from engine.domain.expressions import ExpressionError
+from engine.domain.external import find_topic
 from engine.domain.keys import is_undo, parent_of, path_of
 from engine.domain.plan import AwaitEvent, Call, On
 from engine.domain.state import RunState, StepState, StepStatus
@@ -40,6 +41,7 @@ class WaitKind(StrEnum):
     PEOPLE = "people"  # `name` is the verb by which people are asked
     QUESTION = "question"  # a person says what becomes of an error
     QUEUE = "queue"  # a worker with the label `name`
+    TOPIC = "topic"  # a program that does tasks of the topic `name`; `worker` has it since
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +49,7 @@ class StepWait:
     """One thing a step waits for.
 
     `at` is the key under which it waits. `run` and `key` say who holds a mutex, unless the reader
-    may not see that run: `is_hidden`.
+    may not see that run: `is_hidden`. `worker` is the program that has had a task `since` then.
     """
 
     kind: WaitKind
@@ -59,6 +61,8 @@ class StepWait:
     run: RunLink | None = None
     key: str = ""
     is_hidden: bool = False
+    worker: str = ""
+    since: datetime | None = None
 
 
 class WaitReader:
@@ -94,7 +98,9 @@ class WaitReader:
         elif step.status is StepStatus.OPEN and self._due(Purpose.DELAY, key):
             yield StepWait(kind=WaitKind.TURN, until=self._due(Purpose.DELAY, key))
         elif step.status is StepStatus.RUNNING and step.queue:
-            yield StepWait(kind=WaitKind.QUEUE, at=key, name=step.queue)
+            topic = find_topic(step.queue)
+            kind = WaitKind.TOPIC if topic else WaitKind.QUEUE
+            yield StepWait(kind=kind, at=key, name=topic or step.queue)
 
     def _held(self, key: str, step: StepState) -> Iterator[StepWait]:
         own = self._definition.step(key)

@@ -13,7 +13,8 @@ from core.identity.domain.principal import Principal
 from core.kernel import limits
 from core.kernel.types import Json
 from engine.domain.circuit import circuit_from_json
-from engine.models import Circuit, Slot, Task, TaskStatus, Wait
+from engine.domain.external import ClaimStatus
+from engine.models import Circuit, Claim, Slot, Task, TaskStatus, Wait
 from engine.selectors.run_links import Relations, RunLink, find_relations
 from engine.selectors.step_views import StepView
 from engine.selectors.step_waits import StepWait, WaitKind
@@ -28,6 +29,7 @@ class Surroundings:
     circuits: Mapping[str, datetime]  # circuit → when it lets somebody probe
     correlates: Mapping[str, Mapping[str, Json]]  # key of a wait → what the event must hold
     taken: frozenset[str]  # keys of steps that a worker of their queue executes
+    claimed: Mapping[str, tuple[str, datetime]]  # key of a step → which program has it, since when
 
     def fill(self, steps: Iterable[StepView]) -> tuple[StepView, ...]:
         """Return steps with all that is known of their waits."""
@@ -54,6 +56,9 @@ class Surroundings:
                 yield replace(wait, correlate=self.correlates.get(wait.at, {}))
             elif wait.kind is WaitKind.CIRCUIT:
                 yield replace(wait, until=self.circuits.get(wait.name, wait.until))
+            elif wait.kind is WaitKind.TOPIC and wait.at in self.claimed:
+                worker, since = self.claimed[wait.at]
+                yield replace(wait, worker=worker, since=since)
             elif wait.kind is not WaitKind.QUEUE or wait.at not in self.taken:
                 yield wait
 
@@ -61,7 +66,7 @@ class Surroundings:
 def find_surroundings(
     *, principal: Principal, run_id: UUID, project_id: UUID, steps: Sequence[StepView]
 ) -> Surroundings:
-    """Return what is around the steps of a run; at most 9 queries. The reader may see the run."""
+    """Return what is around the steps of a run; at most 10 queries. The reader may see the run."""
     waits = [wait for step in steps for wait in step.waits]
     holders = _holders(project_id, _named(waits, WaitKind.MUTEX))
     children = [step.child for step in steps if step.child is not None]
@@ -75,6 +80,7 @@ def find_surroundings(
         circuits=_circuits(project_id, _named(waits, WaitKind.CIRCUIT)),
         correlates=_correlates(run_id, waits),
         taken=_taken(run_id, waits),
+        claimed=_claimed(run_id, waits),
     )
 
 
@@ -111,3 +117,11 @@ def _taken(run_id: UUID, waits: Iterable[StepWait]) -> frozenset[str]:
         return frozenset()
     rows = Task.objects.filter(run_id=run_id).exclude(status=TaskStatus.OPEN)
     return frozenset(rows.values_list("key", flat=True))
+
+
+def _claimed(run_id: UUID, waits: Iterable[StepWait]) -> dict[str, tuple[str, datetime]]:
+    if not any(wait.kind is WaitKind.TOPIC for wait in waits):
+        return {}
+    rows = Claim.objects.filter(run_id=run_id, status=ClaimStatus.HELD.value)
+    found = rows.values_list("key", "worker", "claimed_at")[: limits.RUN_LINK_COUNT_MAX]
+    return {key: (worker, at) for key, worker, at in found}

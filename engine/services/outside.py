@@ -11,7 +11,7 @@ from audit.domain.entry import extend
 from core.kernel import ids
 from core.kernel.record import Origin
 from core.toolkit import queue, realtime
-from engine import loading, store, writing
+from engine import beside, loading, store, writing
 from engine.domain.events import Event
 from engine.domain.state import RunStatus
 
@@ -22,16 +22,17 @@ def append(
     events: Sequence[Event],
     origin: Origin,
     move_to: RunStatus | None = None,
+    wakes: bool = True,
 ) -> None:
     """Append events to a run this transaction has locked, and wake it after the commit.
 
     `move_to`: what a run that nobody drives becomes; by default one that waits becomes READY, and
-    any other stays what it is.
+    any other stays what it is. Without `wakes` each stays so: nothing follows from the events.
     Transaction: needs the one that holds the lock; once per lock, because `row` tells the place.
     """
     version_digest, scope_id = _stamp(row)
     state_to = move_to or row.status
-    if row.status == RunStatus.WAITING and move_to is None:
+    if row.status == RunStatus.WAITING and move_to is None and wakes:
         state_to = RunStatus.READY
     drafts = [
         writing.draft_event(
@@ -46,8 +47,11 @@ def append(
         for event in events
     ]
     head, entries = extend(head=row.stream, drafts=drafts, salts=ids.salt)
-    store.append_outside(run=row, head=head, entries=entries, move_to=move_to or "")
-    queue.hint_on_commit("engine.drive", run_id=str(row.id))
+    if wakes:
+        store.append_outside(run=row, head=head, entries=entries, move_to=move_to or "")
+        queue.hint_on_commit("engine.drive", run_id=str(row.id))
+    else:
+        beside.append_beside(run=row, head=head, entries=entries)
     realtime.publish_on_commit(
         groups=[f"run.{row.id.hex}"], signal={"run": str(row.id), "seq": head.seq}
     )

@@ -41,6 +41,7 @@ class Permission(StrEnum):
     PUBLISH_WORKFLOW = "publish_workflow"
     ARCHIVE_WORKFLOW = "archive_workflow"
     OPERATE_RUN = "operate_run"
+    EXECUTE_TASK = "execute_task"
     MANAGE_WORKFLOW_ACCESS = "manage_workflow_access"
 
     VIEW_REQUEST = "view_request"
@@ -70,6 +71,7 @@ LEVELS: Final[Mapping[Permission, Level]] = MappingProxyType(
         Permission.PUBLISH_WORKFLOW: Level.WORKFLOW,
         Permission.ARCHIVE_WORKFLOW: Level.WORKFLOW,
         Permission.OPERATE_RUN: Level.WORKFLOW,
+        Permission.EXECUTE_TASK: Level.WORKFLOW,
         Permission.MANAGE_WORKFLOW_ACCESS: Level.WORKFLOW,
         Permission.VIEW_REQUEST: Level.REQUEST,
         Permission.COMMENT_REQUEST: Level.REQUEST,
@@ -164,6 +166,12 @@ _ROLES = (
         Permission.COMMENT_REQUEST,
         Permission.CANCEL_REQUEST,
     ),
+    # A program that does the work of steps: it sees which project it works for and nothing else.
+    BuiltinRole(
+        slug="worker",
+        title="Worker",
+        permissions=frozenset({Permission.VIEW_PROJECT, Permission.EXECUTE_TASK}),
+    ),
     # Runs a project, but neither decides nor publishes.
     _role(
         "project_admin",
@@ -175,6 +183,7 @@ _ROLES = (
         Permission.EDIT_WORKFLOW,
         Permission.ARCHIVE_WORKFLOW,
         Permission.OPERATE_RUN,
+        Permission.EXECUTE_TASK,
         Permission.COMMENT_REQUEST,
         Permission.CANCEL_REQUEST,
     ),

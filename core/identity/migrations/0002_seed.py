@@ -5,8 +5,11 @@ from django.db import migrations
 from core.identity.seed import seed
 
 
+LATER = frozenset({"execute_task"})  # what a migration after this one brings
+
+
 def forwards(apps, schema_editor):
-    seed(apps)
+    seed(apps, later=LATER)
 
 
 class Migration(migrations.Migration):

@@ -51,6 +51,11 @@ def read_redis_url() -> str:
     return str(settings.REDIS_URL)
 
 
+def read_held_paths() -> tuple[str, ...]:
+    """Return the addresses whose requests may wait. Setting `API_HELD_PATHS`; none by default."""
+    return tuple(getattr(settings, "API_HELD_PATHS", ()))
+
+
 def read_trusted_proxy_count() -> int:
     """Return how many proxies of ours stand between a client and this process; 0 by default.
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from core.kernel import limits
 from core.kernel.types import format_duration
+from engine.domain import external
 from engine.domain.flow.arguments import find_argument_faults
 from engine.domain.flow.draft import ActionDraft, JsonMap, StepDraft
 from engine.domain.flow.positions import pointer
@@ -15,7 +16,7 @@ from engine.domain.flow.tools import Tools
 FUNCTION_ACTION = "python/call@1"
 
 SHELL_ACTION = "shell/run@1"
-_ACTIONS_LATER = frozenset({"external/task@1", "ai/generate@1"})
+_ACTIONS_LATER = frozenset({"ai/generate@1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,11 @@ class ActionLinter:
         where = self.tools.inside(step)
         self._check_action(step.action, where=where)
         action = self.tools.installed.actions.get(step.action.uses)
+        if step.action.uses == external.ACTION and step.value.get("queue"):
+            message = "Who executes it is said by its `topic`, so it has no `queue`."
+            self.tools.reporter.error(
+                Code.MISPLACED_KEY, f"{step.path}/queue", message, at_key=True
+            )
         if step.value.get("lazy") is True and action is not None:
             self._check_lazy(step, may_repeat=action.idempotent or action.pure)
 

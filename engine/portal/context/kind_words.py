@@ -16,6 +16,7 @@ KIND_WORDS: Final[Mapping[EventKind, str]] = {
     EventKind.ATTEMPT_LOST: "Attempt lost",
     EventKind.ATTEMPT_UNCERTAIN: "Attempt uncertain",
     EventKind.ATTEMPT_LATE: "Attempt ended late",
+    EventKind.ATTEMPT_CLAIMED: "Task taken",
     EventKind.STEP_ADMITTED: "Let through by a gate",
     EventKind.STEP_HELD: "Held back by a gate",
     EventKind.STEP_REUSED: "Result taken over",

@@ -9,6 +9,7 @@ from typing import Final
 from core.kernel.types import Json
 from core.toolkit.portal.words import say_instant
 from engine.domain.events import EventKind, find_decided
+from engine.domain.external import find_topic
 from engine.domain.keys import path_of, sibling_key
 from engine.domain.nodes import index_plan
 from engine.domain.plan import Call, Step, Uses, Verb, inner_steps
@@ -212,7 +213,8 @@ def _facts(
         held = "had" if view.outcome is not None else "holds"
         yield Fact(name="Mutex", words=f"{held} “{view.mutex}”")
     if view.queue:
-        yield Fact(name="Queue", words=view.queue)
+        topic = find_topic(view.queue)
+        yield Fact(name="Topic" if topic else "Queue", words=topic or view.queue)
     if view.due_at is not None:
         yield Fact(name="Has to end", words=say_instant(view.due_at))
 

@@ -20,6 +20,7 @@ from engine.domain.plan import AwaitEvent, Call, Plan, SetVars, Step
 from engine.domain.timers import Purpose, read_timer
 from engine.domain.unwinding import MUTEX, QUESTION
 from engine.portal.context.beginnings import say_beginning
+from engine.portal.context.handing import say_begin, say_claim
 from engine.portal.context.reasons import explain_end
 from engine.portal.naming import Titles
 from engine.portal.statuses import say_outcome, say_template
@@ -132,8 +133,9 @@ def tell_then(event: Event, telling: Telling) -> str:
     begun: dict[str, list[str]] = {}
     for entry in record.get("next", ()):
         again = f" (attempt {entry['attempt']})" if entry.get("attempt", 1) > 1 else ""
-        queue = f"handed {{}} to the queue {entry['queue']}" if entry.get("queue") else "began {}"
-        begun.setdefault(queue, []).append(telling.title(str(entry["key"])) + again)
+        begun.setdefault(say_begin(str(entry.get("queue", ""))), []).append(
+            telling.title(str(entry["key"])) + again
+        )
     parts += [said.replace("{}", list_names(names)) for said, names in begun.items()]
     return "; ".join(parts)
 
@@ -235,6 +237,10 @@ def _attempt_uncertain(telling: Telling, event: Event) -> Told:
     title = _title(telling, event)
     why = "its worker died, so nobody knows whether it happened"
     return Told(mark="failed", text=f"{title} may have been executed{_again(event)}: {why}")
+
+
+def _attempt_claimed(telling: Telling, event: Event) -> Told:
+    return Told(mark="running", text=say_claim(_title(telling, event), event))
 
 
 def _attempt_late(telling: Telling, event: Event) -> Told:
@@ -400,6 +406,7 @@ TELLERS: Final[Mapping[str, Callable[[Telling, Event], Told]]] = {
     EventKind.ATTEMPT_LOST: _attempt_lost,
     EventKind.ATTEMPT_UNCERTAIN: _attempt_uncertain,
     EventKind.ATTEMPT_LATE: _attempt_late,
+    EventKind.ATTEMPT_CLAIMED: _attempt_claimed,
     EventKind.STEP_ADMITTED: _step_admitted,
     EventKind.STEP_HELD: _step_held,
     EventKind.STEP_REUSED: _step_reused,

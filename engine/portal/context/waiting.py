@@ -64,6 +64,7 @@ def brief_wait(view: StepView, *, now: datetime) -> str:
         WaitKind.EVENT: f"waits for event {wait.name}",
         WaitKind.RUN: f"waits for {_brief_run(wait)}",
         WaitKind.QUEUE: f"in queue {wait.name}",
+        WaitKind.TOPIC: f"with {wait.worker}" if wait.worker else f"for a worker of {wait.name}",
     }
     return words[wait.kind]
 
@@ -100,7 +101,10 @@ def _explain(
         WaitKind.PEOPLE: "Waits for people",
         WaitKind.QUESTION: "A person says what becomes of the error",
         WaitKind.QUEUE: f"Waits for a worker of the queue “{wait.name}”",
+        WaitKind.TOPIC: f"Waits for a worker of the topic “{wait.name}”",
     }
+    if wait.worker:
+        return WaitLine(words=f"Held by the worker “{wait.worker}” since", at=wait.since)
     return WaitLine(words=said[wait.kind], at=wait.until)
 
 

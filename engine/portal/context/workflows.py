@@ -40,6 +40,7 @@ _MAY: Final = {
     Permission.EDIT_WORKFLOW: "Save versions",
     Permission.PUBLISH_WORKFLOW: "Publish versions",
     Permission.OPERATE_RUN: "Cancel runs",
+    Permission.EXECUTE_TASK: "Do external tasks",
     Permission.DECIDE_REQUEST: "Decide, where they are asked",
     Permission.VIEW_WORKFLOW: "See it",
 }

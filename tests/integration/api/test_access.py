@@ -5,24 +5,29 @@ nothing of the project, and a viewer, who sees it and may do nothing, are tried 
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.utils.timezone import now
 from rest_framework.permissions import IsAuthenticated
 
 from core.identity.services.groups import create_group
 from core.identity.services.projects import create_project
 from core.identity.services.roles import assign_role
 from core.identity.services.tokens import create_token
+from core.kernel.ids import uuid7
 from core.toolkit.api.authentication import SessionAuthentication, TokenAuthentication
 from core.toolkit.api.fallbacks import refuse_unknown_address
 from core.toolkit.api.views import ApiViewSet
+from engine.models import Claim
 from tests.integration.api.conftest import Caller
 
 _SOURCE = {"source": "schema: flow/v1"}
 _DEFINITION = "schema: flow/v1\nkind: dag\nname: new\nsteps: {a: {wait: {timer: PT1S}}}\n"
 _EVENT = {"specversion": "1.0", "id": "e", "source": "/x", "type": "a.b"}
+_CLAIM = {"project": "acme", "topics": ["t"], "worker": "w"}
 _DIGEST = "ab" * 32
 
 # Addresses that answer without credentials, and why.
@@ -88,6 +93,10 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-entries", "get"): Turned(EMPTY, EMPTY),
     ("api-entry", "get"): Turned(404, 404),
     ("api-events", "post"): Turned(404, 403, _EVENT),
+    ("api-task-claim", "post"): Turned(404, 403, _CLAIM),
+    ("api-task-heartbeat", "post"): Turned(404, 403, {"token": str(UUID(int=9))}),
+    ("api-task-complete", "post"): Turned(404, 403, {"token": str(UUID(int=9))}),
+    ("api-task-fail", "post"): Turned(404, 403, {"token": str(UUID(int=9)), "message": "x"}),
     ("api-lint", "post"): Turned(200, 200, _SOURCE),
     ("api-diff", "post"): Turned(404, 200, {"source": _DEFINITION}),
     ("api-workflows", "get"): Turned(EMPTY, 200),
@@ -248,7 +257,29 @@ def place(town):
         "run_id": run_id,
         "key": "ask%231",
         "request_id": request.pk,
+        "task_id": _claim(town, run_id).pk,
     }
+
+
+def _claim(town, run_id) -> Claim:
+    """Return a task that somebody has."""
+    return Claim.objects.create(
+        id=uuid7(),
+        token=uuid7(),
+        run_id=run_id,
+        project=town.project,
+        account=town.users["ann"],
+        worker="w",
+        topic="t",
+        key="approve#1",
+        attempt=1,
+        round=1,
+        status="held",
+        lease_seconds=60,
+        claimed_at=now(),
+        lease_until=now() + timedelta(minutes=1),
+        deadline_at=now() + timedelta(hours=1),
+    )
 
 
 def _path(route: str, place: dict[str, object]) -> str:

@@ -337,12 +337,12 @@ def test_each_attempt_is_executed_once_by_many_workers_at_once(run_id):
 
 def test_a_crash_between_an_end_and_its_wake_is_mended_by_the_sweep(run_id, worker, monkeypatch):
     publish(run_id, "a#1", word="x")
-    wake = remote._wake
-    monkeypatch.setattr(remote, "_wake", lambda _: 0)
+    wake = remote.wake
+    monkeypatch.setattr(remote, "wake", lambda _: 0)
     worker.execute_tasks()
     assert status(run_id) == "WAITING"
 
-    monkeypatch.setattr(remote, "_wake", wake)
+    monkeypatch.setattr(remote, "wake", wake)
 
     assert remote.sweep_tasks() == 1
     assert status(run_id) == "READY"

@@ -52,6 +52,7 @@ SAMPLES = {
     EventKind.ATTEMPT_LOST: {"key": "build#1", "attempt": 1},
     EventKind.ATTEMPT_UNCERTAIN: {"key": "build#1", "attempt": 1},
     EventKind.ATTEMPT_LATE: {"key": "build#1", "attempt": 1},
+    EventKind.ATTEMPT_CLAIMED: {"key": "build#1", "attempt": 1, "topic": "t", "worker": "w 7"},
     EventKind.STEP_ADMITTED: {"key": "build#1", "gate": "mutex"},
     EventKind.STEP_HELD: {"keys": ["build#1", "send#1"], "delay_ms": 90_000},
     EventKind.STEP_REUSED: {"key": "look#1", "from": f"{RUN}:look#1"},

@@ -23,6 +23,7 @@ WORKING = {
     Permission.EDIT_WORKFLOW,
     Permission.PUBLISH_WORKFLOW,
     Permission.OPERATE_RUN,
+    Permission.EXECUTE_TASK,
 }
 
 
@@ -30,7 +31,7 @@ def held_by(slug):
     return BUILTIN_ROLES[slug].permissions
 
 
-def test_the_builtin_roles_are_the_ten_of_the_specification():
+def test_the_builtin_roles_are_the_eleven_of_the_specification():
     assert list(BUILTIN_ROLES) == [
         "viewer",
         "requester",
@@ -38,6 +39,7 @@ def test_the_builtin_roles_are_the_ten_of_the_specification():
         "editor",
         "publisher",
         "operator",
+        "worker",
         "project_admin",
         "auditor",
         "access_admin",
@@ -60,6 +62,10 @@ def test_a_project_administrator_neither_decides_nor_publishes():
 def test_an_access_administrator_neither_decides_edits_nor_triggers():
     assert not held_by("access_admin") & (DECIDING | WORKING)
     assert set(ACCESS_PERMISSIONS.values()) <= held_by("access_admin")
+
+
+def test_a_worker_sees_its_project_does_tasks_and_nothing_else():
+    assert held_by("worker") == {Permission.VIEW_PROJECT, Permission.EXECUTE_TASK}
 
 
 @pytest.mark.parametrize("slug", ["viewer", "auditor"])

@@ -1,0 +1,1 @@
+"""Attempts that programs outside claim over the API. Read `claiming`, then `ending`."""

@@ -1,0 +1,1 @@
+"""Workers for external tasks, to copy from. They import nothing of Countersign."""
