@@ -144,7 +144,7 @@ def describe_run(
     if status == RunStatus.CLOSED:
         mark, word = _RUN_OUTCOMES.get(outcome, ("cancelled", outcome.capitalize() or "Ended"))
         return Chip(mark=mark, word=word)
-    if waiting_count and status != RunStatus.HALTED:
+    if waiting_count and status not in {RunStatus.PAUSED, RunStatus.HALTED}:
         return Chip(mark="waiting", word=f"Waiting for {say_count(waiting_count, 'approval')}")
     if status == RunStatus.WAITING and waits in _RUN_WAITS:
         return Chip(mark="pending", word=_RUN_WAITS[waits])

@@ -4,12 +4,19 @@ from django.urls import path
 
 from engine.portal import views
 from engine.portal.rerun_views import RerunView
+from engine.portal.steer_views import PAUSE, RESUME, RETRY, SKIP, SteerView
+
+_STEP = "runs/<uuid:run_id>/steps/<path:key>/"
 
 app_name = "engine_portal"
 urlpatterns = [
     path("runs/", views.RunsView.as_view(), name="runs"),
     path("runs/<uuid:run_id>/", views.RunView.as_view(), name="run"),
     path("runs/<uuid:run_id>/cancel/", views.CancelView.as_view(), name="cancel"),
+    path("runs/<uuid:run_id>/pause/", SteerView.as_view(verb=PAUSE), name="pause"),
+    path("runs/<uuid:run_id>/resume/", SteerView.as_view(verb=RESUME), name="resume"),
+    path(f"{_STEP}retry/", SteerView.as_view(verb=RETRY), name="step_retry"),
+    path(f"{_STEP}skip/", SteerView.as_view(verb=SKIP), name="step_skip"),
     path("runs/<uuid:run_id>/again/", RerunView.as_view(), name="rerun"),
     path("workflows/", views.WorkflowsView.as_view(), name="workflows"),
     path("workflows/<slug:project>/<slug:slug>/", views.WorkflowView.as_view(), name="workflow"),

@@ -21,7 +21,6 @@ from engine.domain.errors import (
     KeyReusedError,
     NotPublishableError,
     ReasonTooLongError,
-    RunClosedError,
     VersionMissingError,
 )
 from engine.domain.state import RunStatus
@@ -106,8 +105,13 @@ class CancelView(PortalView):
         if not reason.strip():
             return self._ask(run_id, reason=reason, error="Say why, for whoever reads the record.")
         try:
-            runs.cancel_run(principal=self.principal, run_id=run_id, reason=reason.strip())
-        except (ReasonTooLongError, RunClosedError) as error:
+            runs.cancel_run(
+                principal=self.principal,
+                run_id=run_id,
+                reason=reason.strip(),
+                compensate="compensate" in request.POST,
+            )
+        except (ReasonTooLongError, ConflictError) as error:
             return self._ask(run_id, reason=reason, error=error.message)
         except AccessForbiddenError:
             return self._ask(run_id, reason=reason)
@@ -132,6 +136,8 @@ class CancelView(PortalView):
             "run_id": run_id,
             "page": page,
             "is_closed": page.status == RunStatus.CLOSED,
+            "is_halted": page.status == RunStatus.HALTED,
+            "compensates": "compensate" in self.request.POST,
             "reason": reason,
             "error": error,
             "reason_chars_max": limits.REASON_CHARS_MAX,

@@ -41,6 +41,7 @@ class RunState(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     WAITING = "waiting"
+    PAUSED = "paused"
     HALTED = "halted"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -55,6 +56,7 @@ _STATES = {
     RunState.QUEUED: Q(status=RunStatus.READY),
     RunState.RUNNING: Q(status=RunStatus.RUNNING),
     RunState.WAITING: Q(status=RunStatus.WAITING),
+    RunState.PAUSED: Q(status=RunStatus.PAUSED),
     RunState.HALTED: Q(status=RunStatus.HALTED),
     RunState.SUCCEEDED: Q(outcome=Outcome.SUCCEEDED),
     RunState.FAILED: Q(outcome=Outcome.FAILED),

@@ -32,7 +32,9 @@ from engine.domain.keys import (
     undone_by,
 )
 from engine.domain.plan import Loop, Map, Matrix, Uses, inner_steps
+from engine.domain.skipping import find_skip_obstacle
 from engine.domain.state import Outcome, RunState, StepState, StepStatus
+from engine.domain.steering import find_retry_obstacle
 from engine.domain.timers import Purpose, timer_name
 from engine.selectors.run_shapes import Progress
 from engine.selectors.step_waits import StepWait, WaitReader
@@ -146,6 +148,16 @@ class StepReader:
         for key in self._keys:
             if not is_undo(key) and not is_earlier(key):
                 self._inside.setdefault(self._group_of(key), []).append(key)
+
+    # --- what may be done ----------------------------------------------------------------------
+
+    def can_retry(self, key: str) -> bool:
+        """Say whether an operator can have a step tried again, as far as the run itself tells."""
+        return not find_retry_obstacle(self._decider.definition, self._state, key)
+
+    def can_skip(self, key: str) -> bool:
+        """Say whether an operator can skip a step, as far as the run itself tells."""
+        return not find_skip_obstacle(self._decider.definition, self._state, key)
 
     # --- lists ---------------------------------------------------------------------------------
 

@@ -6,6 +6,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
+from django.urls import reverse
+
 from core.kernel.types import Json
 from core.toolkit.portal.words import say_instant
 from engine.domain.events import EventKind, find_decided
@@ -13,7 +15,7 @@ from engine.domain.external import find_topic
 from engine.domain.keys import path_of, sibling_key
 from engine.domain.nodes import index_plan
 from engine.domain.plan import Call, Step, Uses, Verb, inner_steps
-from engine.domain.state import StepStatus
+from engine.domain.state import RunStatus, StepStatus
 from engine.portal.context.address import Query
 from engine.portal.context.instances import InstanceTable, find_instances, make_instances
 from engine.portal.context.mentions import mention_known
@@ -31,7 +33,7 @@ from engine.portal.naming import Titles, short_key
 from engine.portal.panels import WaitPanel
 from engine.portal.statuses import say_step
 from engine.selectors.run_pages import RunPage
-from engine.selectors.step_views import StepView
+from engine.selectors.step_views import StepReader, StepView
 from engine.selectors.step_waits import WaitKind
 
 _NEED_COUNT_SHOWN: Final = 8
@@ -108,6 +110,8 @@ class Panel:
     instances: InstanceTable | None
     story: tuple[StoryLine, ...]
     story_href: str
+    retry_href: str  # "" where it cannot be tried again, or the reader may not
+    skip_href: str
 
 
 def make_panel(
@@ -176,7 +180,20 @@ def make_panel(
         instances=_instances(view, page, titles=titles, query=query),
         story=tuple(_story(view, page, telling=telling, query=query)),
         story_href=query.change(tab="events", of=chosen.key, event="", before=""),
+        retry_href=_verb_href("step_retry", view.key, page, can=StepReader.can_retry),
+        skip_href=_verb_href("step_skip", view.key, page, can=StepReader.can_skip),
     )
+
+
+def _verb_href(
+    name: str, key: str, page: RunPage, *, can: Callable[[StepReader, str], bool]
+) -> str:
+    """Return where an operator does something to a step, "" where that makes no sense."""
+    run = page.detail.run
+    is_moved = run.status not in {RunStatus.CLOSED, RunStatus.HALTED}
+    if not (page.may_operate and is_moved and page.reader is not None and can(page.reader, key)):
+        return ""
+    return reverse(f"engine_portal:{name}", args=(run.id, key))
 
 
 def _story(view: StepView, page: RunPage, *, telling: Telling, query: Query) -> Iterable[StoryLine]:

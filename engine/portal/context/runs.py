@@ -21,6 +21,7 @@ _STATE_WORDS: Final = {
     RunState.WAITING: "Waiting",
     RunState.RUNNING: "Running",
     RunState.QUEUED: "Queued",
+    RunState.PAUSED: "Paused",
     RunState.HALTED: "Halted",
     RunState.SUCCEEDED: "Succeeded",
     RunState.FAILED: "Failed",

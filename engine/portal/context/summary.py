@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from django.urls import reverse
@@ -18,6 +19,9 @@ from engine.portal.naming import title_of
 from engine.portal.statuses import Chip, describe_run
 from engine.portal.timeline import Timeline
 from engine.selectors.run_pages import RunPage
+
+_MOVING: Final = frozenset({RunStatus.READY, RunStatus.RUNNING, RunStatus.WAITING})
+_STANDING: Final = frozenset({RunStatus.PAUSED, RunStatus.HALTED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +65,8 @@ class RunSummary:
     turn: TurnLine | None
     problem: str
     may_cancel: bool
+    may_pause: bool
+    may_resume: bool
     may_start: bool
     may_rerun: bool
     again_href: str
@@ -91,6 +97,8 @@ def make_summary(page: RunPage, *, timeline: Timeline, marks: Mapping[str, int])
         turn=_turn(page),
         problem=_problem(page),
         may_cancel=page.may_operate and is_open,
+        may_pause=page.may_operate and run.status in _MOVING,
+        may_resume=page.may_operate and run.status in _STANDING,
         may_start=page.may_start,
         may_rerun=page.may_start
         and page.may_operate

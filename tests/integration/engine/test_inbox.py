@@ -355,7 +355,7 @@ def test_ten_thousand_waits_of_a_type_are_matched_by_the_index(world):
     arrival = (inbox._SHAPES, (row.project_id, row.type) * 2)
     matching = (
         inbox._DELIVER_NEW,
-        (event_id, [row.shape], [row.match], row.project_id, row.type),
+        (event_id, [row.shape], [row.match], row.project_id, row.type, None, None),
     )
     with connection.cursor() as cursor:
         cursor.execute(
