@@ -4,7 +4,9 @@ The demo publishes and plays them, the tests play them, `examples/pictures.py` t
 them, and the page `docs/use-cases.md` lists them.
 """
 
+from examples.agent.case import CASE as AGENT
 from examples.compliance.case import CASE as COMPLIANCE
+from examples.etl.case import CASE as ETL
 from examples.onboarding.case import CASE as ONBOARDING
 from examples.orders.case import CASE as ORDERS
 from examples.provisioning.case import CASE as PROVISIONING
@@ -21,10 +23,12 @@ CASES: tuple[UseCase, ...] = (
     VULNERABILITIES,
     COMPLIANCE,
     REPAIR,
+    ETL,
     TRAINING,
     ONBOARDING,
     PROVISIONING,
     PUBLISHING,
+    AGENT,
 )
 
 

@@ -1,6 +1,8 @@
 """Registers the functions of all examples: the one module the demo names in FUNCTION_MODULES."""
 
+import examples.agent.functions
 import examples.compliance.functions
+import examples.etl.functions
 import examples.onboarding.functions
 import examples.orders.functions
 import examples.provisioning.functions
