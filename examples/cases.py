@@ -7,6 +7,7 @@ them, and the page `docs/use-cases.md` lists them.
 from examples.agent.case import CASE as AGENT
 from examples.compliance.case import CASE as COMPLIANCE
 from examples.etl.case import CASE as ETL
+from examples.incident.case import CASE as INCIDENT
 from examples.onboarding.case import CASE as ONBOARDING
 from examples.orders.case import CASE as ORDERS
 from examples.provisioning.case import CASE as PROVISIONING
@@ -20,6 +21,7 @@ from examples.vulnerabilities.case import CASE as VULNERABILITIES
 CASES: tuple[UseCase, ...] = (
     RELEASE,
     ORDERS,
+    INCIDENT,
     VULNERABILITIES,
     COMPLIANCE,
     REPAIR,

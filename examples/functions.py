@@ -3,6 +3,7 @@
 import examples.agent.functions
 import examples.compliance.functions
 import examples.etl.functions
+import examples.incident.functions
 import examples.onboarding.functions
 import examples.orders.functions
 import examples.provisioning.functions

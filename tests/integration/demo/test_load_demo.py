@@ -76,7 +76,7 @@ def test_everybody_may_do_what_the_story_needs_and_no_more(load):
         )
     }
     assert may == {
-        Permission.TRIGGER_WORKFLOW: {"mara", "tess", "ivo", "jun", "scout"},
+        Permission.TRIGGER_WORKFLOW: {"mara", "tess", "ivo", "jun", "scout", "relay"},
         Permission.EDIT_WORKFLOW: {"mara"},
         Permission.PUBLISH_WORKFLOW: {"pia"},
         Permission.DECIDE_REQUEST: {

@@ -1,0 +1,1 @@
+"""Security incident response: alerts start runs, people acknowledge and choose the remedy."""
