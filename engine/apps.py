@@ -16,13 +16,11 @@ class EngineConfig(AppConfig):
         from audit import registry as ledger_registry
         from core.identity.console.places import register_places
         from core.toolkit.portal.frame import NavItem, register_nav
-        from core.toolkit.sealed_columns import SealedColumn, register_sealed_column
         from core.toolkit.socket.topics import register_topic
         from engine import conf, process, registry, upkeep
         from engine.actions import builtin
         from engine.realtime.topics import RUN_TOPIC
         from engine.selectors.workflows import list_workflow_scopes
-        from engine.triggers import endpoints
 
         register_topic(RUN_TOPIC)
         register_nav(
@@ -59,12 +57,19 @@ class EngineConfig(AppConfig):
             "engine_version",
             triggers=("engine_version_guard_row", "engine_version_guard_truncate"),
         )
-        for column in ("sealed", "previous_sealed"):
-            register_sealed_column(
-                SealedColumn(
-                    model="engine.Endpoint",
-                    column=column,
-                    about=lambda row: endpoints.about(row.pk),
-                )
-            )
+        _register_sealed_columns()
         process.follow_celery()
+
+
+def _register_sealed_columns() -> None:
+    from core.toolkit.sealed_columns import SealedColumn, register_sealed_column
+    from engine.secrets.models import about_secret
+    from engine.triggers import endpoints
+
+    register_sealed_column(SealedColumn(model="engine.Secret", column="sealed", about=about_secret))
+    for column in ("sealed", "previous_sealed"):
+        register_sealed_column(
+            SealedColumn(
+                model="engine.Endpoint", column=column, about=lambda row: endpoints.about(row.pk)
+            )
+        )

@@ -4,16 +4,20 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from core.kernel.clock import SYSTEM_CLOCK, Clock
+from core.kernel.masking import NO_MASK, Mask
 
 _NOBODY = UUID(int=0)
 
 
 class Beat:
-    """One attempt while it executes. Its function reports to it, from any thread."""
+    """One attempt while it executes. Its function reports to it, from any thread.
+
+    What it reports is kept without what `mask` hides.
+    """
 
     def __init__(
         self,
@@ -31,6 +35,7 @@ class Beat:
         self.deadline = deadline
         self.heartbeat_seconds = heartbeat_seconds
         self.is_curious = False
+        self.mask: Mask = NO_MASK
         self.progress: Mapping[str, Any] | None = None
         self._clock = clock
         self._seen_at = clock.monotonic()
@@ -40,7 +45,7 @@ class Beat:
         """Note that the attempt is alive, and how far it has come if it says so."""
         self._seen_at = self._clock.monotonic()
         if progress is not None:
-            self.progress = progress
+            self.progress = _masked(progress, self.mask)
 
     def ask_cancelled(self) -> bool:
         """Say whether nobody needs the attempt's result any more, as far as this process knows.
@@ -172,3 +177,11 @@ class AttemptBook:
     def _list_beats(self) -> list[Beat]:
         with self._lock:
             return list(self._beats.values())
+
+
+def _masked(progress: Mapping[str, Any], mask: Mask) -> Mapping[str, Any]:
+    """Return a report without secrets; one that nests without end, as none."""
+    try:
+        return cast("Mapping[str, Any]", mask.json(dict(progress)))
+    except RecursionError:
+        return {}

@@ -29,6 +29,7 @@ from engine.external import rows as claims
 from engine.flow_control import groups
 from engine.halting import HOPELESS, Halter
 from engine.remote import Collected
+from engine.secrets.opening import lock_of
 from engine.services import late, reporting
 from engine.session import Session, TakenOverError
 from engine.sources import EngineSources
@@ -368,6 +369,7 @@ class Driver:
             deadline=self._clock.monotonic() + timeout.total_seconds(),
             heartbeat_seconds=decider.heartbeat_of(begun.key),
             round=step.round,
+            locked=lock_of(project_id=session.rules.project_id, template=uses.arguments),
         )
 
     def _guarded(self, call: StepCall) -> Ended:

@@ -8,11 +8,13 @@ import structlog
 
 from core.kernel import limits
 from core.kernel.canonical import UncanonicalError, canonical_bytes
+from core.kernel.masking import NO_MASK, Mask
 from core.kernel.types import Json
 from countersign.functions import Attempt
 from engine.actions.contract import ActionCall, ActionError, ActionSpec, one_line
 from engine.attempts import Beat
 from engine.domain.events import Event, EventKind
+from engine.secrets.opening import Locked, open_arguments
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +23,8 @@ log = structlog.get_logger(__name__)
 class StepCall:
     """One attempt, ready to execute. `deadline` is in the seconds of the driver's clock.
 
-    An attempt with `heartbeat_seconds` counts as hung when it says nothing for longer.
+    An attempt with `heartbeat_seconds` counts as hung when it says nothing for longer. With
+    `locked`, the arguments have places for secrets, which are put in when it is executed.
     """
 
     run_id: UUID
@@ -35,6 +38,7 @@ class StepCall:
     deadline: float
     heartbeat_seconds: float | None = None
     round: int = 1
+    locked: Locked | None = None
 
     @property
     def idempotency_key(self) -> str:
@@ -80,9 +84,28 @@ def execute(call: StepCall, *, now: float, beat: Beat | None = None) -> Ended:
     """Execute an attempt and return how it ended. Never raises for what an action does.
 
     `now` is in the seconds of the driver's clock; the attempt reports to `beat`, if there is one.
+    Secrets that the attempt was given are masked in everything that is returned and reported.
     """
     if call.spec is None:
         return _failed(call, "permanent", f"no action {call.action} is installed here")
+    if call.locked is None:
+        return _execute(call, call.spec, call.arguments, now=now, beat=beat, mask=NO_MASK)
+    try:
+        opened = open_arguments(locked=call.locked, arguments=call.arguments)
+    except ActionError as error:
+        return _failed(call, error.kind, error.message)
+    return _execute(call, call.spec, opened.arguments, now=now, beat=beat, mask=opened.mask)
+
+
+def _execute(
+    call: StepCall,
+    spec: ActionSpec,
+    arguments: dict[str, Json],
+    *,
+    now: float,
+    beat: Beat | None,
+    mask: Mask,
+) -> Ended:
     attempt = Attempt(
         run_id=str(call.run_id),
         step=call.step,
@@ -91,17 +114,19 @@ def execute(call: StepCall, *, now: float, beat: Beat | None = None) -> Ended:
         timeout_seconds=_own_seconds(call.deadline - now),
     )
     if beat is not None:
+        beat.mask = mask
         attempt = replace(attempt, on_heartbeat=beat.beat, asks_cancelled=beat.ask_cancelled)
     try:
-        result = call.spec.execute(ActionCall(arguments=call.arguments, attempt=attempt))
+        result = spec.execute(ActionCall(arguments=arguments, attempt=attempt, mask=mask))
         size = len(canonical_bytes(result))
+        result = mask.json(result)
     except ActionError as error:
-        return _failed(call, error.kind, error.message)
+        return _failed(call, error.kind, error.message, mask=mask)
     except UncanonicalError as error:
-        return _failed(call, "permanent", f"the result is not JSON: {error.message}")
+        return _failed(call, "permanent", f"the result is not JSON: {error.message}", mask=mask)
     except (Exception, SystemExit) as error:  # the process edge: an action may do anything
         log.exception("engine.action_crashed", run=str(call.run_id), step=call.key)
-        return _failed(call, "permanent", f"{type(error).__name__}: {error}")
+        return _failed(call, "permanent", f"{type(error).__name__}: {error}", mask=mask)
     if size > limits.PAYLOAD_BYTES_MAX:
         message = f"the result has {size} bytes; at most {limits.PAYLOAD_BYTES_MAX} are recorded"
         return _failed(call, "too-large", message)
@@ -118,7 +143,9 @@ def _own_seconds(left: float) -> float:
     return max(0.0, left - margin)
 
 
-def _failed(call: StepCall, kind: str, message: str) -> Ended:
-    # Cleaned, because a message with a lone surrogate could not be recorded.
-    said = one_line(message)
-    return Ended(key=call.key, attempt=call.attempt, round=call.round, error=kind, message=said)
+def _failed(call: StepCall, kind: str, message: str, *, mask: Mask = NO_MASK) -> Ended:
+    # Masked before it is cleaned and cut, and after: an action may have done that already. Cleaned,
+    # because a message with a lone surrogate could not be recorded.
+    said = mask.text(one_line(mask.text(message)))
+    error = mask.text(kind)
+    return Ended(key=call.key, attempt=call.attempt, round=call.round, error=error, message=said)

@@ -15,6 +15,7 @@ from engine.domain.state import RunStatus
 from engine.external.models import Claim
 from engine.flow_control.models import Turn, TurnChange
 from engine.reruns.models import Lineage, Rerunner
+from engine.secrets.models import Secret  # noqa: F401 - a table with a module of its own
 from engine.triggers.models import Firing, Trigger, Window
 
 __all__ = ("Claim", "Firing", "Lineage", "Rerunner", "Trigger", "Turn", "TurnChange", "Window")

@@ -30,6 +30,7 @@ from engine.domain.keys import step_of
 from engine.driver import DriveEnd, Driver
 from engine.executing import StepCall, execute
 from engine.remote import ClaimedTask
+from engine.secrets.opening import find_lock
 from engine.services import late
 
 log = structlog.get_logger(__name__)
@@ -126,6 +127,7 @@ class WorkerProcess:
             deadline=self._clock.monotonic() + task.timeout.total_seconds(),
             heartbeat_seconds=task.heartbeat_seconds,
             round=task.round,
+            locked=find_lock(run_id=task.run_id, key=task.key, arguments=task.arguments),
         )
         with self._attempts.attempt(
             deadline=call.deadline,

@@ -231,6 +231,17 @@ MAIL_RECIPIENT_COUNT_MAX = 500  # of one `email/send`; more is a newsletter
 MAIL_SUBJECT_CHARS_MAX = 200  # mail programs show fewer
 MAIL_TEXT_CHARS_MAX = 100_000  # of one mail
 
+# --- secrets ---------------------------------------------------------------------------------
+SECRET_CHARS_MIN = 4  # of a value: a shorter one cannot be told from other text and masked
+SECRET_CHARS_MAX = 16_384  # of a value; keys and certificates have a few thousand
+SECRET_NAME_CHARS_MAX = 64  # of a name, which is part of expressions
+SECRET_COUNT_MAX = 200  # secrets of one project; more are somebody else's vault
+SECRET_USE_COUNT_MAX = 50  # secrets one definition declares; each is read for its steps
+SECRET_LINE_CHARS_MAX = 500  # what a secret is for, in words
+SECRET_WORKFLOW_COUNT_MAX = 20  # workflows that a list names for each secret
+MASK_EDGE_CHARS_MIN = 190  # texts so long may have been cut inside a value; all our cuts are longer
+LOG_MASK_COUNT_MAX = 200  # values a process keeps to hide them in its log lines, newest first
+
 # --- portal ----------------------------------------------------------------------------------
 CARRIED_CHARS_MAX = 200_000  # typed text, signed, that a sign-in page carries; larger is not kept
 LOGIN_BUCKET_COUNT_MAX = 10_000  # names and addresses a process counts by itself without Redis

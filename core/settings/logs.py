@@ -7,6 +7,7 @@ from typing import Any
 import structlog
 
 from core.settings.env import LogFormat, LogLevel
+from core.toolkit.log_masking import mask_line
 
 _SECRET_NAME = re.compile(r"pass|secret|token|authorization|cookie|session|api_?key", re.IGNORECASE)
 # `cs_…` tokens, bearer headers and passwords inside addresses, wherever they stand in a text.
@@ -28,6 +29,11 @@ def hide_secrets(
     return event
 
 
+def mask_rendered(_logger: object, _method: str, line: Any) -> str:
+    """Replace secrets that this process has opened, wherever they stand in a finished line."""
+    return mask_line(str(line))
+
+
 def logging_settings(*, level: LogLevel, log_format: LogFormat) -> dict[str, Any]:
     """Return the configuration for the standard library, which structlog writes through."""
     renderer: Any = (
@@ -46,6 +52,7 @@ def logging_settings(*, level: LogLevel, log_format: LogFormat) -> dict[str, Any
                     structlog.processors.format_exc_info,
                     hide_secrets,
                     renderer,
+                    mask_rendered,
                 ],
                 "foreign_pre_chain": _shared_processors(),
             }

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from core.kernel.canonical import UncanonicalError, canonical_bytes
 from core.kernel.limits import ERROR_CHARS_MAX, PAYLOAD_BYTES_MAX
+from core.kernel.masking import NO_MASK, Mask
 from core.kernel.types import Json
 from countersign.functions import Attempt
 from engine.domain.flow.installed import ActionInfo, FaultFinder
@@ -42,10 +43,15 @@ class ActionError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionCall:
-    """One attempt to execute an action, with its arguments rendered."""
+    """One attempt to execute an action, with its arguments rendered.
+
+    What leaves the action is masked by whoever executes it. An action that cuts a text before it
+    puts it into a message masks it first: half a secret is not found any more.
+    """
 
     arguments: dict[str, Json]
     attempt: Attempt
+    mask: Mask = NO_MASK
 
 
 @dataclass(frozen=True, kw_only=True)

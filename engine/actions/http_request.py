@@ -15,6 +15,7 @@ from core.kernel.limits import (
     HTTP_TIMEOUT_MAX,
     HTTP_URL_CHARS_MAX,
 )
+from core.kernel.masking import Mask
 from core.kernel.types import Json, parse_duration
 from countersign.functions import Attempt
 from engine import conf
@@ -111,7 +112,7 @@ def send_with(call: ActionCall, *, client: GuardedClient) -> Json:
         answer = client.send(prepared.request)
     except OutboundError as error:
         raise ActionError(_FAULT_KINDS[error.fault], error.message) from error
-    _check_status(prepared, answer)
+    _check_status(prepared, answer, mask=call.mask)
     return recordable(_result(prepared, answer))
 
 
@@ -181,7 +182,7 @@ def _expected(arguments: Mapping[str, Any]) -> frozenset[int] | None:
     return frozenset([status] if isinstance(status, int) else status)
 
 
-def _check_status(prepared: _Prepared, answer: OutboundAnswer) -> None:
+def _check_status(prepared: _Prepared, answer: OutboundAnswer, *, mask: Mask) -> None:
     status = answer.status
     if prepared.expected is None:
         if status // 100 == 2:  # noqa: PLR2004  # 2xx
@@ -189,12 +190,13 @@ def _check_status(prepared: _Prepared, answer: OutboundAnswer) -> None:
     elif status in prepared.expected:
         return
     request = prepared.request
-    excerpt = answer.body[: _EXCERPT_CHARS_MAX * 4].decode("utf-8", "replace")
+    # Masked as a whole: of a secret that is cut in two, a half would go on record.
+    excerpt = mask.text(answer.body.decode("utf-8", "replace"))[:_EXCERPT_CHARS_MAX]
     message = f"{request.method} {request.target.label} answered {status}"
     if status // 100 == 3:  # noqa: PLR2004  # 3xx
         message += " (redirects are not followed)"
     if excerpt.strip():
-        message += f": {excerpt[:_EXCERPT_CHARS_MAX]}"
+        message += f": {excerpt}"
     passing = status == _TOO_MANY or status >= _SERVER_ERROR
     raise ActionError(TRANSIENT if passing else PERMANENT, message)
 

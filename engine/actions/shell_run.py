@@ -122,7 +122,7 @@ def run_program(call: ActionCall) -> Json:
             for thread in threads:
                 thread.join()
     out, err = tails
-    _check_exit(process.returncode, call.arguments, stderr=err.text)
+    _check_exit(process.returncode, call.arguments, stderr=call.mask.text(err.text))
     return recordable(
         {
             "exit": process.returncode,

@@ -62,7 +62,7 @@ def post_with(call: ActionCall, *, client: GuardedClient) -> Json:
     }
     try:
         answer = http_request.send_with(
-            ActionCall(arguments=request, attempt=call.attempt), client=client
+            ActionCall(arguments=request, attempt=call.attempt, mask=call.mask), client=client
         )
     except ActionError as error:
         hidden = _hide(error.message, url=known[name], name=name)

@@ -8,10 +8,12 @@ from engine.api.hooks import HookViewSet
 from engine.api.language import LanguageViewSet
 from engine.api.reruns import RerunViewSet
 from engine.api.runs import RunViewSet
+from engine.api.secrets import SecretViewSet
 from engine.api.steering import SteerViewSet
 from engine.api.triggers import TriggerViewSet
 from engine.api.workflows import LintViewSet, VersionViewSet, WorkflowViewSet
 
+_SECRETS = "projects/<slug:project>/secrets/"
 _WORKFLOW = "workflows/<slug:project>/<slug:slug>/"
 _TRIGGER = f"{_WORKFLOW}triggers/<slug:name>/"
 _TASK = "external-tasks/<uuid:task_id>/"
@@ -22,6 +24,13 @@ _EVENTS = {"get": "events", "post": "send"}
 urlpatterns = [
     *route("schemas/flow/v1/", LanguageViewSet, {"get": "retrieve"}, name="api-flow-schema"),
     *route("events/", EventViewSet, {"post": "send"}, name="api-events"),
+    *route(_SECRETS, SecretViewSet, {"get": "list"}, name="api-secrets"),
+    *route(
+        f"{_SECRETS}<str:name>/",
+        SecretViewSet,
+        {"put": "set", "delete": "destroy"},
+        name="api-secret",
+    ),
     *route("projects/<slug:project>/diff/", ComparisonViewSet, {"post": "create"}, name="api-diff"),
     *route("external-tasks/claim/", ExternalTaskViewSet, {"post": "claim"}, name="api-task-claim"),
     *route(

@@ -163,7 +163,7 @@ def _start_uses(
 ) -> RunState:
     step = definition.step(key)
     assert isinstance(step.verb, Uses), f"{key} executes an action"
-    arguments = definition.render(step.verb.arguments, seen)
+    arguments = definition.render_arguments(step.verb.arguments, seen)
     status = StepStatus.HELD if needs_admission(step) else StepStatus.READY
     return enable(state, key, arguments=arguments, status=status)
 

@@ -19,6 +19,7 @@ from engine.domain.keys import (
 )
 from engine.domain.nodes import Node, Tree
 from engine.domain.plan import Compensation, Kind, Plan, Retry, Step, Uses
+from engine.domain.secrets import with_places
 from engine.domain.state import RunState, StepError, StepState, StepStatus
 from engine.domain.verbs import WaitVerb
 
@@ -135,6 +136,17 @@ class Definition:
             raise ExpressionError(expression="with", reason=reason, kind=TOO_LARGE)
         assert isinstance(rendered, dict), "a map renders to a map"
         return rendered
+
+    def render_arguments(
+        self, template: Mapping[str, Json], variables: dict[str, Json]
+    ) -> dict[str, Json]:
+        """Return an action's rendered arguments, in which secrets have places but no values.
+
+        Raises: as `render`.
+        """
+        places = with_places(dict(template)) if self.plan.secrets else template
+        assert isinstance(places, Mapping), "a map stays one"
+        return self.render(places, variables)
 
     def render_name(self, template: str, variables: dict[str, Json]) -> str:
         """Return a rendered name, such as a mutex's. Raises: ExpressionError, also for none."""

@@ -343,3 +343,24 @@ class TaskResultInvalidError(InvalidError):
 
     code = "engine.task_result_invalid"
     title = "The result of the task cannot be kept."
+
+
+class SecretInvalidError(InvalidError):
+    """A secret's name, value or description breaks a bound; `problems` says which."""
+
+    code = "engine.secret_invalid"
+    title = "The secret is not valid."
+
+
+class SecretMissingError(MissingError):
+    """The project has no secret of that name."""
+
+    code = "engine.secret_missing"
+    title = "There is no such secret."
+
+
+class SecretCountError(ConflictError):
+    """The project has as many secrets as it may."""
+
+    code = "engine.too_many_secrets"
+    title = "The project has no room for another secret."

@@ -424,6 +424,7 @@ class Plan:
     initial: str = ""
     automatic: tuple[AutomaticTrigger, ...] = ()  # what starts runs by itself
     concurrency: Concurrency | None = None
+    secrets: tuple[str, ...] = ()  # the names its actions' arguments may use, sorted
 
 
 def inner_steps(step: Step) -> Mapping[str, Step]:

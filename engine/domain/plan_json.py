@@ -108,6 +108,7 @@ def plan_from_json(value: Mapping[str, Any]) -> Plan:
     rest = {key: item for key, item in value.items() if key not in {"steps", "order"}}
     rest["triggers"] = tuple(rest["triggers"])
     rest["automatic"] = tuple(trigger_from_json(item) for item in rest.get("automatic", ()))
+    rest["secrets"] = tuple(rest.get("secrets", ()))
     if "states" in rest:
         rest["states"] = {item["id"]: _state(item) for item in rest["states"]}
     if "concurrency" in rest:

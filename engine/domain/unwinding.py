@@ -175,7 +175,7 @@ def _undo_next(definition: Definition, state: RunState) -> RunState:
     assert compensation is not None, f"{key} compensates nothing"
     try:
         variables = definition.variables(state, key)
-        arguments = definition.render(compensation.uses.arguments, variables)
+        arguments = definition.render_arguments(compensation.uses.arguments, variables)
     except ExpressionError as error:
         return fail_expression(definition, state, key, error)
     return enable(state, key, arguments=arguments, status=StepStatus.READY)

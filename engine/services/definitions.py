@@ -29,6 +29,7 @@ from engine.domain.flow.waits import list_waits
 from engine.domain.plan import Plan
 from engine.domain.plan_json import plan_digest, plan_from_json, plan_to_json
 from engine.models import Version, VersionStatus, Workflow
+from engine.selectors.secrets import list_unknown_secrets
 from engine.selectors.targets import (
     ProjectTarget,
     WorkflowTarget,
@@ -180,7 +181,8 @@ def _with_warnings(version_id: UUID) -> VersionView:
     """Return a version with what its publisher should know."""
     version = _versions().get(pk=version_id)
     plan = plan_from_json(version.plan)
-    warnings = [
+    unknown = list_unknown_secrets(project_id=version.workflow.project_id, plan=plan)
+    warnings = unknown + [
         warning
         for path, wait in list_waits(plan)
         for warning in registry.opener(wait.verb).list_obstacles(

@@ -6,6 +6,7 @@ from tests.architecture.sources import product_files
 
 UNSEALS = {
     "engine/triggers/endpoints.py": "a webhook is judged where it comes in, before it is kept",
+    "engine/secrets/opening.py": "puts secrets into the arguments of an attempt, on a worker",
     "core/toolkit/sealed_columns.py": "seals everything anew; only a command calls it",
 }
 
@@ -25,6 +26,27 @@ def _unsealing():
 
 def test_only_what_is_listed_opens_sealed_values():
     assert set(_unsealing()) == set(UNSEALS)
+
+
+def test_only_what_executes_attempts_opens_secrets():
+    """Web processes import these modules, but never execute an attempt: see `engine.worker`."""
+    users = {
+        (file.path, item.name)
+        for file in product_files()
+        for node in file.walk(ast.ImportFrom)
+        if isinstance(node, ast.ImportFrom) and node.module == "engine.secrets.opening"
+        for item in node.names
+    }
+    executing = {
+        file.path
+        for file in product_files()
+        for node in file.walk(ast.ImportFrom)
+        if isinstance(node, ast.ImportFrom) and node.module == "engine.executing"
+        if any(item.name == "execute" for item in node.names)
+    }
+
+    assert {path for path, name in users if name == "open_arguments"} == {"engine/executing.py"}
+    assert executing == {"engine/driver.py", "engine/worker.py"}
 
 
 def test_rotation_is_used_by_its_command_only():

@@ -46,6 +46,7 @@ def build_plan(
         initial=draft.initial,
         automatic=tuple(_build_trigger(item) for item in draft.automatic),
         concurrency=_build_concurrency(draft.concurrency),
+        secrets=tuple(sorted(draft.secrets)),
     )
 
 

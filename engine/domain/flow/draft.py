@@ -175,6 +175,7 @@ class Draft:
     queue: str
     triggers: tuple[str, ...]
     automatic: tuple[TriggerDraft, ...]
+    secrets: Mapping[str, str]  # name → where it is written
     outputs: Mapping[str, str]
     top: str  # the outermost level
     levels: Mapping[str, Level]

@@ -22,6 +22,7 @@ from engine.domain.flow.problems import Code, did_you_mean, quoted
 from engine.domain.flow.reading import text_at
 from engine.domain.flow.scopes import Where
 from engine.domain.flow.tools import Tools
+from engine.domain.secrets import list_secrets
 
 CONSTANT_NAMES = ("inputs", "run", "event")  # what `vars` and a concurrency group may use
 START_NAMES = ("inputs", "vars", "run", "event")  # what is known when a run starts
@@ -58,6 +59,7 @@ class Linter:
                 self.verbs.check(step)
         self.states.check()
         self.triggers.check()
+        self._check_secrets()
         return bodies
 
     # --- the whole ---------------------------------------------------------------------------
@@ -79,6 +81,18 @@ class Linter:
             checker.check_expression(text, path=path, where=Where(names=RUN_NAMES))
         self.actions.check_timeout(draft.timeout_seconds, path="/defaults/timeout")
         self.actions.check_retry(draft.retry, path="/defaults")
+
+    def _check_secrets(self) -> None:
+        """Warn of secrets that are declared and not used."""
+        draft = self.tools.draft
+        if not draft.secrets or self.tools.reporter.has_errors:
+            return
+        drafts = [item for step in draft.all_steps() for item in (step.action, step.compensate)]
+        used = {name for item in drafts if item for name in list_secrets(item.arguments)}
+        for name, path in draft.secrets.items():
+            if name not in used:
+                message = f"The secret `{name}` is declared and not used."
+                self.tools.reporter.warning(Code.UNUSED_SECRET, path, message)
 
     def _check_count(self) -> None:
         draft = self.tools.draft

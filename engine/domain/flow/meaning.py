@@ -18,6 +18,7 @@ from engine.domain.flow.reading import map_at
 from engine.domain.flow.references import Reference, read_references
 from engine.domain.flow.scopes import Scopes, Seen, Sight, Where
 from engine.domain.flow.templates import TemplateError, list_holes
+from engine.domain.secrets import secret_in
 
 STEP_FIELDS = ("outcome", "outputs", "error")
 ERROR_FIELDS = ("kind", "message")
@@ -26,9 +27,10 @@ RACE_OUTPUTS = ("winner", "event", "outputs")
 INSTANCE_OUTPUTS = ("items", "failed")
 RESULT_OUTPUTS = ("result",)
 
-_NAMES_LATER = frozenset({"secrets"})  # of the language, in a later version
 _NAMES_ELSEWHERE = {
     "matrix": "`matrix` is there only in a step with `strategy`, and in what it holds.",
+    "secrets": "Secrets stand only in `with` of `uses` and of `compensate`, as "
+    "`${{ secrets.NAME }}` with nothing else between the braces.",
     "result": "`result` is there only in `outputs`, `until` and `while`.",
 }
 _COMPOSED = frozenset({"$ref", "allOf", "anyOf", "oneOf", "if", "dependentSchemas"})
@@ -95,8 +97,18 @@ class ExpressionChecker:
             self.reporter.error(Code.BAD_EXPRESSION, path, message)
             return
         for hole in holes:
-            if not self.reporter.is_full:
+            secret = secret_in(hole.expression) if where.opens else None
+            if secret is not None:
+                self._report(self._check_secret(secret), path=path)
+            elif not self.reporter.is_full:
                 self._report(self.find_faults(hole.expression, where=where), path=path)
+
+    def _check_secret(self, name: str) -> Iterator[Fault]:
+        if name not in self.draft.secrets:
+            hint = did_you_mean(name, self.draft.secrets)
+            message = f"The definition does not declare the secret {quoted(name)}; list it in "
+            message += f"`secrets` at the top.{hint}"
+            yield Fault(code=Code.UNDECLARED_SECRET, message=message)
 
     def _report(self, faults: Iterable[Fault], *, path: str) -> None:
         for fault in faults:
@@ -283,9 +295,8 @@ def _explain(text: str, error: ExpressionError, *, names: Collection[str]) -> Fa
         return Fault(code=Code.BAD_EXPRESSION, message=message)
     unknown = _UNKNOWN_NAME.search(error.reason)
     name = unknown.group(1).partition(".")[0] if unknown else ""
-    if name in _NAMES_LATER:
-        message = f"`{name}` is part of flow/v1, but is not available in this version."
-        return Fault(code=Code.NOT_IMPLEMENTED, message=message)
+    if name == "secrets":
+        return Fault(code=Code.MISPLACED_SECRET, message=_NAMES_ELSEWHERE[name])
     if name in _NAMES_ELSEWHERE:
         return Fault(code=Code.BAD_EXPRESSION, message=_NAMES_ELSEWHERE[name])
     hint = did_you_mean(name, names) if name else ""

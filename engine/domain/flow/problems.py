@@ -44,6 +44,8 @@ class Code(StrEnum):
     UNKNOWN_STEP = "flow.unknown_step"
     NOT_UPSTREAM = "flow.not_upstream"
     UNKNOWN_FIELD = "flow.unknown_field"
+    UNDECLARED_SECRET = "flow.undeclared_secret"  # noqa: S105  # a code
+    MISPLACED_SECRET = "flow.misplaced_secret"  # noqa: S105  # a code
     UNREAD_OUTCOME = "flow.unread_outcome"
     BAD_COMPENSATION = "flow.bad_compensation"
     BAD_INPUTS = "flow.bad_inputs"
@@ -67,6 +69,8 @@ class Code(StrEnum):
     UNKNOWN_INPUT = "flow.unknown_input"
     NOT_IDEMPOTENT = "flow.not_idempotent"
     TRIGGER_CIRCLE = "flow.trigger_circle"
+    UNUSED_SECRET = "flow.unused_secret"  # noqa: S105  # a code
+    UNKNOWN_SECRET = "flow.unknown_secret"  # noqa: S105  # a code
 
 
 @dataclass(slots=True, kw_only=True)

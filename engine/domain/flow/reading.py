@@ -46,6 +46,7 @@ def read_draft(value: JsonMap) -> Draft:
         queue=text_at(defaults, "queue"),
         triggers=_read_triggers(value.get("triggers")),
         automatic=tuple(_read_automatic(list_at(value, "triggers"))),
+        secrets=places_at(value, "secrets", path=""),
         outputs=texts_at(value, "outputs") or {},
         top=top,
         levels=reader.levels,

@@ -62,6 +62,10 @@ _MEANINGS: Mapping[Code, str] = {
     Code.NO_WAY_TO_FINAL: "Warning: a state from which no final one can be reached.",
     Code.UNKNOWN_INPUT: "Warning: an expression reads an input that is not declared.",
     Code.TRIGGER_CIRCLE: "Warning: a workflow whose runs start further runs of it.",
+    Code.UNDECLARED_SECRET: "A secret is used that `secrets` does not list.",
+    Code.MISPLACED_SECRET: "A secret stands where its value would go on record.",
+    Code.UNUSED_SECRET: "Warning: a secret is declared and not used.",
+    Code.UNKNOWN_SECRET: "Warning, when publishing: the project has no secret of that name.",
     Code.NOT_IDEMPOTENT: "Warning: a compensation that may not be safe to repeat.",
 }
 

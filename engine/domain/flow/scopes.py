@@ -15,7 +15,8 @@ class Where:
     `level` is the path of the level it is on, "" for the outermost. `step` is the step it belongs
     to, whose needs say which steps of the level have ended; `None` means that all have.
     `reads_itself`: also that step. `state` is the state whose ways out it belongs to, if any.
-    `hears`: `event` is one that arrives just then, not the one that started the run.
+    `hears`: `event` is one that arrives just then, not the one that started the run. `opens`:
+    `${{ secrets.NAME }}` may stand there.
     """
 
     names: Collection[str]
@@ -24,6 +25,7 @@ class Where:
     reads_itself: bool = False
     state: str = ""
     hears: bool = False
+    opens: bool = False
 
 
 class Sight(StrEnum):

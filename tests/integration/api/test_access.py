@@ -97,6 +97,9 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-task-heartbeat", "post"): Turned(404, 403, {"token": str(UUID(int=9))}),
     ("api-task-complete", "post"): Turned(404, 403, {"token": str(UUID(int=9))}),
     ("api-task-fail", "post"): Turned(404, 403, {"token": str(UUID(int=9)), "message": "x"}),
+    ("api-secrets", "get"): Turned(404, 200),
+    ("api-secret", "put"): Turned(404, 403, {"value": "hunter2hunter2"}),
+    ("api-secret", "delete"): Turned(404, 403),
     ("api-lint", "post"): Turned(200, 200, _SOURCE),
     ("api-diff", "post"): Turned(404, 200, {"source": _DEFINITION}),
     ("api-workflows", "get"): Turned(EMPTY, 200),
@@ -284,7 +287,7 @@ def _claim(town, run_id) -> Claim:
 
 def _path(route: str, place: dict[str, object]) -> str:
     for name, value in place.items():
-        for kind in ("uuid", "slug", "int", "path"):
+        for kind in ("uuid", "slug", "int", "str", "path"):
             route = route.replace(f"<{kind}:{name}>", str(value))
     assert "<" not in route, route
     return route

@@ -16,6 +16,7 @@ from tests.fakes.marked import assert_problem
 
 HEAD = "schema: flow/v1\nkind: dag\nname: x\n"
 SCAN = "  scan: {uses: python/call@1, with: {function: release.scan}}\n"
+GET_URL = "uses: http/request@1, with: {method: GET, url: "
 GET = "uses: http/request@1, with: {method: GET, url: u}"
 
 
@@ -55,7 +56,7 @@ MISTAKES = [
     (f"{HEAD}vars: {{»a-b: 1}}\nsteps:\n{SCAN}", "wrong_value", "/vars/a-b", "The name `a-b` must be a letter"),
     (f"{HEAD}vars: {{»in: 1}}\nsteps:\n{SCAN}", "wrong_value", "/vars/in", "no word of CEL"),
     (f"{HEAD}vars: {{a: [»'${{{{ vars.b }}}}']}}\nsteps:\n{SCAN}", "bad_expression", "/vars/a/0", "the names here are: event, inputs, run"),
-    (f"{HEAD}vars: {{a: »'${{{{ secrets.B }}}}'}}\nsteps:\n{SCAN}", "not_implemented", "/vars/a", "`secrets`"),
+    (f"{HEAD}vars: {{a: »'${{{{ secrets.B }}}}'}}\nsteps:\n{SCAN}", "misplaced_secret", "/vars/a", "Secrets stand only in `with`"),
     (f"{HEAD}vars: {{a: »'${{{{ run.id'}}\nsteps:\n{SCAN}", "bad_expression", "/vars/a", "is not closed by `}}`"),
     (f"{HEAD}defaults: {{queue: »A}}\nsteps:\n{SCAN}", "wrong_value", "/defaults/queue", "a lower-case letter"),
     (f"{HEAD}defaults: {{timeout: »PT0S}}\nsteps:\n{SCAN}", "bad_duration", "/defaults/timeout", "A timeout is over zero and at most P1D."),
@@ -146,6 +147,24 @@ MISTAKES = [
     (f"{HEAD}steps:\n  a: {{{GET}, outputs: {{x: »5}}}}\n", "wrong_type", "/steps/a/outputs/x", "Put it between quotes"),
     (f"{HEAD}steps:\n  a: {{{GET}, outputs: {{»a b: result}}}}\n", "wrong_value", "/steps/a/outputs/a b", "The name `a b`"),
     (f"{HEAD}steps:\n{SCAN}  a: {{{GET}, needs: [scan], effect: »'x ${{{{ steps.scan.outcome }}}}'}}\n", "bad_expression", "/steps/a/effect", "the names here are: event, inputs, run, vars"),
+    # --- secrets ---
+    (f"{HEAD}steps:\n  a: {{{GET_URL}»'https://x/${{{{ secrets.TOKEN }}}}'}}}}\n", "undeclared_secret", "/steps/a/with/url", "does not declare the secret `TOKEN`"),
+    (f"{HEAD}secrets: [TOKENS]\nsteps:\n  a: {{{GET_URL}»'${{{{ secrets.TOKEN }}}}'}}}}\n", "undeclared_secret", "/steps/a/with/url", "Did you mean `TOKENS`?"),
+    (f"{HEAD}secrets: [TOKEN]\nsteps:\n  a: {{{GET_URL}»'${{{{ secrets.TOKEN + inputs.x }}}}'}}}}\n", "misplaced_secret", "/steps/a/with/url", "nothing else between the braces"),
+    (f"{HEAD}secrets: [TOKEN]\nsteps:\n  a: {{{GET_URL}»'${{{{ secrets }}}}'}}}}\n", "misplaced_secret", "/steps/a/with/url", "nothing else between the braces"),
+    (f"{HEAD}secrets: [TOKEN]\nsteps:\n  a: {{{GET}, if: »secrets.TOKEN == 'x'}}\n", "misplaced_secret", "/steps/a/if", "Secrets stand only in `with`"),
+    (f"{HEAD}secrets: [TOKEN]\nsteps:\n  a: {{{GET}, outputs: {{x: »secrets.TOKEN}}}}\n", "misplaced_secret", "/steps/a/outputs/x", "Secrets stand only in `with`"),
+    (f"{HEAD}secrets: [TOKEN]\nsteps:\n  a: {{{GET}, effect: »'${{{{ secrets.TOKEN }}}}'}}\n", "misplaced_secret", "/steps/a/effect", "Secrets stand only in `with`"),
+    (f"{HEAD}secrets: [TOKEN]\nsteps:\n  a: {{{GET}, mutex: »'${{{{ secrets.TOKEN }}}}'}}\n", "misplaced_secret", "/steps/a/mutex", "Secrets stand only in `with`"),
+    (f"{HEAD}secrets: [TOKEN]\nsteps:\n  a: {{{GET}, cache: {{key: »'${{{{ secrets.TOKEN }}}}', ttl: PT1M}}}}\n", "misplaced_secret", "/steps/a/cache/key", "Secrets stand only in `with`"),
+    (f"{HEAD}secrets: [TOKEN]\nsteps:\n  a: {{call: y@^1, with: {{y: »'${{{{ secrets.TOKEN }}}}'}}}}\n", "misplaced_secret", "/steps/a/with/y", "Secrets stand only in `with`"),
+    (f"{HEAD}secrets: [TOKEN]\nsteps:\n  a: {{emit: {{type: t, data: {{y: »'${{{{ secrets.TOKEN }}}}'}}}}}}\n", "misplaced_secret", "/steps/a/emit/data/y", "Secrets stand only in `with`"),
+    (f"{HEAD}secrets: [TOKEN]\ntitle: »'${{{{ secrets.TOKEN }}}}'\nsteps:\n{SCAN}", "misplaced_secret", "/title", "Secrets stand only in `with`"),
+    (f"{HEAD}secrets: [TOKEN]\noutputs: {{x: »secrets.TOKEN}}\nsteps:\n{SCAN}", "misplaced_secret", "/outputs/x", "Secrets stand only in `with`"),
+    (f"{HEAD}secrets: [TOKEN]\nsteps:\n  a: {{{GET}, map: {{items: »'[secrets.TOKEN]', as: x}}}}\n", "misplaced_secret", "/steps/a/map/items", "Secrets stand only in `with`"),
+    (f"{HEAD}secrets: [»token]\nsteps:\n{SCAN}", "wrong_value", "/secrets/0", "a capital letter"),
+    (f"{HEAD}secrets: [A, »A]\nsteps:\n{SCAN}", "wrong_value", "/secrets/1", "here twice"),
+    (f"{HEAD}secrets: »{{A: 1}}\nsteps:\n{SCAN}", "wrong_type", "/secrets", "must be a list"),
     # --- approvals ---
     (f"{HEAD}steps:\n  g: {{approval: {{limit: 1}}, »retry: {{max: 1}}}}\n", "misplaced_key", "/steps/g/retry", "`retry` goes only with `uses`."),
     (f"{HEAD}steps:\n  g: {{approval: {{limit: 1}}, »timeout: PT1M}}\n", "misplaced_key", "/steps/g/timeout", "`timeout` does not go with `approval`."),
@@ -155,13 +174,14 @@ MISTAKES = [
     (f"{HEAD}steps:\n  g:\n    approval:\n      limit: 1\n      »x:\n        y: 1\n", "small.unknown_key", "/steps/g/approval/x", "No x."),
     (f"{HEAD}steps:\n{SCAN}  g:\n    approval:\n      limit: 1\n      when: »steps.scan.outcome == 'x'\n", "bad_block", "/steps/g/approval/when", "add it to `needs`"),
     (f"{HEAD}steps:\n  g: {{approval: {{limit: 1, when: »'subject.a + 1 == vars.x'}}}}\n", "bad_block", "/steps/g/approval/when", "There is no `vars.x`."),
-    (f"{HEAD}steps:\n  g: {{approval: »{{limit: 1, title: '${{{{ secrets.x }}}}'}}}}\n", "bad_block", "/steps/g/approval/when", "`secrets` is part of flow/v1"),
+    (f"{HEAD}steps:\n  g: {{approval: »{{limit: 1, title: '${{{{ secrets.x }}}}'}}}}\n", "bad_block", "/steps/g/approval/when", "Secrets stand only in `with`"),
     (f"{HEAD}steps:\n  g: {{approval: »{{limit: 1, title: '${{{{ x'}}}}\n", "bad_block", "/steps/g/approval/when", "is not closed"),
 ]
 DOUBTS = [
     (f"{HEAD}steps:\n  g: {{approval: »{{}}}}\n", "small.x", "/steps/g/approval", "No limit."),
     (f"{HEAD}inputs: {{type: object, »requird: [a]}}\nsteps:\n{SCAN}", "bad_inputs", "/inputs/requird", "Did you mean `required`?"),
     (f"{HEAD}inputs: {{type: object, properties: {{ref: {{}}}}}}\nsteps:\n  a: {{{GET}, if: »inputs.rev == 1}}\n", "unknown_input", "/steps/a/if", "does not declare `rev`. Did you mean `ref`?"),
+    (f"{HEAD}secrets: [USED, »SPARE]\nsteps:\n  a: {{{GET}, compensate: {{uses: http/request@1, with: {{method: GET, url: '${{{{ secrets.USED }}}}'}}}}}}\n", "unused_secret", "/secrets/1", "declared and not used"),
     (f"{HEAD}steps:\n  a: {{{GET}, compensate: {{uses: »python/call@1, with: {{function: release.scan}}}}}}\n", "not_idempotent", "/steps/a/compensate/uses", "is not idempotent"),
 ]
 # fmt: on

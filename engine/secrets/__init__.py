@@ -1,0 +1,1 @@
+"""Named secrets of a project. Read `models`, then `opening`."""
