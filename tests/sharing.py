@@ -11,6 +11,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 _SEVERAL = {"tests/simulation/test_engine_seeds.py"}  # one test takes as long as most files
 _SHARED = {
     "tests/e2e/browser/": "browser",
+    "tests/e2e/test_cli.py": "system",
     "tests/e2e/test_durability.py": "system",
     "tests/e2e/test_live.py": "system",
 }

@@ -5,6 +5,11 @@ from collections import deque
 
 import pytest
 
+from countersign.cli.doorway import Session, State
+from countersign.cli.following import Follower
+from countersign.cli.output import Output
+from countersign.cli.profiles import Profile
+from countersign.client import Client
 from tests.integration.countersign.conftest import (
     REQUEST_ID,
     RUN_ID,
@@ -277,3 +282,24 @@ def test_the_inbox_lists_what_i_can_decide(type_in, asked):
 
     assert "Release 1.4.0 to production" in result.stdout
     assert "view=mine" in asked.received("GET requests/")[0].path
+
+
+def test_watching_outlasts_a_server_that_is_away_for_a_moment(release):
+    pauses: list[float] = []
+    running = a_run(status="RUNNING", outcome="", seq=2, head="1")
+    over_time(
+        release,
+        f"GET runs/{RUN_ID}/",
+        running,
+        *[problem(500, code="api.broken")] * 3,
+        a_run(),
+    )
+    with Client(release.site.url, "t", trust_env=False, sleep=pauses.append) as client:
+        profile = Profile(name="x", url=release.site.url, token="t")
+        session = Session(profile=profile, out=Output(), state=State(), _client=client)
+        follower = Follower(session=session, run_id=RUN_ID, sleep=pauses.append)
+
+        sights = list(follower.follow(timeout_seconds=None))
+
+    assert [sight.run["status"] for sight in sights] == ["RUNNING", "CLOSED"]
+    assert pauses.count(2.0) == 3
