@@ -24,7 +24,8 @@ from engine.domain.plan_json import plan_digest, plan_to_json
 from engine.domain.state import RunState
 from engine.driver import DriveEnd, Driver
 from engine.models import Run, Version, Workflow
-from engine.services.runs import StartedRun, start_run
+from engine.selectors.started import StartedRun
+from engine.services.runs import start_run
 
 PASSWORD = "correct horse battery staple"
 

@@ -4,16 +4,17 @@ import os
 import socket
 import sys
 import threading
+from typing import Any
 
 import httpx
 
 
-def work(task: dict) -> object:
+def work(task: dict[str, Any]) -> object:
     """Do the work and return any JSON. Hand `task["idempotency_key"]` on to what you change."""
     return {"words": len(str(task["data"]).split())}
 
 
-def keep(api: httpx.Client, task: dict, done: threading.Event) -> None:
+def keep(api: httpx.Client, task: dict[str, Any], done: threading.Event) -> None:
     """Say that the worker is alive, three times a lease, until the work is done."""
     while not done.wait(task["lease_seconds"] / 3):
         answer = api.post(f"{task['id']}/heartbeat/", json={"token": task["token"]})

@@ -247,7 +247,9 @@ def test_a_retired_version_is_not_run_again(world, failed):
 def test_a_halted_run_is_cancelled_by_it(world, hand):
     world.publish(flow(job("build"), Step(id="ask", verb=Wait(verb="x", body={}))), author="mara")
     run_id = world.start("job", by="mara").run_id
-    Halter(worker=hand.worker).halt(read_run(run_id=run_id), ValueError("stop"))
+    row = read_run(run_id=run_id)
+    assert row is not None
+    Halter(worker=hand.worker).halt(row, ValueError("stop"))
     assert Run.objects.get(pk=run_id).status == "HALTED"
 
     started = again(world, run_id)

@@ -1,12 +1,13 @@
 """Running random runs again: what is taken over is closed, and no decision stands for another."""
 
 from collections import Counter
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.domain.keys import path_of
-from engine.domain.plan import AfterError, Join, OnError
+from engine.domain.plan import AfterError, Join, OnError, Step
 from engine.domain.rerunning import holds_gate
 from tests.constructs import each, group, put
 from tests.plans import approval, boom, plan, undoable, uses
@@ -21,7 +22,8 @@ _ENDS = ("good", "good", "good", "bad", "absorbed")
 def plans(draw):
     """Return a random dag, and the ids of the steps whose action fails."""
     count = draw(st.integers(1, 8))
-    steps, failing = [], set()
+    steps: list[Step] = []
+    failing: set[str] = set()
     for number in range(count):
         name = f"s{number}"
         needs = (
@@ -32,7 +34,7 @@ def plans(draw):
         kind, end = draw(st.sampled_from(_KINDS)), draw(st.sampled_from(_ENDS))
         if end != "good":
             failing.add(name)
-        fields = {}
+        fields: dict[str, Any] = {}
         if kind in {"uses", "undoable"}:
             if end == "absorbed":
                 fields["on_error"] = OnError(then=AfterError.CONTINUE)
