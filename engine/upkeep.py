@@ -15,7 +15,7 @@ from engine.external import ending
 from engine.flow_control import groups
 from engine.gates import cache, circuit, mutex, rate
 from engine.services import events, reporting
-from engine.triggers import recording, rows, scheduling
+from engine.triggers import backfilling, recording, rows, scheduling
 
 log = structlog.get_logger(__name__)
 
@@ -59,7 +59,8 @@ _PROBE = """
         EXISTS (SELECT 1 FROM engine_claim
                 WHERE status = 'held' AND lease_until <= clock_timestamp())
         OR EXISTS (SELECT 1 FROM engine_claim
-                   WHERE ended_at < clock_timestamp() - make_interval(secs => %s))"""
+                   WHERE ended_at < clock_timestamp() - make_interval(secs => %s)),
+        EXISTS (SELECT 1 FROM engine_backfill WHERE ended_at IS NULL)"""
 
 _SWEEPS: Mapping[str, Callable[[], int]] = {
     "events": events.sweep_events,
@@ -74,6 +75,7 @@ _SWEEPS: Mapping[str, Callable[[], int]] = {
     "groups": groups.sweep_groups,
     "tallies": recording.close_tallies,
     "claims": ending.sweep_claims,
+    "backfills": backfilling.advance_backfills,
 }
 
 

@@ -208,6 +208,9 @@ HOOK_KEY_BYTES_MIN = 24  # Standard Webhooks, "Signature scheme"
 HOOK_KEY_BYTES_MAX = 64  # the same
 HOOK_OVERLAP_DEFAULT = timedelta(days=1)  # in which the secret before still holds
 HOOK_OVERLAP_MAX = timedelta(days=30)  # longer, and nobody has replaced it
+BACKFILL_COUNT_MAX = 1_000  # instants of one backfill; a longer period is several
+BACKFILL_OPEN_DEFAULT = 5  # of its runs open at once, so that today's work goes on
+BACKFILL_OPEN_MAX = 100  # the same, at most
 REFUSAL_WINDOW = timedelta(hours=1)  # in which so many refusals of one workflow are written out
 REFUSAL_COUNT_MAX = 20  # of those; others are counted, so that no stranger fills a record
 EVENT_BATCH_COUNT_MAX = 100  # events of one CloudEvents batch

@@ -1,6 +1,7 @@
 """Addresses of the engine under /api/v1/."""
 
 from core.toolkit.api.routing import route
+from engine.api.backfills import BackfillViewSet
 from engine.api.comparing import ComparisonViewSet
 from engine.api.events import EventViewSet
 from engine.api.external import ExternalTaskViewSet
@@ -54,6 +55,24 @@ urlpatterns = [
     *route(f"{_TRIGGER}pause/", TriggerViewSet, {"post": "pause"}, name="api-trigger-pause"),
     *route(f"{_TRIGGER}resume/", TriggerViewSet, {"post": "resume"}, name="api-trigger-resume"),
     *route(f"{_TRIGGER}secret/", TriggerViewSet, {"post": "secret"}, name="api-trigger-secret"),
+    *route(
+        f"{_TRIGGER}backfills/",
+        BackfillViewSet,
+        {"get": "list", "post": "start"},
+        name="api-backfills",
+    ),
+    *route(
+        f"{_TRIGGER}backfills/<uuid:backfill_id>/",
+        BackfillViewSet,
+        {"get": "retrieve"},
+        name="api-backfill",
+    ),
+    *route(
+        f"{_TRIGGER}backfills/<uuid:backfill_id>/cancel/",
+        BackfillViewSet,
+        {"post": "cancel"},
+        name="api-backfill-cancel",
+    ),
     *route(
         "hooks/<slug:project>/<slug:slug>/<slug:name>/",
         HookViewSet,

@@ -282,6 +282,27 @@ class TriggerKindError(ConflictError):
     title = "A trigger of this kind has no such thing."
 
 
+class BackfillMissingError(MissingError):
+    """The trigger has no such backfill."""
+
+    code = "engine.backfill_missing"
+    title = "The trigger has no such backfill."
+
+
+class BackfillInvalidError(InvalidError):
+    """The period cannot be made up for; `count` says how many instants are too many."""
+
+    code = "engine.backfill_invalid"
+    title = "This period cannot be made up for."
+
+
+class BackfillOpenError(ConflictError):
+    """Another backfill of the trigger goes on."""
+
+    code = "engine.backfill_open"
+    title = "Another backfill of this trigger goes on."
+
+
 class HookRefusedError(UnauthenticatedError):
     """The request is not signed as this address wants it, or there is no such address."""
 

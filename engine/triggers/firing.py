@@ -36,7 +36,7 @@ from engine.models import Run
 from engine.reruns.rows import note_rerunners
 from engine.senders import read_sender
 from engine.starting import Chosen
-from engine.triggers import finishing, rows
+from engine.triggers import finishing, occurrences, rows
 from engine.triggers.recording import record, record_refusal
 from engine.triggers.rows import TakenFiring
 
@@ -101,6 +101,7 @@ def _fire_next() -> bool:
 def _look_at(firing: TakenFiring) -> None:
     """Start a run, or say why not."""
     if not firing.is_live:
+        _note_dropped(firing)
         return
     chosen = starting.find_chosen(version_id=firing.version_id)
     assert chosen is not None, "versions are never deleted"
@@ -164,7 +165,30 @@ def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> No
     if initiator.rerunner_id is not None:
         note_rerunners(run_id=run_id, before_id=UUID(firing.source["run"]))
     rows.note_fired(trigger_id=firing.trigger_id, run_id=run_id)
+    if isinstance(trigger, ScheduleTrigger):
+        _note_occurrence(firing, run_id=run_id)
     queue.hint_on_commit("engine.drive", run_id=str(run_id))
+
+
+def _note_occurrence(firing: TakenFiring, *, run_id: UUID) -> None:
+    """Keep that an instant has a run, so that no backfill gives it another."""
+    made_up = firing.source.get("occurrence")
+    if made_up:
+        occurrences.note_made_up(occurrence_id=UUID(made_up), run_id=run_id)
+        return
+    occurrences.note_run(
+        workflow_id=firing.workflow_id,
+        name=firing.name,
+        due_at=str(_told(firing.heard)["due_at"]),
+        run_id=run_id,
+    )
+
+
+def _note_dropped(firing: TakenFiring) -> None:
+    """Keep of an instant of a backfill that it has no run."""
+    made_up = firing.source.get("occurrence")
+    if made_up:
+        occurrences.note_refused(occurrence_id=UUID(made_up))
 
 
 def _lets_through(firing: TakenFiring, trigger: AutomaticTrigger) -> bool:
@@ -202,7 +226,8 @@ def _told(heard: Json) -> dict[str, JsonLike]:
     data = cast("Mapping[str, Json]", told["data"])
     if "id" in told:
         return {"type": str(told["type"]), "event": str(told["id"])}
-    return {"due_at": str(data["due_at"])}
+    made_up = {"backfill": str(data["backfill"])} if "backfill" in data else {}
+    return {"due_at": str(data["due_at"]), **made_up}
 
 
 def _find_initiator(firing: TakenFiring) -> Initiator:
@@ -288,6 +313,7 @@ def _note(firing: TakenFiring, *, kind: str, code: str, message: str) -> None:
         seq = record(workflow_id=place, version=stamp, kind=kind, data=data, payloads=payloads)
     if seq is not None:
         rows.note_refused(trigger_id=firing.trigger_id, seq=seq)
+    _note_dropped(firing)
     log.warning("engine.trigger_refused", workflow=chosen.workflow_slug, code=code)
 
 

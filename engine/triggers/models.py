@@ -172,3 +172,81 @@ class Tally(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.workflow_id}"
+
+
+class Backfill(models.Model):
+    """A period whose instants of a schedule somebody wants made up for.
+
+    `source` says who asked, as of an event. At most `run_count_max` of its runs are open at once.
+    With `again`, instants that had a run have another; otherwise they are among `skipped_count`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    workflow = models.ForeignKey(
+        "engine.Workflow", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    name = models.CharField(max_length=64)
+    source = models.JSONField()
+    requested_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    again = models.BooleanField()
+    run_count_max = models.PositiveSmallIntegerField()
+    skipped_count = models.IntegerField()
+    created_at = models.DateTimeField()
+    ended_at = models.DateTimeField(null=True)
+    is_cancelled = models.BooleanField(default=False, db_default=False)
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(
+                fields=["workflow", "name"],
+                condition=Q(ended_at=None),
+                name="engine_backfill_open_uniq",
+            ),
+        )
+        indexes: ClassVar = (
+            models.Index(fields=["workflow", "name", "-id"], name="engine_backfill_trigger"),
+        )
+
+    def __str__(self) -> str:
+        return f"backfill of {self.name} of {self.workflow_id}"
+
+
+class Occurrence(models.Model):
+    """An instant of a schedule that has a run, or that a backfill is to make up for.
+
+    `status`: `waiting`, `pulled` (a firing is there), `started`, `refused` (the workflow's record
+    says why) or `cancelled`.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    workflow = models.ForeignKey(
+        "engine.Workflow", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    name = models.CharField(max_length=64)
+    due_at = models.DateTimeField()
+    status = models.CharField(max_length=10)
+    backfill = models.ForeignKey(
+        Backfill, on_delete=models.PROTECT, related_name="+", null=True, db_index=False
+    )
+    run = models.ForeignKey(
+        "engine.Run", on_delete=models.PROTECT, related_name="+", null=True, db_index=False
+    )
+
+    class Meta:
+        default_permissions = ()
+        indexes: ClassVar = (
+            models.Index(fields=["workflow", "name", "due_at"], name="engine_occurrence_due"),
+            models.Index(
+                fields=["backfill", "due_at"],
+                condition=Q(backfill__isnull=False),
+                name="engine_occurrence_backfill",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.due_at} of {self.name}: {self.status}"

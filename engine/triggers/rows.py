@@ -30,7 +30,7 @@ _ADD = """
 # The workflow may be archived meanwhile; then nothing starts.
 _TAKE = """
     SELECT f.id, f.trigger_id, t.version_id, t.workflow_id, t.position, f.heard, f.source,
-        f.attempt_count, v.published_by_id, w.archived_at IS NULL
+        f.attempt_count, v.published_by_id, w.archived_at IS NULL, t.name
     FROM engine_firing f
     JOIN engine_trigger t ON t.id = f.trigger_id
     JOIN engine_version v ON v.id = t.version_id
@@ -111,6 +111,7 @@ class TakenFiring:
     attempt_count: int
     publisher_id: UUID
     is_live: bool
+    name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,6 +173,7 @@ def take_next() -> TakenFiring | None:
         attempt_count=row[7],
         publisher_id=row[8],
         is_live=row[9],
+        name=row[10],
     )
 
 

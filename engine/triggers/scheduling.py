@@ -64,14 +64,18 @@ def pull_due() -> int:
             return count
 
 
-def heard_of(trigger: ScheduleTrigger, *, due_at: datetime) -> dict[str, Json]:
-    """Return what expressions see as `event` when a schedule is due."""
+def heard_of(
+    trigger: ScheduleTrigger, *, due_at: datetime, backfill_id: UUID | None = None
+) -> dict[str, Json]:
+    """Return what expressions see as `event` when a schedule is due, or was and is made up for."""
     zone = find_zone(trigger.timezone)
     assert zone is not None, "checked when the definition was published"
     data: dict[str, Json] = {
         "due_at": _text(due_at),
         "local": due_at.astimezone(zone).isoformat(),
     }
+    if backfill_id is not None:
+        data["backfill"] = str(backfill_id)
     return {"type": SCHEDULE_TYPE, "data": data}
 
 

@@ -28,6 +28,7 @@ _SOURCE = {"source": "schema: flow/v1"}
 _DEFINITION = "schema: flow/v1\nkind: dag\nname: new\nsteps: {a: {wait: {timer: PT1S}}}\n"
 _EVENT = {"specversion": "1.0", "id": "e", "source": "/x", "type": "a.b"}
 _CLAIM = {"project": "acme", "topics": ["t"], "worker": "w"}
+_PERIOD = {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"}
 _DIGEST = "ab" * 32
 
 # Addresses that answer without credentials, and why.
@@ -113,6 +114,10 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-trigger-pause", "post"): Turned(404, 403, {"reason": "x"}),
     ("api-trigger-resume", "post"): Turned(404, 403, {"reason": "x"}),
     ("api-trigger-secret", "post"): Turned(404, 403, {}),
+    ("api-backfills", "get"): Turned(404, 200),
+    ("api-backfills", "post"): Turned(404, 403, _PERIOD),
+    ("api-backfill", "get"): Turned(404, 404),
+    ("api-backfill-cancel", "post"): Turned(404, 403, {"reason": "x"}),
     ("api-run-start", "post"): Turned(404, 403, {"inputs": {}}),
     ("api-runs", "get"): Turned(EMPTY, 200),
     ("api-run", "get"): Turned(404, 200),
@@ -256,6 +261,7 @@ def place(town):
         "entry_id": 1,
         "slug": "flow1",
         "name": "github",
+        "backfill_id": UUID(int=9),
         "rev": 1,
         "run_id": run_id,
         "key": "ask%231",
