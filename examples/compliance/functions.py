@@ -115,7 +115,7 @@ def file_report(
     """
     if hashlib.sha256(text.encode()).hexdigest() != sha256:
         raise SystemRefusedError("the text is not the one that was signed")
-    signed_by = ", ".join(sorted(str(vote.get("username", vote)) for vote in votes))
+    signed_by = ", ".join(sorted(vote["name"] for vote in votes))
 
     def apply(database: sqlite3.Connection) -> dict[str, Any]:
         filed = database.execute(

@@ -7,6 +7,8 @@ from examples.catalog import PAGE, write
 from examples.demo.cast import CAST, MACHINES
 from examples.stories import ROOT
 
+PICTURES = ROOT.parent / "docs" / "pictures"
+
 
 def test_the_page_says_what_the_code_says():
     assert PAGE.read_text(encoding="utf-8") == write(), "run python -m examples.catalog"
@@ -18,6 +20,8 @@ def test_every_use_case_has_a_readme_its_files_and_the_story_of_its_picture(case
 
     assert all(f"({name})" in readme for name in case.files)
     assert case.pictured in {story.slug for story in case.stories}
+    assert f"(../../docs/pictures/use-case-{case.slug}.png)" in readme
+    assert 10_000 < (PICTURES / f"use-case-{case.slug}.png").stat().st_size <= 150_000
     assert (ROOT / case.slug / "case.py").is_file()
 
 
