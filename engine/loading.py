@@ -12,11 +12,11 @@ from typing import Generic, TypeVar
 from uuid import UUID
 
 from audit import store as ledger
-from audit.domain.entry import StreamHead
+from audit.domain.entry import StreamHead, read_entry
 from core.kernel import limits
 from engine import registry, store
 from engine.domain.decider import Decider
-from engine.domain.events import Event
+from engine.domain.events import Event, EventKind
 from engine.domain.plan_json import plan_from_json
 from engine.domain.state import RunState
 from engine.expressions import CelEvaluator
@@ -99,12 +99,16 @@ def get_rules(*, version_id: UUID) -> Rules:
         .only("plan", "digest", "workflow__scope_id", "workflow__project_id")
         .get(pk=version_id)
     )
+    digest = bytes(version.digest).hex()
     decider = Decider(
-        plan=plan_from_json(version.plan), evaluator=EVALUATOR, verbs=registry.verbs()
+        plan=plan_from_json(version.plan),
+        evaluator=EVALUATOR,
+        verbs=registry.verbs(),
+        version=digest,
     )
     made = Rules(
         decider=decider,
-        version_digest=bytes(version.digest).hex(),
+        version_digest=digest,
         scope_id=version.workflow.scope_id,
         project_id=version.workflow.project_id,
     )
@@ -190,6 +194,27 @@ def forget_all() -> None:
         cache._items.clear()  # noqa: SLF001 - the class of this module
 
 
+def find_decider(*, entry: ledger.StoredEntry, known: Decider) -> Decider:
+    """Return the rules by which an entry was written: those `known`, or of an earlier version.
+
+    A run that was moved to another version is folded with the one it had, up to where it moved.
+    """
+    if not known.version or f'"version":"{known.version}"'.encode() in entry.body:
+        return known
+    digest = read_entry(entry.body).version
+    version_id = (
+        Version.objects.filter(digest=bytes.fromhex(digest)).values_list("pk", flat=True).first()
+    )
+    return known if version_id is None else get_rules(version_id=version_id).decider
+
+
+def follow(decider: Decider, event: Event) -> Decider:
+    """Return the rules an event is applied by: from the entry that moves a run on, the new ones."""
+    if event.kind != EventKind.RUN_MIGRATED:
+        return decider
+    return get_rules(version_id=UUID(str(event.data["version_to"]))).decider
+
+
 def _fold_after(decider: Decider, state: RunState, head: StreamHead) -> tuple[RunState, StreamHead]:
     entries = ledger.read_verified(
         stream=head.stream,
@@ -213,7 +238,11 @@ def _fold(
         )
         for entry in entries
     )
-    state = decider.fold(state, events)
+    if entries:
+        decider = find_decider(entry=entries[0], known=decider)
+    for event in events:
+        decider = follow(decider, event)
+        state = decider.fold(state, (event,))
     if entries:
         head = StreamHead(stream=head.stream, seq=entries[-1].seq, head=entries[-1].leaf)
     return state, head

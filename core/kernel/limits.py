@@ -48,6 +48,7 @@ OUTSIDE_ENTRY_COUNT_MAX = 11_000  # of a run's entries for decisions, one a step
 PAGE_EVENT_COUNT_MAX = 5_000  # entries the page of one run reads: half a second
 LAZY_EVENT_COUNT_MAX = 200  # events of lazy steps in one append; what gets lost is done again
 STEP_VIEW_COUNT_MAX = 10_000  # steps of one run that its page and the API list
+MIGRATION_RUN_COUNT_MAX = 200  # runs one request moves or judges, each in its own transaction
 RERUN_LINK_COUNT_MAX = 20  # runs a run was run again as, that its page names; oldest first
 RUN_LINK_COUNT_MAX = 500  # other runs that one page or answer names; of more only their ids
 INSTANCE_PAGE_COUNT = 50  # instances of one map on a page; beside a run at most twice as many

@@ -7,6 +7,7 @@ from engine.api.events import EventViewSet
 from engine.api.external import ExternalTaskViewSet
 from engine.api.hooks import HookViewSet
 from engine.api.language import LanguageViewSet
+from engine.api.moves import MigrationViewSet
 from engine.api.reruns import RerunViewSet
 from engine.api.runs import RunViewSet
 from engine.api.secrets import SecretViewSet
@@ -78,6 +79,15 @@ urlpatterns = [
         HookViewSet,
         {"post": "receive"},
         name="api-hook",
+    ),
+    *route(
+        f"{_WORKFLOW}migrations/", MigrationViewSet, {"post": "move"}, name="api-workflow-migrate"
+    ),
+    *route(
+        f"{_WORKFLOW}migrations/preview/",
+        MigrationViewSet,
+        {"post": "foresee"},
+        name="api-workflow-migrate-preview",
     ),
     *route(f"{_WORKFLOW}runs/", RunViewSet, {"post": "start"}, name="api-run-start"),
     *route("runs/", RunViewSet, {"get": "list"}, name="api-runs"),

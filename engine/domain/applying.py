@@ -12,7 +12,15 @@ from immutables import Map
 
 from core.kernel import limits
 from core.kernel.values import evolve
-from engine.domain import applying_waits, carrying, containers, machine, steering, unwinding
+from engine.domain import (
+    applying_waits,
+    carrying,
+    containers,
+    machine,
+    migrating,
+    steering,
+    unwinding,
+)
 from engine.domain.cancelling import cancel, owe
 from engine.domain.completing import complete
 from engine.domain.considering import ATTEMPT, start
@@ -337,6 +345,7 @@ _APPLIERS: Mapping[str, Applier] = {
     EventKind.RUN_STARTED: _run_started,
     EventKind.RUN_ADMITTED: _run_admitted,
     EventKind.RUN_OWNED: _run_owned,
+    EventKind.RUN_MIGRATED: migrating.migrate,
     EventKind.STEP_STARTED: _unchanged,
     EventKind.STEP_COMPLETED: _step_completed,
     EventKind.ATTEMPT_FAILED: _attempt_failed,

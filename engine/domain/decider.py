@@ -37,8 +37,16 @@ from engine.domain.verbs import WaitVerb
 class Decider:
     """The rules of one version. Holds no state of any run; safe to share between threads."""
 
-    def __init__(self, *, plan: Plan, evaluator: Evaluator, verbs: Mapping[str, WaitVerb]) -> None:
+    def __init__(
+        self,
+        *,
+        plan: Plan,
+        evaluator: Evaluator,
+        verbs: Mapping[str, WaitVerb],
+        version: str = "",
+    ) -> None:
         self.plan = plan
+        self.version = version  # the digest by which entries name it, hex; "": none do
         self.definition = Definition(
             plan=plan, tree=index_plan(plan), evaluator=evaluator, verbs=verbs
         )

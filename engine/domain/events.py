@@ -47,6 +47,8 @@ class EventKind(StrEnum):
     WAIT_WITHDRAWN = "wait.withdrawn"  # key, verb; nobody is to end it any more
     APPROVAL_REQUESTED = "approval.requested"  # key, verb, prepared (digest)
     APPROVAL_RESOLVED = "approval.resolved"  # key, outcome, evidence; payload: outputs
+    # version_from, version_to (ids), rev, reset; payloads: names, inputs, vars, calls, reason
+    RUN_MIGRATED = "run.migrated"
     RUN_CANCEL_REQUESTED = "run.cancel_requested"  # cause, compensate; payload: reason
     RUN_PAUSED = "run.paused"  # payload: reason. Nothing new begins
     RUN_RESUMED = "run.resumed"  # payload: reason. Of one that was paused or halted

@@ -97,6 +97,11 @@ def step_to_json(step: Step) -> dict[str, Json]:
     return written
 
 
+def node_to_json(node: Step | StateNode) -> dict[str, Json]:
+    """Return a step or a state of a plan as JSON, to compare it with another."""
+    return _write_fields(node)
+
+
 def plan_digest(plan: Plan) -> bytes:
     """Return the SHA-256 of the plan's canonical JSON, 32 bytes: the version's identity."""
     return digest(plan_to_json(plan))

@@ -82,6 +82,8 @@ def read_origin(*, run: Run) -> Origin:
     while entries := ledger.read_verified(
         stream=run.pk, after_seq=seq, after_head=head, limit=_CHUNK
     ):
+        if first is None:
+            replay.decider = loading.find_decider(entry=entries[0], known=decider)
         for entry in entries:
             erased = entry.erased - {SOURCE_PAYLOAD}
             if erased:
@@ -98,6 +100,7 @@ def read_origin(*, run: Run) -> Origin:
                 seq=entry.seq,
             )
             first = first or event
+            replay.decider = loading.follow(replay.decider, event)
             replay.go_on([event])
         seq, head = entries[-1].seq, entries[-1].leaf
     assert first is not None, "a run has a first entry"

@@ -7,7 +7,9 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from audit.models import Entry
 from engine.domain.errors import RunMissingError, VersionMissingError
+from engine.domain.events import EventKind
 from engine.domain.state import RunStatus
 from engine.models import Run, Version
 
@@ -42,6 +44,11 @@ def list_open_runs(*, version: Version) -> QuerySet[Run]:
     """Return the open runs of a version's workflow, of whatever version, oldest first."""
     runs = Run.objects.filter(workflow_id=version.workflow_id).exclude(status=RunStatus.CLOSED)
     return runs.select_related("version").order_by("pk")
+
+
+def count_moves(*, run_id: UUID) -> int:
+    """Return how often a run was moved to another version."""
+    return Entry.objects.filter(stream=run_id, kind=EventKind.RUN_MIGRATED).count()
 
 
 def _read_uuid(text: str) -> UUID | None:

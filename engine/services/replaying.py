@@ -16,10 +16,11 @@ from audit.store import StoredEntry
 from core.kernel import limits
 from core.kernel.clock import SYSTEM_CLOCK, Clock
 from engine import loading
-from engine.domain.events import Event
+from engine.domain.decider import Decider
+from engine.domain.events import Event, EventKind
 from engine.domain.replaying import Divergence, Replay, ReplayNote
 from engine.models import Run, Version
-from engine.selectors.replayable import list_open_runs
+from engine.selectors.replayable import count_moves, list_open_runs
 
 _CHUNK = 500  # entries read at once, so that a long run is not in memory as a whole
 
@@ -46,13 +47,14 @@ def replay_run(
     *, run: Run, version_id: UUID | None = None, is_late: Callable[[], bool] = lambda: False
 ) -> ReplayReport:
     """Replay one run with its own version or another, until the end or until it is late."""
-    made = Replay(decider=loading.get_rules(version_id=version_id or run.version_id).decider)
+    made = Replay(decider=loading.get_rules(version_id=run.version_id).decider)
     unreadable, is_complete = "", True
     try:
-        for events in _read(run.pk):
-            if not made.go_on(events):
+        for decider, event in _follow(run, version_id):
+            made.decider = decider
+            if not made.go_on((event,)):
                 break
-            if is_late():
+            if made.entry_count % _CHUNK == 0 and is_late():
                 is_complete = made.entry_count >= run.seq
                 break
     except (LedgerCorruptError, _ErasedError) as error:
@@ -102,14 +104,36 @@ class _ErasedError(Exception):
     """A payload that replaying needs has been erased."""
 
 
-def _read(run_id: UUID) -> Iterator[list[Event]]:
+def _follow(run: Run, version_id: UUID | None) -> Iterator[tuple[Decider, Event]]:
+    """Yield the events of a run, each with the rules it is replayed by.
+
+    Up to where the run was last moved to another version they are those it had; from there on, and
+    of a run that never moved from its first event on, those of the version that is named.
+    """
+    own = loading.get_rules(version_id=run.version_id).decider
+    last = loading.get_rules(version_id=version_id).decider if version_id else own
+    moves_left = count_moves(run_id=run.pk)
+    decider = last
+    for entries in _read(run.pk):
+        if moves_left and entries[0].seq == 1:
+            decider = loading.find_decider(entry=entries[0], known=own)
+        for entry in entries:
+            event = _event_of(entry)
+            decider = loading.follow(decider, event)
+            yield decider, event
+            if event.kind == EventKind.RUN_MIGRATED:
+                moves_left -= 1
+                decider = decider if moves_left else last
+
+
+def _read(run_id: UUID) -> Iterator[list[StoredEntry]]:
     """Yield the entries of a run in order, checked against their hashes."""
     seq, head = 0, EMPTY_HEAD
     while True:
         entries = ledger.read_verified(stream=run_id, after_seq=seq, after_head=head, limit=_CHUNK)
         if not entries:
             return
-        yield [_event_of(entry) for entry in entries]
+        yield entries
         seq, head = entries[-1].seq, entries[-1].leaf
 
 

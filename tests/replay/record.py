@@ -8,9 +8,11 @@ from collections.abc import Callable
 
 from engine.domain.events import Event, EventKind
 from engine.domain.plan import Retry
+from tests.constructs import put
 from tests.plans import approval, boom, failing, plan, undoable, uses
 from tests.pure_run import PureRun
 from tests.replay.history import FOLDER, make_history, write_history
+from tests.reruns import rerun
 
 
 def _sequence() -> PureRun:
@@ -76,6 +78,20 @@ def _queued() -> PureRun:
     return run.drive()
 
 
+def _run_again() -> PureRun:
+    steps = (undoable("a"), put("v", "a", values={"x": "'set'"}), uses("b", "v"), uses("c", "b"))
+    run = PureRun(plan(*steps)).drive()
+    return rerun(run, "c", actions={"c": boom()}).drive()
+
+
+def _moved() -> PureRun:
+    run = PureRun(plan(uses("a"), approval("gate", "a"), uses("b", "gate"))).drive()
+    data = {"version_from": "v1", "version_to": "v2", "rev": 2, "reset": ["gate#1"]}
+    payloads = {"inputs": {"n": 1}, "vars": {"x": 1}, "calls": {}, "names": {}}
+    run.outside(Event(kind=EventKind.RUN_MIGRATED, at=run.now, data=data, payloads=payloads))
+    return run.drive().resolve("gate", "approved")
+
+
 SCENES: dict[str, Callable[[], PureRun]] = {
     "sequence": _sequence,
     "split-and-join": _split_and_join,
@@ -87,6 +103,8 @@ SCENES: dict[str, Callable[[], PureRun]] = {
     "compensated": _compensated,
     "cancelled": _cancelled,
     "queued": _queued,
+    "run-again": _run_again,
+    "moved": _moved,
 }
 
 

@@ -10,6 +10,7 @@ KIND_WORDS: Final[Mapping[EventKind, str]] = {
     EventKind.RUN_STARTED: "Run started",
     EventKind.RUN_ADMITTED: "Turn in its group",
     EventKind.RUN_OWNED: "Taken by a worker",
+    EventKind.RUN_MIGRATED: "Moved to another version",
     EventKind.STEP_STARTED: "Steps began",
     EventKind.STEP_COMPLETED: "Step succeeded",
     EventKind.ATTEMPT_FAILED: "Attempt failed",

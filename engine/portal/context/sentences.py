@@ -166,6 +166,13 @@ def _run_admitted(telling: Telling, event: Event) -> Told:
     return Told(mark="pending", text="The run's turn in its group came")
 
 
+def _run_migrated(telling: Telling, event: Event) -> Told:
+    reset: Any = event.data.get("reset") or ()
+    anew = f"; asked anew: {telling.titles_of(reset)}" if reset else ""
+    text = f"The run was moved to version {event.data.get('rev', '')}{anew}"
+    return Told(mark="pending", text=text)
+
+
 def _run_cancel_requested(telling: Telling, event: Event) -> Told:
     del telling
     runs = list_mentioned(event=event)
@@ -400,6 +407,7 @@ TELLERS: Final[Mapping[str, Callable[[Telling, Event], Told]]] = {
     EventKind.RUN_STARTED: _run_started,
     EventKind.RUN_ADMITTED: _run_admitted,
     EventKind.RUN_OWNED: _run_owned,
+    EventKind.RUN_MIGRATED: _run_migrated,
     EventKind.STEP_STARTED: _step_started,
     EventKind.STEP_COMPLETED: _step_completed,
     EventKind.ATTEMPT_FAILED: _attempt_failed,

@@ -124,6 +124,10 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-run-steps", "get"): Turned(404, 200),
     ("api-run-events", "get"): Turned(404, 200),
     ("api-run-events", "post"): Turned(404, 403, {"type": "t", "reason": "r"}),
+    ("api-workflow-migrate", "post"): Turned(
+        404, 403, {"from_rev": 1, "to_rev": 1, "reason": "better"}
+    ),
+    ("api-workflow-migrate-preview", "post"): Turned(404, 403, {"from_rev": 1, "to_rev": 1}),
     ("api-run-cancel", "post"): Turned(404, 403, {}),
     ("api-run-rerun", "post"): Turned(404, 403, {"reason": "once more"}),
     ("api-run-rerun-preview", "post"): Turned(404, 403, {}),

@@ -46,6 +46,7 @@ SAMPLES = {
     EventKind.RUN_STARTED: {},
     EventKind.RUN_ADMITTED: {},
     EventKind.RUN_OWNED: {"epoch": 3, "worker": "w"},
+    EventKind.RUN_MIGRATED: {"rev": 2, "reset": ["gate#1"]},
     EventKind.STEP_STARTED: {},
     EventKind.STEP_COMPLETED: {"key": "scan#1/item#3", "attempt": 2},
     EventKind.ATTEMPT_FAILED: {"key": "build#1", "attempt": 1, "error": "permanent"},
