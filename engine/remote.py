@@ -33,11 +33,14 @@ _INSERT = """
 _ALIVE = """EXISTS (SELECT 1 FROM engine_worker w
     WHERE w.id = {worker} AND w.lease_until > clock_timestamp())"""
 
-# A worker whose lease has run out is dead to everybody else, and takes nothing.
+# A worker whose lease has run out is dead to everybody else, and takes nothing. Nothing of a
+# paused run begins.
 _CLAIM = f"""
     UPDATE engine_task SET status = 'claimed', worker = %s::uuid
     WHERE {_ALIVE.format(worker="%s::uuid")}
-      AND id IN (SELECT id FROM engine_task WHERE status = 'open' AND queue = ANY(%s)
+      AND id IN (SELECT id FROM engine_task t WHERE status = 'open' AND queue = ANY(%s)
+                   AND NOT EXISTS (SELECT 1 FROM engine_run r
+                                   WHERE r.id = t.run_id AND r.status = 'PAUSED')
                  ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
     RETURNING id, run_id, key, attempt, action, arguments, timeout_seconds, heartbeat_seconds,
         round"""  # noqa: S608 - constants only

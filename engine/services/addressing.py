@@ -18,7 +18,7 @@ from engine.domain.state import RunStatus
 from engine.selectors.targets import get_run_target
 from engine.services import events, outside
 from engine.services.events import Published
-from engine.services.steering import check_reason
+from engine.services.steering import check_reason, check_room
 
 
 def send_to_run(
@@ -50,6 +50,7 @@ def send_to_run(
         AccessForbiddenError: the caller sees it but may not operate it.
         RunClosedError: the run is over.
         EventInvalidError: the type or data are over a bound.
+        RunTooLongError: the run's record has no room for it.
         EventReusedError: the id came with another type or other data.
         ReasonMissingError, ReasonTooLongError: the reason is missing or over its bound.
     """
@@ -62,6 +63,7 @@ def send_to_run(
         assert row is not None, "runs are never deleted"
         if row.status == RunStatus.CLOSED:
             raise RunClosedError(outcome=row.outcome)
+        check_room(row=row)
         is_new = events.address(
             run_id=run_id,
             project_id=loading.get_stamp(version_id=row.version_id).project_id,

@@ -28,6 +28,7 @@ from engine.domain.errors import (
     RunHaltedError,
     RunNotResumableError,
     RunStepMissingError,
+    RunTooLongError,
     StepNotRetriableError,
     StepNotSkippableError,
 )
@@ -87,6 +88,7 @@ def pause_run(
         RunMissingError: no such run, or the caller may not see it.
         AccessForbiddenError: the caller sees it, or a child, but may not operate it.
         RunClosedError, RunHaltedError, RunCancellingError: there is nothing to pause.
+        RunTooLongError: its record has no room for it.
         ReasonMissingError, ReasonTooLongError: the reason is missing or over its bound.
     """
     _check(principal, run_id, reason)
@@ -131,6 +133,7 @@ def retry_step(*, principal: Principal, run_id: UUID, key: str, reason: str) -> 
         RunMissingError, RunStepMissingError: no such run or step, or the caller may not see it.
         AccessForbiddenError: the caller sees it but may not operate it.
         RunClosedError, RunHaltedError: nothing moves in the run.
+        RunTooLongError: its record has no room for it.
         StepNotRetriableError: why not is its message.
         ReasonMissingError, ReasonTooLongError: the reason is missing or over its bound.
         approvals errors: the caller may not answer the question.
@@ -159,6 +162,7 @@ def skip_step(*, principal: Principal, run_id: UUID, key: str, reason: str) -> S
         RunMissingError, RunStepMissingError: no such run or step, or the caller may not see it.
         AccessForbiddenError: the caller sees it but may not operate it.
         RunClosedError, RunHaltedError: nothing moves in the run.
+        RunTooLongError: its record has no room for it.
         StepNotSkippableError: why not is its message.
         ReasonMissingError, ReasonTooLongError: the reason is missing or over its bound.
         approvals errors: the caller may not answer the question.
@@ -185,6 +189,12 @@ def check_reason(*, reason: str) -> None:
         raise ReasonTooLongError
 
 
+def check_room(*, row: store.RunRow) -> None:
+    """Check that a run's record has room for what nobody needs. Raises: RunTooLongError."""
+    if row.seq >= limits.OPERATE_ENTRY_COUNT_MAX:
+        raise RunTooLongError(entry_count=row.seq)
+
+
 # --- pausing and resuming ------------------------------------------------------------------------
 
 
@@ -194,6 +204,7 @@ def _pause(principal: Principal, run_id: UUID, reason: str) -> Steered:
         raise RunCancellingError
     if held.state.paused:
         return _unchanged(held)
+    check_room(row=held.row)
     is_idle = held.row.status in _IDLE
     move_to = RunStatus.PAUSED if is_idle else None
     return _append(held, EventKind.RUN_PAUSED, principal, reason=reason, move_to=move_to)
@@ -292,6 +303,7 @@ def _steer_step(
             return _unchanged(held)
         if not _is_asked(held.state, key, step):
             verb.check(held, key)
+            check_room(row=held.row)
             return _append(held, verb.kind, principal, reason=reason, data={"key": key})
     # Outside the lock, because answering takes it itself, with the request's after it.
     registry.answer_question(

@@ -18,7 +18,7 @@ from core.toolkit.breaker import Breaker
 from engine import loading, registry
 from engine.domain.plan import walk
 from engine.registry import SweepFunction
-from tests.simulation import clockwork
+from tests.simulation import clockwork, operating
 from tests.simulation.aftermath import find_leftovers, runs_of
 from tests.simulation.casting import GATE, random_plan
 from tests.simulation.clockwork import Clockwork
@@ -128,6 +128,7 @@ class _Play:
         self.calm_from = dice.choice(_CALM_FROM)
         self.is_cancelled = dice.random() < 0.3
         self.is_quiet = dice.random() < 0.1
+        self.is_operated = dice.random() < 0.4
         if self.is_quiet:
             self.fault_rate = self.steal_rate = self.jump_rate = 0.0
         self.hand_count = dice.choice([1, 2, 2, 3])
@@ -189,6 +190,12 @@ class _Play:
             roles.add_helper()
             roles.add_client("sender", roles.send_events)
             roles.add_client("answers", roles.answer_questions)
+        self._cast_operators()
+
+    def _cast_operators(self) -> None:
+        roles = self.roles
+        if self.is_operated:
+            roles.add_client("operator", partial(operating.work, roles))
         if self.is_cancelled:
             for number in range(self.stage.dice.choice([1, 2])):
                 roles.add_client(f"cancel{number}", roles.cancel)

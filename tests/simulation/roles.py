@@ -273,7 +273,8 @@ class Roles:
             if not self._rest(seconds=1.0):
                 return
         self._rest(seconds=self.stage.dice.choice([0.01, 1.0, 10.0, 60.0]))
-        cancel_run(principal=self.principals["mara"], run_id=self.run_ids[0], reason="no more")
+        mara, compensate = self.principals["mara"], self.stage.dice.random() < 0.5
+        cancel_run(principal=mara, run_id=self.run_ids[0], reason="no more", compensate=compensate)
 
     def decide(self, who: str) -> None:
         """Look for requests now and then, and decide some."""

@@ -158,10 +158,7 @@ def _judge_attempts(
             place = (str(entry.data["key"]), int(str(entry.data["attempt"])))
             ended[place] += 1
             ends[place] = entry
-    retry_count = sum(
-        entry.kind == EventKind.QUESTION_RESOLVED and entry.data["choice"] == "retry"
-        for entry in entries
-    )
+    retry_count = _count_retries(entries)
     for key, attempt in begun:
         # What is inside a container begins anew with it.
         if not 1 <= begun[key, attempt] <= 1 + retry_count:
@@ -175,6 +172,15 @@ def _judge_attempts(
     yield from _judge_late(entries, calls, begun)
     told = {place: entry for place, entry in ends.items() if path_of(place[0]) not in lazy}
     yield from _judge_outcomes(told, calls)
+
+
+def _count_retries(entries: list[StoredEntry]) -> int:
+    """Return how often somebody had a step tried again."""
+    return sum(
+        entry.kind == EventKind.STEP_RETRY_REQUESTED
+        or (entry.kind == EventKind.QUESTION_RESOLVED and entry.data["choice"] == "retry")
+        for entry in entries
+    )
 
 
 def _judge_calls(
@@ -234,14 +240,14 @@ def _judge_row(run: Run, state: RunState, entries: list[StoredEntry]) -> Iterato
 
 
 def _judge_ends(plan: Plan, state: RunState, entries: list[StoredEntry]) -> Iterator[str]:
-    ends = Counter[str]()
+    ends, retry_count = Counter[str](), _count_retries(entries)
     for entry in entries:
         ends.update(str(item["key"]) for item in _decided(entry)["settled"])
         resolved = entry.kind == EventKind.APPROVAL_RESOLVED and entry.data["outcome"] != "failed"
         if resolved or entry.kind == EventKind.STEP_COMPLETED:
             ends[str(entry.data["key"])] += 1
     for key, step in state.steps.items():
-        if step.status is not StepStatus.ENDED or ends[key] != 1:
+        if step.status is not StepStatus.ENDED or not 1 <= ends[key] <= 1 + retry_count:
             yield f"{key} is {step.status} and ended {ends[key]} times"
     if set(ends) != set(state.steps) or not {f"{item}#1" for item in plan.steps} <= set(ends):
         yield "steps that ended are not those of the plan"
@@ -258,8 +264,8 @@ def _judge_all_ended(state: RunState, entries: list[StoredEntry]) -> Iterator[st
     completed = Counter(
         str(entry.data["key"]) for entry in entries if entry.kind == EventKind.STEP_COMPLETED
     )
-    retries = [item for item in entries if item.kind == EventKind.QUESTION_RESOLVED]
-    if not retries and any(count > 1 for count in completed.values()):
+    asked = any(item.kind == EventKind.QUESTION_RESOLVED for item in entries)
+    if not (asked or _count_retries(entries)) and any(count > 1 for count in completed.values()):
         yield f"steps completed more than once: {completed}"
 
 

@@ -12,6 +12,7 @@ from engine.domain.errors import (
     RunClosedError,
     RunMissingError,
     RunStepMissingError,
+    RunTooLongError,
     StepNotRetriableError,
     StepNotSkippableError,
 )
@@ -155,6 +156,24 @@ def test_what_makes_no_sense_is_refused(field, act):
         act(steering.pause_run, run, reason="  ")
     with pytest.raises(ReasonTooLongError):
         act(steering.pause_run, run, reason="x" * (limits.REASON_CHARS_MAX + 1))
+
+
+def test_a_record_that_is_nearly_full_takes_only_what_is_needed(field, act, monkeypatch):
+    field.publish(WAITS)
+    run = field.start("waits")
+    act(steering.pause_run, run)
+    monkeypatch.setattr(limits, "OPERATE_ENTRY_COUNT_MAX", 1)
+
+    with pytest.raises(RunTooLongError):
+        act(steering.skip_step, run, key="hear#1")
+    with pytest.raises(RunTooLongError):
+        send(act, run, id="7", n=1)
+    act(steering.resume_run, run)
+    with pytest.raises(RunTooLongError):
+        act(steering.pause_run, run)
+    act(cancel_run, run)
+
+    assert outcome(run) == "cancelled"
 
 
 @pytest.mark.parametrize(

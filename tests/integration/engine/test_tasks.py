@@ -127,6 +127,16 @@ def test_an_attempt_is_executed_by_who_serves_its_queue_and_its_run_woken(run_id
     assert Task.objects.count() == 1
 
 
+def test_nobody_takes_an_attempt_of_a_paused_run(run_id, worker):
+    publish(run_id, "a#1", word="x")
+    Run.objects.filter(pk=run_id).update(status="PAUSED")
+
+    assert worker.execute_tasks() == 0
+
+    Run.objects.filter(pk=run_id).update(status="WAITING")
+    assert worker.execute_tasks() == 1
+
+
 @pytest.mark.parametrize("result", [None, 1e300, "a\x00b", [1, {"a": None}]])
 def test_a_result_comes_back_as_it_was(run_id, worker, result):
     publish(run_id, "a#1")
