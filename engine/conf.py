@@ -1,9 +1,12 @@
 """Settings of the engine, read when asked. Read `http_private_allowed` first."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
+
+from engine.domain.generating import Price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,6 +15,17 @@ class SqlConnection:
 
     url: str
     write: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AiEndpoint:
+    """An OpenAI-compatible endpoint. `url` is what `/chat/completions` is under; no final slash."""
+
+    url: str
+    models: tuple[str, ...]
+    key: str = field(repr=False)
+    price: Price | None
+    answer_format: str  # json_schema, json_object or text
 
 
 def http_private_allowed() -> tuple[str, ...]:
@@ -60,6 +74,24 @@ def slack_webhooks() -> Mapping[str, str]:
     """
     known: Mapping[str, str] = getattr(settings, "SLACK_WEBHOOKS", {})
     return known
+
+
+def ai_endpoints() -> Mapping[str, AiEndpoint]:
+    """Return the models that `ai/generate@1` may ask, by name of their endpoint; none by default.
+
+    Setting `AI_ENDPOINTS`: name → `{url, models, key, price, format}`. The key is a secret.
+    """
+    known: Mapping[str, Mapping[str, Any]] = getattr(settings, "AI_ENDPOINTS", {})
+    return {
+        name: AiEndpoint(
+            url=item["url"],
+            models=tuple(item["models"]),
+            key=item["key"],
+            price=None if item["price"] is None else Price(**item["price"]),
+            answer_format=item["format"],
+        )
+        for name, item in known.items()
+    }
 
 
 def may_run_programs() -> bool:

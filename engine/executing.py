@@ -65,6 +65,7 @@ class Ended:
     round: int = 1
     worker: str = ""
     account: str = ""
+    detail: Json = None  # what a failed attempt did until then
 
     def as_event(self, *, at: datetime) -> Event:
         """Return the event that tells of it."""
@@ -74,6 +75,8 @@ class Ended:
         if self.error:
             data["error"] = self.error
             payloads: dict[str, Json] = {"message": self.message[: limits.ERROR_CHARS_MAX]}
+            if self.detail is not None:
+                payloads["detail"] = self.detail
             return Event(kind=EventKind.ATTEMPT_FAILED, at=at, data=data, payloads=payloads)
         return Event(
             kind=EventKind.STEP_COMPLETED, at=at, data=data, payloads={"result": self.result}
@@ -121,7 +124,8 @@ def _execute(
         size = len(canonical_bytes(result))
         result = mask.json(result)
     except ActionError as error:
-        return _failed(call, error.kind, error.message, mask=mask)
+        failed = _failed(call, error.kind, error.message, mask=mask)
+        return replace(failed, detail=mask.json(error.detail))
     except UncanonicalError as error:
         return _failed(call, "permanent", f"the result is not JSON: {error.message}", mask=mask)
     except (Exception, SystemExit) as error:  # the process edge: an action may do anything

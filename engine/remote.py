@@ -366,7 +366,7 @@ def _read_claimed(row: tuple[Any, ...]) -> ClaimedTask:
 def _write_ended(ended: Ended) -> bytes:
     value: dict[str, Json] = {"result": ended.result}
     if ended.error:
-        value = {"error": ended.error, "message": ended.message}
+        value = {"error": ended.error, "message": ended.message, "detail": ended.detail}
     if ended.account:
         value |= {"worker": ended.worker, "account": ended.account}
     return canonical_bytes(value)

@@ -261,6 +261,7 @@ FUNCTION_MODULES = list(ENVIRONMENT.function_modules)
 HTTP_PRIVATE_ALLOWED = list(ENVIRONMENT.http_private_allowed)
 SQL_CONNECTIONS = dict(ENVIRONMENT.sql_connections)
 SLACK_WEBHOOKS = dict(ENVIRONMENT.slack_webhooks)
+AI_ENDPOINTS = dict(ENVIRONMENT.ai_endpoints)
 SHELL_RUN = ENVIRONMENT.shell_run
 SHELL_MEMORY_MB = ENVIRONMENT.shell_memory_mb
 MAIL_DOMAINS_ALLOWED = list(ENVIRONMENT.mail_domains_allowed)

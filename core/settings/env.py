@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from core.settings.ai_endpoints import ai_endpoint
 from core.settings.reader import Reader
 from core.toolkit.embedded.process import is_alive
 from core.toolkit.sealing import derive_key, read_key
@@ -128,6 +130,7 @@ class Environment:
     http_private_allowed: tuple[str, ...]  # host:port, address or network steps may ask over HTTP
     sql_connections: Mapping[str, Mapping[str, str | bool]]  # name → {url, write}
     slack_webhooks: Mapping[str, str]  # name → address, which is a secret
+    ai_endpoints: Mapping[str, Mapping[str, Any]]  # name → {url, models, key, price, format}
     shell_run: bool  # whether steps may execute programs
     shell_memory_mb: int  # address space of one such program
     mail_domains_allowed: tuple[str, ...]  # where steps may write beside the accounts' addresses
@@ -316,6 +319,7 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
         http_private_allowed=reader.items("HTTP_PRIVATE_ALLOWED"),
         sql_connections=_read_sql_connections(reader),
         slack_webhooks=_read_slack_webhooks(reader),
+        ai_endpoints=_read_ai_endpoints(reader),
         shell_run=reader.boolean("SHELL_RUN", default=False),
         shell_memory_mb=reader.integer("SHELL_MEMORY_MB", default=1024, least=64, most=65_536),
         mail_domains_allowed=reader.items("MAIL_DOMAINS_ALLOWED"),
@@ -358,6 +362,17 @@ def _read_slack_webhooks(reader: Reader) -> dict[str, str]:
         pass
     reader.fail("SLACK_WEBHOOKS", 'is not JSON such as {"ops": "https://hooks.slack.com/…"}')
     return {}
+
+
+def _read_ai_endpoints(reader: Reader) -> dict[str, dict[str, Any]]:
+    """Return the models steps may ask: JSON, name → `{url, models, key, price, format}`."""
+    try:
+        given = json.loads(reader.text("AI_ENDPOINTS", default="{}"))
+        return {str(name): ai_endpoint(**item) for name, item in given.items()}
+    except (ValueError, TypeError, AttributeError):
+        shape = '{"main": {"url": "https://api.example.org/v1", "models": ["m"], "key": "…"}}'
+        reader.fail("AI_ENDPOINTS", f"is not JSON such as {shape}")
+        return {}
 
 
 def _sql_connection(*, url: str, write: bool = False) -> dict[str, str | bool]:

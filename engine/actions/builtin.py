@@ -2,6 +2,7 @@
 
 from engine import conf
 from engine.actions import (
+    ai_generate,
     check_compare,
     email_send,
     external_task,
@@ -23,6 +24,7 @@ _MODULES = (
     email_send,
     slack_post,
     external_task,
+    ai_generate,
 )
 
 

@@ -33,12 +33,16 @@ _BLANKS = re.compile(r"[\s\x00-\x1f\x7f]+")
 
 
 class ActionError(Exception):
-    """An attempt that failed. `kind` is matched by `retry.errors`, the message goes on record."""
+    """An attempt that failed. `kind` is matched by `retry.errors`, the message goes on record.
 
-    def __init__(self, kind: str, message: str) -> None:
+    So does `detail`, which `recordable` has accepted: what was done until then.
+    """
+
+    def __init__(self, kind: str, message: str, *, detail: Json = None) -> None:
         super().__init__(one_line(message))
         self.kind = kind
         self.message = one_line(message)
+        self.detail = detail
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

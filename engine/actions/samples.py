@@ -67,6 +67,18 @@ scan:
   retry: {max: 2, errors: [transient]}
   outputs: {found: "result.found"}
 """,
+    "ai/generate@1": """
+summary:
+  uses: ai/generate@1
+  with:
+    endpoint: main
+    system: "You sort customer messages."
+    prompt: "Sort this one: ${{ inputs.order }}"
+    schema: {type: object, required: [topic], properties: {topic: {enum: [refund, other]}}}
+    max-tokens: 200
+    max-cost: 5
+  outputs: {topic: "result.json.topic"}
+""",
     "email/send@1": """
 tell:
   uses: email/send@1

@@ -26,7 +26,7 @@ class EventKind(StrEnum):
     # Of attempts that programs outside claim, also worker (what it calls itself) and account.
     ATTEMPT_CLAIMED = "attempt.claimed"  # key, attempt, task, topic, worker; nothing follows
     STEP_COMPLETED = "step.completed"  # key, attempt; payload: result
-    ATTEMPT_FAILED = "attempt.failed"  # key, attempt, error; payload: message
+    ATTEMPT_FAILED = "attempt.failed"  # key, attempt, error; payloads: message, detail
     ATTEMPT_LOST = "attempt.lost"  # key, attempt; its worker died
     ATTEMPT_UNCERTAIN = "attempt.uncertain"  # key, attempt; may have happened: a person says
     # key, attempt, error; payload: result or message. Of one that was given up; nothing follows

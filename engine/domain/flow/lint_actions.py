@@ -16,7 +16,6 @@ from engine.domain.flow.tools import Tools
 FUNCTION_ACTION = "python/call@1"
 
 SHELL_ACTION = "shell/run@1"
-_ACTIONS_LATER = frozenset({"ai/generate@1"})
 # What it is given leaves by the web process, which opens no secret.
 _WITHOUT_SECRETS = frozenset({"external/task@1"})
 
@@ -94,10 +93,7 @@ class ActionLinter:
 
     def _unknown_action(self, draft: ActionDraft) -> None:
         reporter, path = self.tools.reporter, f"{draft.path}/uses"
-        if draft.uses in _ACTIONS_LATER:
-            message = f"`{draft.uses}` is part of flow/v1, but is not available in this version."
-            reporter.error(Code.NOT_IMPLEMENTED, path, message)
-        elif draft.uses == SHELL_ACTION:
+        if draft.uses == SHELL_ACTION:
             message = f"`{SHELL_ACTION}` is switched off in this deployment (`SHELL_RUN`)."
             reporter.error(Code.UNKNOWN_ACTION, path, message)
         elif draft.uses and not reporter.has_error_at(path):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from core.kernel import limits
 from core.kernel.types import Json, parse_duration
 from engine.domain.flow.draft import StepDraft
+from engine.domain.flow.lint_models import check_model_decides
 from engine.domain.flow.meaning import BlockEvaluator
 from engine.domain.flow.positions import pointer
 from engine.domain.flow.problems import Code, quoted
@@ -49,6 +50,7 @@ class VerbLinter:
             evaluator=BlockEvaluator(checker=tools.checker, where=where),
             effects=self._effects_after(step),
         )
+        check_model_decides(tools, step)
         checked = verb.check(step.block, scope=scope)
         for problem in checked.problems:
             tools.reporter.add(problem, base=path)

@@ -61,6 +61,7 @@ class Code(StrEnum):
     DEAD_END = "flow.dead_end"
     NO_FINAL = "flow.no_final"
     DEAD_TRANSITION = "flow.dead_transition"
+    MODEL_DECIDES = "flow.model_decides"
     # --- warnings ---
     RECURSION = "flow.recursion"
     NO_WAY_TO_FINAL = "flow.no_way_to_final"

@@ -55,6 +55,7 @@ _MEANINGS: Mapping[Code, str] = {
     Code.UNREACHABLE_STATE: "A state that no way leads to.",
     Code.DEAD_END: "A state that is not final and that no way leads out of.",
     Code.NO_FINAL: "A machine whose runs could never end.",
+    Code.MODEL_DECIDES: "Who decides, or whether anybody is asked, depends on what a model says.",
     Code.DEAD_TRANSITION: "A way out that could never be taken, or an event nothing follows from.",
     Code.RECURSION: "Warning: a workflow that calls itself under a condition.",
     Code.BAD_SCHEDULE: "A schedule that cannot be read, or is never due.",

@@ -280,6 +280,35 @@ def test_programs_and_foreign_domains_are_off_by_default():
     assert load(variables=_production(SHELL_RUN="yes")).shell_run is True
 
 
+def test_models_are_named_in_json_and_their_keys_never_shown():
+    price = {"input": 250, "output": 1000, "currency": "EUR"}
+    given = {"url": "https://m.example.org/v1/", "models": ["a"], "key": "sk-x", "price": price}
+
+    found = load(variables=_production(AI_ENDPOINTS=json.dumps({"main": given}))).ai_endpoints
+
+    assert found == {
+        "main": {**given, "url": "https://m.example.org/v1", "format": "json_object"},
+    }
+    bare = {"url": "http://m", "models": ["a"]}
+    wrong = [
+        {"url": "ftp://m"},
+        {"models": []},
+        {"models": "a"},
+        {"models": [1]},
+        {"key": "sk-x\n"},
+        {"format": "xml"},
+        {"price": {"input": 1}},
+        {"price": {**price, "input": -1}},
+        {"price": {**price, "output": 1.5}},
+        {"price": {**price, "currency": "eur"}},
+        {"other": 1},
+    ]
+    for text in ("no", "[]", '{"a": 1}', *(json.dumps({"m": {**bare, **item}}) for item in wrong)):
+        message = _refusal(_production(AI_ENDPOINTS=text))
+        assert "AI_ENDPOINTS is not JSON such as" in message
+        assert "sk-x" not in message
+
+
 def test_webhooks_are_named_in_json_and_never_shown():
     address = "https://hooks.slack.com/services/T0/B0/secret"
 

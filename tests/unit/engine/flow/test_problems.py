@@ -79,7 +79,6 @@ MISTAKES = [
     # --- actions ---
     (f"{HEAD}steps:\n  a: {{uses: »python/cal@1, with: {{function: x}}}}\n", "unknown_action", "/steps/a/uses", "There is no action `python/cal@1`. Did you mean `python/call@1`?"),
     (f"{HEAD}steps:\n  a: {{uses: »python/call@2}}\n", "unknown_action", "/steps/a/uses", "Did you mean `python/call@1`?"),
-    (f"{HEAD}steps:\n  a: {{uses: »ai/generate@1}}\n", "not_implemented", "/steps/a/uses", "`ai/generate@1`"),
     (f"{HEAD}steps:\n  a: {{uses: »python}}\n", "wrong_value", "/steps/a/uses", "an action and its version"),
     (f"{HEAD}steps:\n  a: {{uses: »5}}\n", "wrong_type", "/steps/a/uses", "must be a text"),
     (f"{HEAD}steps:\n  a: {{uses: python/call@1, with: {{function: »release.scn}}}}\n", "unknown_function", "/steps/a/with/function", "There is no function `release.scn`. Did you mean `release.scan`?"),

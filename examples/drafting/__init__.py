@@ -1,0 +1,1 @@
+"""A model drafts an answer, and a person accepts, edits, sends back or rejects it."""
