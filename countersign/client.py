@@ -12,98 +12,22 @@ writing under an idempotency key, and when it certainly never arrived.
 import secrets
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from types import TracebackType
-from typing import Any, Self, TypeAlias
-from urllib.parse import quote, urljoin
+from typing import Any
+from urllib.parse import quote
 
-import httpx
+from countersign.transport import NOT_THE_API, REDIRECTED, ApiError, JsonObject, Transport
 
-JsonObject: TypeAlias = dict[str, Any]
+__all__ = ["NOT_THE_API", "REDIRECTED", "ApiError", "Client", "JsonObject"]
 
-# Codes of errors that no server of ours gave.
-NOT_THE_API = "client.not_the_api"  # a proxy's page, or another site's
-REDIRECTED = "client.redirected"  # the token is not sent on
-
-_ATTEMPT_COUNT_MAX = 4
-_DELAY_SECONDS_MIN = 0.2
-_DELAY_SECONDS_MAX = 10.0  # also for what a server asks for with Retry-After
 _POLL_SECONDS_MIN = 0.05
 _POLL_SECONDS_MAX = 2.0
-_NO_CONTENT = 204
-_THROTTLED = 429
-_PASSING = frozenset({429, 502, 503, 504})
-_ERROR = 400
 
 
-class ApiError(Exception):
-    """What the API refused, read from its problem document (RFC 9457).
-
-    `code` is stable (`approvals.already_decided`), `title` and `detail` are for people, `problems`
-    lists what is wrong with an input, and `body` is the whole document with the facts it adds.
-    """
-
-    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
-        self.status = status
-        self.body = dict(body)
-        self.code = str(body.get("code", ""))
-        self.title = str(body.get("title", ""))
-        self.detail = str(body.get("detail", ""))
-        self.problems: tuple[JsonObject, ...] = tuple(body.get("errors", ()))
-        super().__init__(f"{status} {self.code}: {self.detail or self.title}")
-
-
-class Client:
+class Client(Transport):
     """Speaks for the owner of one token.
 
     Not for several threads at once. Use it as a context manager, or call `close`.
     """
-
-    def __init__(
-        self,
-        base_url: str,
-        token: str,
-        *,
-        timeout_seconds: float = 30.0,
-        trust_env: bool = True,
-        transport: httpx.BaseTransport | None = None,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        """Make a client; nothing is sent yet.
-
-        Args:
-            base_url: where Countersign is, without `/api/v1/`.
-            token: an API token, or "" for what needs none.
-            timeout_seconds: for each request.
-            trust_env: whether proxies from the environment are used.
-            transport: how requests travel, for tests.
-            sleep: how it waits, for tests.
-        """
-        self._sleep = sleep
-        self._http = httpx.Client(
-            base_url=f"{base_url.rstrip('/')}/api/v1/",
-            headers={"Accept": "application/json"}
-            | ({"Authorization": f"Bearer {token}"} if token else {}),
-            timeout=timeout_seconds,
-            trust_env=trust_env,
-            transport=transport,
-            # A redirect would hand the token to whoever is behind it.
-            follow_redirects=False,
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._http.close()
 
     # --- who am I ----------------------------------------------------------------------------
 
@@ -271,9 +195,15 @@ class Client:
             self._sleep(min(pause, left))
             pause = min(pause * 1.5, _POLL_SECONDS_MAX)
 
-    def cancel_run(self, run_id: str, *, reason: str) -> None:
-        """Cancel a run: what has not begun never will. Cancelling again changes nothing."""
-        self._send("POST", f"runs/{_part(run_id)}/cancel/", json={"reason": reason})
+    def cancel_run(self, run_id: str, *, reason: str, compensate: bool = False) -> None:
+        """Cancel a run: what has not begun never will. Cancelling again changes nothing.
+
+        With `compensate`, what has completed is undone before the run closes.
+        """
+        body: JsonObject = {"reason": reason}
+        if compensate:
+            body["compensate"] = True
+        self._send("POST", f"runs/{_part(run_id)}/cancel/", json=body)
 
     # --- events ------------------------------------------------------------------------------
 
@@ -299,6 +229,87 @@ class Client:
         body |= {"type": event_type, "data": dict(data)}
         # A repeat is harmless: the event's id says that it is the same one.
         return self._send("POST", f"events/?project={_part(project)}", json=body, key=key)
+
+    def list_run_steps(self, run_id: str) -> Iterator[JsonObject]:
+        """Yield all steps of a run, outer ones before what is inside them."""
+        return self._list(f"runs/{_part(run_id)}/steps/", {})
+
+    def pause_run(self, run_id: str, *, reason: str, with_children: bool = False) -> JsonObject:
+        """Let nothing new begin in a run."""
+        body = {"reason": reason, "with_children": with_children}
+        return self._send("POST", f"runs/{_part(run_id)}/pause/", json=body)
+
+    def resume_run(self, run_id: str, *, reason: str, with_children: bool = False) -> JsonObject:
+        """Let a run go on that was paused or has halted."""
+        body = {"reason": reason, "with_children": with_children}
+        return self._send("POST", f"runs/{_part(run_id)}/resume/", json=body)
+
+    def retry_step(self, run_id: str, key: str, *, reason: str) -> JsonObject:
+        """Try a step again."""
+        path = f"runs/{_part(run_id)}/steps/{_part(key)}/retry/"
+        return self._send("POST", path, json={"reason": reason})
+
+    def skip_step(self, run_id: str, key: str, *, reason: str) -> JsonObject:
+        """Let a run go on without a step that is and holds no approval."""
+        path = f"runs/{_part(run_id)}/steps/{_part(key)}/skip/"
+        return self._send("POST", path, json={"reason": reason})
+
+    def send_run_event(
+        self,
+        run_id: str,
+        event_type: str,
+        *,
+        data: Mapping[str, Any],
+        reason: str,
+        event_id: str = "",
+    ) -> JsonObject:
+        """Send an event to one run; an id makes sending it again harmless."""
+        body = {"type": event_type, "data": dict(data), "reason": reason, "id": event_id}
+        return self._send("POST", f"runs/{_part(run_id)}/events/", json=body)
+
+    def foresee_rerun(
+        self,
+        run_id: str,
+        *,
+        step: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        rev: int | None = None,
+    ) -> JsonObject:
+        """Return what running a run again would take over, and what it would execute again."""
+        body = {"step": step, "inputs": inputs, "rev": rev}
+        return self._send("POST", f"runs/{_part(run_id)}/rerun/preview/", json=body)
+
+    def rerun(
+        self,
+        run_id: str,
+        *,
+        reason: str,
+        step: str | None = None,
+        inputs: Mapping[str, Any] | None = None,
+        rev: int | None = None,
+        idempotency_key: str = "",
+    ) -> JsonObject:
+        """Run a run again from a step on, as a new run; once for each idempotency key."""
+        body = {"step": step, "inputs": inputs, "rev": rev, "reason": reason}
+        key = idempotency_key or _key()
+        return self._send("POST", f"runs/{_part(run_id)}/rerun/", json=body, key=key)
+
+    # --- secrets ---------------------------------------------------------------------------------
+
+    def list_secrets(self, project: str) -> Iterator[JsonObject]:
+        """Yield a project's secrets by name, without their values."""
+        return self._list(f"projects/{_part(project)}/secrets/", {})
+
+    def set_secret(
+        self, project: str, name: str, value: str, *, description: str | None = None
+    ) -> JsonObject:
+        """Set a secret, and make it if there is none of that name."""
+        body = {"value": value} | ({} if description is None else {"description": description})
+        return self._send("PUT", f"projects/{_part(project)}/secrets/{_part(name)}/", json=body)
+
+    def delete_secret(self, project: str, name: str) -> None:
+        """Delete a secret."""
+        self._send("DELETE", f"projects/{_part(project)}/secrets/{_part(name)}/")
 
     # --- approval requests -------------------------------------------------------------------
 
@@ -360,85 +371,6 @@ class Client:
     def list_entries(self, **query: Any) -> Iterator[JsonObject]:
         """Yield ledger entries, page by page; filters such as `stream` and `kind` go to the API."""
         return self._list("ledger/entries/", query)
-
-    # --- how requests travel -----------------------------------------------------------------
-
-    def _list(self, path: str, query: Mapping[str, Any]) -> Iterator[JsonObject]:
-        page = self._send("GET", path, query=query)
-        while True:
-            yield from page["items"]
-            if not page.get("next"):
-                return
-            # Our own list's next page, whatever host the answer might name.
-            following = httpx.URL(urljoin(str(self._http.base_url), page["next"]))
-            page = self._send("GET", path, query=following.params)
-
-    def _send(
-        self,
-        method: str,
-        path: str,
-        *,
-        json: Mapping[str, Any] | None = None,
-        query: Mapping[str, Any] | None = None,
-        key: str = "",
-        headers: Mapping[str, str] | None = None,
-    ) -> JsonObject:
-        request = self._http.build_request(
-            method,
-            path,
-            json=json,
-            params=query,
-            headers={**(headers or {}), **({"Idempotency-Key": key} if key else {})},
-        )
-        repeatable = method == "GET" or bool(key)
-        delay = _DELAY_SECONDS_MIN
-        for number in range(1, _ATTEMPT_COUNT_MAX + 1):
-            last = number == _ATTEMPT_COUNT_MAX
-            try:
-                response = self._http.send(request)
-            except httpx.TransportError as error:
-                never_arrived = isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-                if last or not (repeatable or never_arrived):
-                    raise
-                self._sleep(delay)
-            else:
-                passing = response.status_code in _PASSING
-                harmless = repeatable or response.status_code == _THROTTLED
-                if last or not (passing and harmless):
-                    return _read(response)
-                self._sleep(_retry_after(response) or delay)
-            delay = min(delay * 2, _DELAY_SECONDS_MAX)
-        raise AssertionError  # the last attempt returns or raises
-
-
-def _read(response: httpx.Response) -> JsonObject:
-    if response.status_code == _NO_CONTENT:
-        return {}
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    if response.status_code >= _ERROR or not isinstance(body, dict):
-        document = body if isinstance(body, dict) else _describe_foreign(response)
-        raise ApiError(response.status_code, document)
-    return body
-
-
-def _describe_foreign(response: httpx.Response) -> JsonObject:
-    """Return what to say of an answer that is none of this API's."""
-    location = response.headers.get("Location", "")
-    if response.is_redirect and location:
-        return {"code": REDIRECTED, "detail": f"it sends callers to {location[:500]}"}
-    return {"code": NOT_THE_API, "detail": _excerpt(response)}
-
-
-def _excerpt(response: httpx.Response) -> str:
-    return f"not an answer of this API: {response.text[:200]!r}"
-
-
-def _retry_after(response: httpx.Response) -> float:
-    text = response.headers.get("Retry-After", "")
-    return min(float(text), _DELAY_SECONDS_MAX) if text.isascii() and text.isdigit() else 0.0
 
 
 def _key() -> str:

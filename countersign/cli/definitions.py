@@ -111,6 +111,7 @@ def apply(
     project = session.project
     definitions = files.read_definitions(places)
     files.check_names(definitions)
+    _require_project(session, project)
     problems = [item for definition in definitions for item in _check(session, definition)]
     errors = [item for item in problems if item["severity"] == "error"]
     if errors:
@@ -307,10 +308,15 @@ def find_latest(session: Session, project: str, name: str) -> Any:
     except ApiError as error:
         if error.status != _MISSING:
             raise
-        _require_project(session, project)
         return None
 
 
 def _require_project(session: Session, project: str) -> None:
-    """Tell a workflow that is not there from a project that is not. Raises: ApiError."""
-    session.client.get_project(project)
+    """Tell a project that is not there before anything is checked. Raises: CommandError."""
+    try:
+        session.client.get_project(project)
+    except ApiError as error:
+        if error.status != _MISSING:
+            raise
+        message = f"there is no project {project!r} that you may see"
+        raise CommandError(message, code=error.code, exit_code=Exit.REFUSED) from error

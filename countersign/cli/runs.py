@@ -162,12 +162,13 @@ def logs(session: Session, run_name: str, *, follows: bool) -> None:
 @command(countersign)
 @_RUN
 @click.option("--reason", "-m", required=True, help="Why; it goes on record.")
-def cancel(session: Session, run_name: str, reason: str) -> None:
+@click.option("--compensate", is_flag=True, help="Undo what has completed before it closes.")
+def cancel(session: Session, run_name: str, reason: str, *, compensate: bool) -> None:
     """Cancel RUN: what has not begun never will."""
     if not reason.strip():
         raise CommandError("say why: --reason")
     run_id = find_run_id(session, run_name)
-    session.client.cancel_run(run_id, reason=reason)
+    session.client.cancel_run(run_id, reason=reason, compensate=compensate)
     session.out.document({"id": run_id, "cancelled": True})
     session.out.line("cancelled; what executes now is finished first")
 

@@ -203,4 +203,7 @@ def test_a_wrong_token_says_so(people, environment):
 def test_a_project_that_is_not_there_says_so(people, type_as, flows):
     said = type_as("mara", "apply", flows, "--project", "nowhere", "--json", code=1)
 
-    assert json.loads(said)["error"]["code"].endswith("project_missing")
+    assert json.loads(said)["error"] == {
+        "code": "identity.not_found",
+        "message": "there is no project 'nowhere' that you may see",
+    }

@@ -171,7 +171,7 @@ def test_a_project_that_is_not_there_is_named(type_in, server, folder):
     result = type_in("apply", folder)
 
     assert result.exit_code == 1
-    assert "There is no project shop." in result.output
+    assert "there is no project 'shop' that you may see [identity.project_missing]" in result.output
 
 
 def test_two_files_of_one_name_are_refused(type_in, project, folder):

@@ -202,6 +202,8 @@ def test_cancelling_needs_a_reason(type_in, release):
     assert type_in("cancel", RUN_ID).exit_code == 2
     assert type_in("cancel", RUN_ID, "--reason", "wrong version").exit_code == 0
     assert release.bodies(f"POST runs/{RUN_ID}/cancel/") == [{"reason": "wrong version"}]
+    assert type_in("cancel", RUN_ID, "-m", "undo it", "--compensate").exit_code == 0
+    assert release.bodies(f"POST runs/{RUN_ID}/cancel/")[1]["compensate"] is True
 
 
 @pytest.fixture
