@@ -5,6 +5,7 @@ from django.urls import path
 from engine.portal import views
 from engine.portal.rerun_views import RerunView
 from engine.portal.steer_views import PAUSE, RESUME, RETRY, SKIP, SteerView
+from engine.portal.trigger_views import TriggerView
 
 _STEP = "runs/<uuid:run_id>/steps/<path:key>/"
 
@@ -21,6 +22,11 @@ urlpatterns = [
     path("workflows/", views.WorkflowsView.as_view(), name="workflows"),
     path("workflows/<slug:project>/<slug:slug>/", views.WorkflowView.as_view(), name="workflow"),
     path("workflows/<slug:project>/<slug:slug>/start/", views.StartView.as_view(), name="start"),
+    path(
+        "workflows/<slug:project>/<slug:slug>/triggers/<slug:name>/",
+        TriggerView.as_view(),
+        name="trigger",
+    ),
     path(
         "workflows/<slug:project>/<slug:slug>/versions/<int:rev>/",
         views.VersionView.as_view(),

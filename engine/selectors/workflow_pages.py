@@ -19,6 +19,7 @@ from engine.domain.plan_json import plan_from_json
 from engine.models import Version, VersionStatus
 from engine.selectors.access_table import ACCESS_SHOWN, AccessGrant, list_access
 from engine.selectors.runs import get_run
+from engine.selectors.triggers import TriggerView, list_triggers
 from engine.selectors.workflows import (
     VersionDetail,
     VersionView,
@@ -79,6 +80,7 @@ class WorkflowPage:
 
     workflow: WorkflowView
     versions: tuple[VersionView, ...]
+    triggers: tuple[TriggerView, ...]
     runs: tuple[LastRun, ...]
     may_start: bool
 
@@ -152,6 +154,11 @@ def get_workflow_page(
     return WorkflowPage(
         workflow=workflow,
         versions=tuple(versions),
+        triggers=tuple(
+            list_triggers(
+                principal=principal, project_slug=project_slug, workflow_slug=workflow_slug
+            )
+        ),
         runs=_last_runs([workflow.id]).get(workflow.id, ()),
         may_start=_may(principal, Permission.TRIGGER_WORKFLOW, workflow.scope_id),
     )

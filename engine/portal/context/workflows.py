@@ -18,6 +18,7 @@ from engine.portal.context.address import Query
 from engine.portal.context.drawing import Drawing, View, draw, node_id
 from engine.portal.context.inputs import order_inputs
 from engine.portal.context.plan_graph import graph_of_plan, pointer_of
+from engine.portal.context.trigger import TriggerRow, make_trigger_rows
 from engine.portal.context.triggers import can_people_start, list_triggers
 from engine.portal.paging import PAGE_COUNT
 from engine.portal.statuses import Chip, describe_run, say_template
@@ -104,6 +105,7 @@ class WorkflowContext:
     runs_href: str
     strip: tuple[StripMark, ...]
     open_runs: str
+    triggers: tuple[TriggerRow, ...]
     rows: tuple[VersionRow, ...]
     older_href: str
     newest_href: str
@@ -193,6 +195,7 @@ def make_workflow(page: WorkflowPage, *, query: Query) -> WorkflowContext:
         runs_href=_runs_href(flow.project_slug, flow.slug),
         strip=_strip(page.runs),
         open_runs=say_count(flow.open_run_count, "open run"),
+        triggers=make_trigger_rows(page.triggers),
         rows=tuple(version_row(item, live_rev=flow.published_rev) for item in shown),
         older_href=query.change(before=shown[-1].rev) if has_more else "",
         newest_href=query.change(before="") if query.get("before") else "",
