@@ -110,3 +110,27 @@ def mail_domains_allowed() -> tuple[str, ...]:
     Setting `MAIL_DOMAINS_ALLOWED`: names such as `example.org`.
     """
     return tuple(getattr(settings, "MAIL_DOMAINS_ALLOWED", ()))
+
+
+def workflow_ready_count_max() -> int:
+    """Return how many runs of a workflow may wait for a worker. Setting `WORKFLOW_READY_RUNS_MAX`.
+
+    A start beyond it is refused for the moment.
+    """
+    return int(getattr(settings, "WORKFLOW_READY_RUNS_MAX", 10_000))
+
+
+def project_ready_count_max() -> int:
+    """Return how many runs of a project may wait for a worker. Setting `PROJECT_READY_RUNS_MAX`."""
+    return int(getattr(settings, "PROJECT_READY_RUNS_MAX", 50_000))
+
+
+def project_quota() -> tuple[int, int, int]:
+    """Return the quota of a project that has none of its own; 0 is no bound.
+
+    Settings `PROJECT_OPEN_RUNS_MAX`, `PROJECT_STARTS_PER_HOUR_MAX` and
+    `PROJECT_STARTS_PER_DAY_MAX`: open runs, and starts in an hour and in a day of UTC.
+    """
+    names = ("PROJECT_OPEN_RUNS_MAX", "PROJECT_STARTS_PER_HOUR_MAX", "PROJECT_STARTS_PER_DAY_MAX")
+    opened, hour, day = (int(getattr(settings, name, 0)) for name in names)
+    return opened, hour, day

@@ -5,7 +5,6 @@ and `Version`. Every other table has one module that writes it, named in its doc
 """
 
 from django.conf import settings
-from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Func, Q
@@ -13,12 +12,29 @@ from django.db.models import Func, Q
 from core.kernel import ids, limits
 from engine.domain.state import RunStatus
 from engine.external.models import Claim
-from engine.flow_control.models import Turn, TurnChange
+from engine.flow_control.models import Pause, Quota, QuotaUse, Turn, TurnChange
+from engine.gates.models import Cache, Circuit, Rate
 from engine.reruns.models import Lineage, Rerunner
 from engine.secrets.models import Secret  # noqa: F401 - a table with a module of its own
 from engine.triggers.models import Firing, Trigger, Window
 
-__all__ = ("Claim", "Firing", "Lineage", "Rerunner", "Trigger", "Turn", "TurnChange", "Window")
+# Tables with a module of their own.
+__all__ = (
+    "Cache",
+    "Circuit",
+    "Claim",
+    "Firing",
+    "Lineage",
+    "Pause",
+    "Quota",
+    "QuotaUse",
+    "Rate",
+    "Rerunner",
+    "Trigger",
+    "Turn",
+    "TurnChange",
+    "Window",
+)
 
 EMPTY_HEAD = bytes(32)
 _STATUSES = [(item.value, item.value) for item in RunStatus]
@@ -199,6 +215,9 @@ class Run(models.Model):
             ),
             models.Index(fields=["wake_at"], condition=Q(status="READY"), name="engine_run_ready"),
             models.Index(
+                fields=["workflow"], condition=Q(status="READY"), name="engine_run_ready_workflow"
+            ),
+            models.Index(
                 fields=["worker"], condition=Q(status="RUNNING"), name="engine_run_running"
             ),
             models.Index(
@@ -369,73 +388,6 @@ class Slot(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} for {self.key}"
-
-
-class Rate(models.Model):
-    """The newest instants reserved under a rate limit; written by `engine.gates.rate`."""
-
-    pk = models.CompositePrimaryKey("project_id", "name")
-    project = models.ForeignKey(
-        "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
-    )
-    name = models.CharField(max_length=limits.NAME_CHARS_MAX)
-    instants = ArrayField(models.DateTimeField())
-    idle_at = models.DateTimeField()
-
-    class Meta:
-        default_permissions = ()
-        indexes = (models.Index(fields=["idle_at"], name="engine_rate_idle"),)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Circuit(models.Model):
-    """A circuit that has counted failures; written by `engine.gates.circuit`.
-
-    `state` is that of `engine.domain.circuit` as JSON.
-    """
-
-    pk = models.CompositePrimaryKey("project_id", "name")
-    project = models.ForeignKey(
-        "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
-    )
-    name = models.CharField(max_length=limits.NAME_CHARS_MAX)
-    state = models.JSONField()
-    idle_at = models.DateTimeField()
-
-    class Meta:
-        default_permissions = ()
-        indexes = (models.Index(fields=["idle_at"], name="engine_circuit_idle"),)
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Cache(models.Model):
-    """A result that may be used again until `expires_at`; written by `engine.gates.cache`.
-
-    `key_digest` is the SHA-256 of the key's text; `run` and `step` say whose result it was.
-    `result` is canonical JSON, because the database's own form keeps no NUL and no exponents.
-    """
-
-    pk = models.CompositePrimaryKey("project_id", "key_digest")
-    project = models.ForeignKey(
-        "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
-    )
-    key_digest = models.BinaryField()
-    result = models.BinaryField()
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="+", db_index=False)
-    step = models.CharField(max_length=limits.STEP_KEY_CHARS_MAX)
-    kept_at = models.DateTimeField()
-    expires_at = models.DateTimeField()
-
-    class Meta:
-        default_permissions = ()
-        indexes = (models.Index(fields=["expires_at"], name="engine_cache_expiry"),)
-
-    def __str__(self) -> str:
-        return f"result of {self.step}"
 
 
 class TaskStatus(models.TextChoices):

@@ -116,7 +116,10 @@ def check_rendering(chosen: Chosen, inputs: dict[str, Json], *, heard: Json = No
 
 
 def draw_number() -> tuple[int, datetime]:
-    """Return the number of a new run and the database's clock. One statement."""
+    """Return the number of a new run and the database's clock. One statement.
+
+    For runs that go on with others; what begins by itself asks `admission.draw_admitted_number`.
+    """
     ((number, at),) = fetch_rows(_NUMBER, ())
     return number, at
 

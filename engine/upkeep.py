@@ -12,7 +12,7 @@ from core.kernel import limits
 from core.kernel.errors import PlatformError
 from engine import remote
 from engine.external import ending
-from engine.flow_control import groups
+from engine.flow_control import groups, quotas
 from engine.gates import cache, circuit, mutex, rate
 from engine.services import events, reporting
 from engine.triggers import backfilling, recording, rows, scheduling
@@ -60,7 +60,9 @@ _PROBE = """
                 WHERE status = 'held' AND lease_until <= clock_timestamp())
         OR EXISTS (SELECT 1 FROM engine_claim
                    WHERE ended_at < clock_timestamp() - make_interval(secs => %s)),
-        EXISTS (SELECT 1 FROM engine_backfill WHERE ended_at IS NULL)"""
+        EXISTS (SELECT 1 FROM engine_backfill WHERE ended_at IS NULL),
+        EXISTS (SELECT 1 FROM engine_quota_use
+                WHERE begins_at < clock_timestamp() - interval '2 days')"""
 
 _SWEEPS: Mapping[str, Callable[[], int]] = {
     "events": events.sweep_events,
@@ -76,6 +78,7 @@ _SWEEPS: Mapping[str, Callable[[], int]] = {
     "tallies": recording.close_tallies,
     "claims": ending.sweep_claims,
     "backfills": backfilling.advance_backfills,
+    "quotas": quotas.clean,
 }
 
 

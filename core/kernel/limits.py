@@ -183,6 +183,13 @@ HTTP_ADDRESS_COUNT_MAX = 16  # addresses of one name that are tried
 TURN_LOOK_COUNT_MAX = 200  # waiting runs of a concurrency group one look at it reads
 TURN_CHANGE_COUNT_MAX = 1_000  # notes of changes in a group that one look at it answers
 
+MEASURE_SECONDS = 1.0  # for so long a process trusts what it has measured of a project
+MEASURED_PROJECT_COUNT_MAX = 10_000  # projects one process keeps a measure of: 1 MB
+HELD_BACK_SECONDS = 5.0  # after which a start is worth trying again that a backlog held back
+HELD_BACK_SECONDS_MAX = 60.0  # likewise of what a trigger starts, which waits ever longer
+OPEN_COUNT_SHOWN = 10_000  # open runs of a project that are counted where no quota bounds them
+QUOTA_COUNT_MAX = 10_000_000  # of any quota: more than a day of starts at full speed
+
 # --- triggers --------------------------------------------------------------------------------
 TRIGGER_COUNT_MAX = 20  # of one definition
 CATCH_UP_GRACE = timedelta(minutes=5)  # an instant so old is late, not missed

@@ -266,6 +266,13 @@ SHELL_RUN = ENVIRONMENT.shell_run
 SHELL_MEMORY_MB = ENVIRONMENT.shell_memory_mb
 MAIL_DOMAINS_ALLOWED = list(ENVIRONMENT.mail_domains_allowed)
 
+# --- how much may be started ---------------------------------------------------------------------
+WORKFLOW_READY_RUNS_MAX = ENVIRONMENT.workflow_ready_runs_max
+PROJECT_READY_RUNS_MAX = ENVIRONMENT.project_ready_runs_max
+PROJECT_OPEN_RUNS_MAX = ENVIRONMENT.project_open_runs_max
+PROJECT_STARTS_PER_HOUR_MAX = ENVIRONMENT.project_starts_per_hour_max
+PROJECT_STARTS_PER_DAY_MAX = ENVIRONMENT.project_starts_per_day_max
+
 # --- mail ----------------------------------------------------------------------------------------
 _MAIL_BACKENDS = {
     MailDelivery.CONSOLE: "django.core.mail.backends.console.EmailBackend",

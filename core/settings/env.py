@@ -28,6 +28,7 @@ SECRET_FILE_NAME = "secret_key"  # noqa: S105  # the name of a file, not a secre
 
 _SECRET_CHARS_MIN = 50  # what Django's deployment check asks for
 _PORT_MAX = 65_535
+_COUNT_MAX = 10_000_000
 _QUEUE_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")  # as the schema of definitions has it
 
 
@@ -134,6 +135,11 @@ class Environment:
     shell_run: bool  # whether steps may execute programs
     shell_memory_mb: int  # address space of one such program
     mail_domains_allowed: tuple[str, ...]  # where steps may write beside the accounts' addresses
+    workflow_ready_runs_max: int  # runs of a workflow that wait for a worker; more are refused
+    project_ready_runs_max: int  # the same of a project
+    project_open_runs_max: int  # quota of a project that has none of its own; 0 is none
+    project_starts_per_hour_max: int  # likewise
+    project_starts_per_day_max: int  # likewise
     log_level: LogLevel
     log_format: LogFormat
     mail: MailSettings
@@ -323,6 +329,21 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
         shell_run=reader.boolean("SHELL_RUN", default=False),
         shell_memory_mb=reader.integer("SHELL_MEMORY_MB", default=1024, least=64, most=65_536),
         mail_domains_allowed=reader.items("MAIL_DOMAINS_ALLOWED"),
+        workflow_ready_runs_max=reader.integer(
+            "WORKFLOW_READY_RUNS_MAX", default=10_000, least=1, most=_COUNT_MAX
+        ),
+        project_ready_runs_max=reader.integer(
+            "PROJECT_READY_RUNS_MAX", default=50_000, least=1, most=_COUNT_MAX
+        ),
+        project_open_runs_max=reader.integer(
+            "PROJECT_OPEN_RUNS_MAX", default=0, least=0, most=_COUNT_MAX
+        ),
+        project_starts_per_hour_max=reader.integer(
+            "PROJECT_STARTS_PER_HOUR_MAX", default=0, least=0, most=_COUNT_MAX
+        ),
+        project_starts_per_day_max=reader.integer(
+            "PROJECT_STARTS_PER_DAY_MAX", default=0, least=0, most=_COUNT_MAX
+        ),
         log_level=reader.choice("LOG_LEVEL", LogLevel, default=LogLevel.INFO),
         log_format=reader.choice(
             "LOG_FORMAT", LogFormat, default=LogFormat.JSON if strict else LogFormat.CONSOLE

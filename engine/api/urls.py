@@ -5,6 +5,7 @@ from engine.api.backfills import BackfillViewSet
 from engine.api.comparing import ComparisonViewSet
 from engine.api.events import EventViewSet
 from engine.api.external import ExternalTaskViewSet
+from engine.api.flow_control import ProjectFlowViewSet, WorkflowPauseViewSet
 from engine.api.hooks import HookViewSet
 from engine.api.language import LanguageViewSet
 from engine.api.moves import MigrationViewSet
@@ -19,6 +20,8 @@ _SECRETS = "projects/<slug:project>/secrets/"
 _WORKFLOW = "workflows/<slug:project>/<slug:slug>/"
 _TRIGGER = f"{_WORKFLOW}triggers/<slug:name>/"
 _TASK = "external-tasks/<uuid:task_id>/"
+_PROJECT = "projects/<slug:project>/"
+_PAUSE = {"get": "retrieve", "post": "pause"}
 _VERSION = f"{_WORKFLOW}versions/<int:rev>/"
 _STEP = "runs/<uuid:run_id>/steps/<path:key>/"
 _EVENTS = {"get": "events", "post": "send"}
@@ -90,6 +93,14 @@ urlpatterns = [
         name="api-workflow-migrate-preview",
     ),
     *route(f"{_WORKFLOW}runs/", RunViewSet, {"post": "start"}, name="api-run-start"),
+    *route(f"{_WORKFLOW}pause/", WorkflowPauseViewSet, _PAUSE, name="api-workflow-pause"),
+    *route(
+        f"{_WORKFLOW}resume/", WorkflowPauseViewSet, {"post": "resume"}, name="api-workflow-resume"
+    ),
+    *route(f"{_PROJECT}flow/", ProjectFlowViewSet, {"get": "retrieve"}, name="api-project-flow"),
+    *route(f"{_PROJECT}quota/", ProjectFlowViewSet, {"put": "set_quota"}, name="api-project-quota"),
+    *route(f"{_PROJECT}pause/", ProjectFlowViewSet, {"post": "pause"}, name="api-project-pause"),
+    *route(f"{_PROJECT}resume/", ProjectFlowViewSet, {"post": "resume"}, name="api-project-resume"),
     *route("runs/", RunViewSet, {"get": "list"}, name="api-runs"),
     *route("runs/<uuid:run_id>/", RunViewSet, {"get": "retrieve"}, name="api-run"),
     *route("runs/<uuid:run_id>/steps/", RunViewSet, {"get": "steps"}, name="api-run-steps"),

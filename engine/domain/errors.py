@@ -5,6 +5,7 @@ from core.kernel.errors import (
     GoneError,
     InvalidError,
     MissingError,
+    ThrottledError,
     TooLargeError,
     UnauthenticatedError,
 )
@@ -385,3 +386,24 @@ class SecretCountError(ConflictError):
 
     code = "engine.too_many_secrets"
     title = "The project has no room for another secret."
+
+
+class PausedError(ConflictError):
+    """An operator has paused the workflow or its project: no run begins."""
+
+    code = "engine.paused"
+    title = "The workflow is paused; no run of it begins."
+
+
+class BackloggedError(ThrottledError):
+    """So many runs wait for a worker that another would only wait with them."""
+
+    code = "engine.backlogged"
+    title = "Too many runs wait for a worker already; come back later."
+
+
+class QuotaExceededError(ThrottledError):
+    """The project has as many runs, or has started as many, as it may."""
+
+    code = "engine.quota_exceeded"
+    title = "The project's quota is used up."

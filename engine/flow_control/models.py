@@ -2,10 +2,11 @@
 
 from typing import ClassVar
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from core.kernel import limits
+from core.kernel import ids, limits
 from engine.domain.plan import OnConflict
 
 
@@ -91,3 +92,75 @@ class TurnChange(models.Model):
 
     def __str__(self) -> str:
         return f"change in {self.name}"
+
+
+class Pause(models.Model):
+    """A workflow, or a whole project, in which no run begins; written by `pauses`.
+
+    `holds_runs`: runs that are open were paused with it, and are resumed with it.
+    """
+
+    id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
+    project = models.ForeignKey(
+        "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    workflow = models.ForeignKey(
+        "engine.Workflow", on_delete=models.PROTECT, related_name="+", null=True, db_index=False
+    )
+    reason = models.CharField(max_length=limits.REASON_CHARS_MAX)
+    holds_runs = models.BooleanField(default=False)
+    paused_at = models.DateTimeField()
+    paused_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"
+    )
+
+    class Meta:
+        default_permissions = ()
+        constraints = (
+            models.UniqueConstraint(
+                fields=["project", "workflow"],
+                nulls_distinct=False,
+                name="engine_pause_project_workflow_uniq",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"pause of {self.workflow_id or self.project_id}"
+
+
+class Quota(models.Model):
+    """How much a project may start; `None` is what the settings say. Written by `quotas`."""
+
+    project = models.OneToOneField(
+        "identity.Project", on_delete=models.PROTECT, related_name="+", primary_key=True
+    )
+    open_run_count_max = models.PositiveIntegerField(null=True)
+    hour_start_count_max = models.PositiveIntegerField(null=True)
+    day_start_count_max = models.PositiveIntegerField(null=True)
+    changed_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"quota of {self.project_id}"
+
+
+class QuotaUse(models.Model):
+    """How many runs a project with a quota started in an hour or a day; written by `quotas`."""
+
+    pk = models.CompositePrimaryKey("project_id", "span", "begins_at")
+    project = models.ForeignKey(
+        "identity.Project", on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    span = models.CharField(max_length=4)  # hour or day, of UTC
+    begins_at = models.DateTimeField()
+    count = models.PositiveIntegerField()
+
+    class Meta:
+        db_table = "engine_quota_use"
+        default_permissions = ()
+        indexes: ClassVar = (models.Index(fields=["begins_at"], name="engine_quota_use_begin"),)
+
+    def __str__(self) -> str:
+        return f"{self.count} in a {self.span}"

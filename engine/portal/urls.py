@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from engine.portal import views
+from engine.portal import flow_views, views
 from engine.portal.rerun_views import RerunView
 from engine.portal.steer_views import PAUSE, RESUME, RETRY, SKIP, SteerView
 from engine.portal.trigger_views import TriggerView
@@ -21,6 +21,27 @@ urlpatterns = [
     path("runs/<uuid:run_id>/again/", RerunView.as_view(), name="rerun"),
     path("workflows/", views.WorkflowsView.as_view(), name="workflows"),
     path("workflows/<slug:project>/<slug:slug>/", views.WorkflowView.as_view(), name="workflow"),
+    path(
+        "workflows/<slug:project>/<slug:slug>/pause/",
+        flow_views.PauseView.as_view(verb="pause"),
+        name="pause",
+    ),
+    path(
+        "workflows/<slug:project>/<slug:slug>/resume/",
+        flow_views.PauseView.as_view(verb="resume"),
+        name="resume",
+    ),
+    path("projects/<slug:project>/", flow_views.ProjectView.as_view(), name="project"),
+    path(
+        "projects/<slug:project>/pause/",
+        flow_views.ProjectPauseView.as_view(verb="pause"),
+        name="project_pause",
+    ),
+    path(
+        "projects/<slug:project>/resume/",
+        flow_views.ProjectPauseView.as_view(verb="resume"),
+        name="project_resume",
+    ),
     path("workflows/<slug:project>/<slug:slug>/start/", views.StartView.as_view(), name="start"),
     path(
         "workflows/<slug:project>/<slug:slug>/triggers/<slug:name>/",

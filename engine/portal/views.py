@@ -13,7 +13,13 @@ from django.urls import reverse
 from core.identity.domain.errors import AccessForbiddenError
 from core.identity.domain.permissions import Permission
 from core.kernel import ids, limits
-from core.kernel.errors import ConflictError, InvalidError, PlatformError, TooLargeError
+from core.kernel.errors import (
+    ConflictError,
+    InvalidError,
+    PlatformError,
+    ThrottledError,
+    TooLargeError,
+)
 from core.toolkit.portal.schema_form import SchemaForm, build_form
 from core.toolkit.portal.views import PortalView
 from engine.domain.errors import (
@@ -272,7 +278,7 @@ class StartView(PortalView):
             except KeyReusedError:
                 form.add_error(None, _USED_KEY)
                 key = str(ids.uuid7())
-            except (InvalidError, TooLargeError, ConflictError) as error:
+            except (InvalidError, TooLargeError, ConflictError, ThrottledError) as error:
                 form.add_problems(error.problems, under="")
                 if not form.errors:
                     form.add_error(None, error.message)

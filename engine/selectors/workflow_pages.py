@@ -18,6 +18,7 @@ from engine.domain.plan import Plan
 from engine.domain.plan_json import plan_from_json
 from engine.models import Version, VersionStatus
 from engine.selectors.access_table import ACCESS_SHOWN, AccessGrant, list_access
+from engine.selectors.flow_control import Pauses, get_pauses
 from engine.selectors.runs import get_run
 from engine.selectors.triggers import TriggerView, list_triggers
 from engine.selectors.workflows import (
@@ -83,6 +84,7 @@ class WorkflowPage:
     triggers: tuple[TriggerView, ...]
     runs: tuple[LastRun, ...]
     may_start: bool
+    pauses: Pauses
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +163,9 @@ def get_workflow_page(
         ),
         runs=_last_runs([workflow.id]).get(workflow.id, ()),
         may_start=_may(principal, Permission.TRIGGER_WORKFLOW, workflow.scope_id),
+        pauses=get_pauses(
+            principal=principal, project_slug=project_slug, workflow_slug=workflow_slug
+        ),
     )
 
 

@@ -43,6 +43,7 @@ from engine.domain.rerunning import (
     plan_rerun,
 )
 from engine.domain.state import RunState, RunStatus
+from engine.flow_control import admission
 from engine.models import Run, Version, VersionStatus
 from engine.reruns import rows
 from engine.reruns.origin import Origin, list_gated, read_origin
@@ -300,7 +301,9 @@ def _make_run(
 ) -> tuple[store.NewRun, Event]:
     before, chosen = prepared.origin.run, prepared.chosen
     run_id = ids.uuid7()
-    number, at = starting.draw_number()
+    number, at = admission.draw_admitted_number(
+        workflow_id=chosen.workflow_id, project_id=chosen.project_id
+    )
     title, event = starting.make_started_event(
         chosen,
         prepared.inputs,

@@ -26,6 +26,7 @@ from engine.domain.events import Event
 from engine.domain.inputs import keep_inputs
 from engine.domain.state import RunStatus
 from engine.domain.triggers import check_trigger
+from engine.flow_control.admission import draw_admitted_number
 from engine.models import VersionStatus
 from engine.selectors.started import StartedRun, find_started
 from engine.selectors.targets import StartTarget, get_run_target, get_start_target
@@ -55,6 +56,8 @@ def start_run(
         InputsInvalidError, InputsTooLargeError: the inputs do not match, or make `vars` too large.
         ExpressionError: the title or `vars` cannot be rendered with them.
         CallUnresolvedError: a workflow that the definition calls has no version that fits.
+        PausedError: the workflow or its project is paused.
+        BackloggedError, QuotaExceededError: too many runs wait, are open or were started.
         KeyReusedError: the key was used with another request.
     """
     target = get_start_target(
@@ -172,7 +175,7 @@ def _make_run(
     request_digest: bytes,
 ) -> tuple[store.NewRun, Event]:
     run_id = ids.uuid7()
-    number, at = starting.draw_number()
+    number, at = draw_admitted_number(workflow_id=chosen.workflow_id, project_id=chosen.project_id)
     title, event = starting.make_started_event(
         chosen, inputs, run_id=run_id, number=number, at=at, calls=calls
     )

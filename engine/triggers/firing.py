@@ -32,6 +32,7 @@ from engine.domain.triggers import (
     ScheduleTrigger,
     WebhookTrigger,
 )
+from engine.flow_control import admission
 from engine.models import Run
 from engine.reruns.rows import note_rerunners
 from engine.senders import read_sender
@@ -90,6 +91,10 @@ def _fire_next() -> bool:
                 return False
             _look_at(firing)
             rows.delete(firing_id=firing.id)
+    except admission.HELD_BACK as error:
+        assert firing is not None, "nothing else is held back"
+        rows.hold_back(firing_id=firing.id)
+        log.info("engine.trigger_held_back", trigger=str(firing.trigger_id), code=error.code)
     except Exception as error:  # the edge between firings: the others are due as well
         if firing is None:
             raise
@@ -111,6 +116,8 @@ def _look_at(firing: TakenFiring) -> None:
     try:
         with transaction.atomic():
             _start(firing, trigger, chosen)
+    except admission.HELD_BACK:
+        raise
     except PlatformError as error:
         _note(firing, kind=_REFUSED, code=error.code, message=str(error))
 
@@ -135,7 +142,9 @@ def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> No
     starting.check_rendering(chosen, filled, heard=firing.heard)
     initiator = _find_initiator(firing)
     run_id = ids.uuid7()
-    number, at = starting.draw_number()
+    number, at = admission.draw_admitted_number(
+        workflow_id=chosen.workflow_id, project_id=chosen.project_id
+    )
     title, event = starting.make_started_event(
         chosen,
         filled,

@@ -46,12 +46,15 @@ _OPEN_WINDOW = """
     WHERE w.ends_at <= clock_timestamp()
     RETURNING 1"""
 
+# A schedule of what is paused stays due: its `catch-up` says what becomes of that later.
 _TAKE_SCHEDULES = """
     SELECT t.id, t.version_id, t.workflow_id, t.position, t.next_at, clock_timestamp()
     FROM engine_trigger t
     WHERE t.next_at <= clock_timestamp()
+      AND NOT EXISTS (SELECT 1 FROM engine_pause p WHERE p.project_id = t.project_id
+                      AND (p.workflow_id IS NULL OR p.workflow_id = t.workflow_id))
     ORDER BY t.next_at LIMIT %s
-    FOR UPDATE SKIP LOCKED"""
+    FOR UPDATE OF t SKIP LOCKED"""
 
 _INSTALL = """
     INSERT INTO engine_trigger
@@ -255,6 +258,26 @@ def postpone(*, firing_id: UUID, seconds: float, counts: bool) -> None:
         "UPDATE engine_firing SET attempt_count = attempt_count + %s, "
         "due_at = clock_timestamp() + make_interval(secs => %s) WHERE id = %s",
         (int(counts), seconds, firing_id),
+    )
+
+
+def hold_back(*, firing_id: UUID) -> None:
+    """Try a firing again later that may not start its run now: the later, the older it is."""
+    _execute(
+        "UPDATE engine_firing SET due_at = clock_timestamp() + least("
+        "make_interval(secs => %s), greatest(make_interval(secs => %s), "
+        "(clock_timestamp() - created_at) / 4)) WHERE id = %s",
+        (limits.HELD_BACK_SECONDS_MAX, limits.HELD_BACK_SECONDS, firing_id),
+    )
+
+
+def bring_forward(*, project_id: UUID, workflow_id: UUID | None) -> int:
+    """Let what was held back in a workflow, or (`None`) in its project, be looked at now."""
+    return _execute(
+        "UPDATE engine_firing f SET due_at = clock_timestamp() FROM engine_trigger t "
+        "WHERE t.id = f.trigger_id AND t.project_id = %s AND f.due_at > clock_timestamp() "
+        "AND (%s::uuid IS NULL OR t.workflow_id = %s::uuid)",
+        (project_id, workflow_id, workflow_id),
     )
 
 

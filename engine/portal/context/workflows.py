@@ -16,6 +16,7 @@ from engine.domain.flow.loader import load
 from engine.models import VersionStatus
 from engine.portal.context.address import Query
 from engine.portal.context.drawing import Drawing, View, draw, node_id
+from engine.portal.context.flow_control import PauseContext, make_pauses
 from engine.portal.context.inputs import order_inputs
 from engine.portal.context.plan_graph import graph_of_plan, pointer_of
 from engine.portal.context.trigger import TriggerRow, make_trigger_rows
@@ -109,6 +110,7 @@ class WorkflowContext:
     rows: tuple[VersionRow, ...]
     older_href: str
     newest_href: str
+    pauses: PauseContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +201,7 @@ def make_workflow(page: WorkflowPage, *, query: Query) -> WorkflowContext:
         rows=tuple(version_row(item, live_rev=flow.published_rev) for item in shown),
         older_href=query.change(before=shown[-1].rev) if has_more else "",
         newest_href=query.change(before="") if query.get("before") else "",
+        pauses=make_pauses(page.pauses, project=flow.project_slug, slug=flow.slug),
     )
 
 
