@@ -44,6 +44,7 @@ TAIL_POLL_SECONDS = 0.5  # how often a busy driver looks for decisions on parall
 DECIDED_COUNT_MAX = 100  # consequences written inside an entry; more go into a payload
 RUN_ENTRY_COUNT_MAX = 200_000  # entries in one run's stream, so that folding it takes seconds
 RETRY_ENTRY_COUNT_MAX = 100_000  # in a run of so many no step is tried again: the rest must fit
+BULK_RUN_COUNT_MAX = 100  # runs one request acts on: each takes a few milliseconds and a lock
 OPERATE_ENTRY_COUNT_MAX = 190_000  # in a run of so many operators only resume and cancel
 OUTSIDE_ENTRY_COUNT_MAX = 11_000  # of a run's entries for decisions, one a step, and for operators
 PAGE_EVENT_COUNT_MAX = 5_000  # entries the page of one run reads: half a second

@@ -2,6 +2,7 @@
 
 from core.toolkit.api.routing import route
 from engine.api.backfills import BackfillViewSet
+from engine.api.bulk import BulkViewSet
 from engine.api.comparing import ComparisonViewSet
 from engine.api.events import EventViewSet
 from engine.api.external import ExternalTaskViewSet
@@ -102,6 +103,7 @@ urlpatterns = [
     *route(f"{_PROJECT}pause/", ProjectFlowViewSet, {"post": "pause"}, name="api-project-pause"),
     *route(f"{_PROJECT}resume/", ProjectFlowViewSet, {"post": "resume"}, name="api-project-resume"),
     *route("runs/", RunViewSet, {"get": "list"}, name="api-runs"),
+    *route("runs/operate/", BulkViewSet, {"post": "operate"}, name="api-runs-operate"),
     *route("runs/<uuid:run_id>/", RunViewSet, {"get": "retrieve"}, name="api-run"),
     *route("runs/<uuid:run_id>/steps/", RunViewSet, {"get": "steps"}, name="api-run-steps"),
     *route("runs/<uuid:run_id>/events/", SteerViewSet, _EVENTS, name="api-run-events"),

@@ -101,13 +101,14 @@ class RunEventView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFilters:
-    """What a list of runs may be narrowed to; `None` means any."""
+    """What a list of runs may be narrowed to; `None` means any. `is_open`: not closed yet."""
 
     project_slug: str | None = None
     workflow_slug: str | None = None
     status: str | None = None
     outcome: str | None = None
     initiator: str | None = None
+    is_open: bool = False
 
 
 def list_runs(
@@ -216,7 +217,8 @@ def _conditions(filters: RunFilters) -> Q:
         "outcome": filters.outcome,
         "initiator__username": filters.initiator,
     }
-    return Q(**{name: value for name, value in names.items() if value is not None})
+    wanted = Q(**{name: value for name, value in names.items() if value is not None})
+    return wanted & ~Q(status=RunStatus.CLOSED) if filters.is_open else wanted
 
 
 def _rows() -> QuerySet[Run]:

@@ -136,6 +136,9 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ),
     ("api-workflow-migrate-preview", "post"): Turned(404, 403, {"from_rev": 1, "to_rev": 1}),
     ("api-run-cancel", "post"): Turned(404, 403, {}),
+    ("api-runs-operate", "post"): Turned(
+        404, 200, {"verb": "pause", "reason": "r", "project": "acme"}
+    ),
     ("api-run-rerun", "post"): Turned(404, 403, {"reason": "once more"}),
     ("api-run-rerun-preview", "post"): Turned(404, 403, {}),
     ("api-run-pause", "post"): Turned(404, 403, {"reason": "r"}),
