@@ -4,6 +4,7 @@ from django.urls import path
 
 from engine.portal import flow_views, views
 from engine.portal.rerun_views import RerunView
+from engine.portal.secret_views import SecretDeleteView, SecretsView
 from engine.portal.steer_views import PAUSE, RESUME, RETRY, SKIP, SteerView
 from engine.portal.trigger_views import TriggerView
 
@@ -19,6 +20,12 @@ urlpatterns = [
     path(f"{_STEP}retry/", SteerView.as_view(verb=RETRY), name="step_retry"),
     path(f"{_STEP}skip/", SteerView.as_view(verb=SKIP), name="step_skip"),
     path("runs/<uuid:run_id>/again/", RerunView.as_view(), name="rerun"),
+    path("projects/<slug:project>/secrets/", SecretsView.as_view(), name="secrets"),
+    path(
+        "projects/<slug:project>/secrets/<str:name>/delete/",
+        SecretDeleteView.as_view(),
+        name="secret_delete",
+    ),
     path("workflows/", views.WorkflowsView.as_view(), name="workflows"),
     path("workflows/<slug:project>/<slug:slug>/", views.WorkflowView.as_view(), name="workflow"),
     path(

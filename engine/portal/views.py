@@ -46,6 +46,7 @@ from engine.portal.naming import long_key
 from engine.portal.paging import PAGE_COUNT, read_cursor
 from engine.portal.statuses import say_template
 from engine.selectors import run_pages, workflow_pages
+from engine.selectors.secrets import can_list_secrets
 from engine.selectors.started import StartedRun
 from engine.selectors.workflow_pages import StartPage
 from engine.services import definitions, runs
@@ -192,7 +193,9 @@ class WorkflowView(PortalView):
             limit=PAGE_COUNT + 1,
         )
         context = make_workflow(page, query=query)
-        return self.render("engine/workflow.html", {"place": "workflows", "workflow": context})
+        sees_secrets = can_list_secrets(principal=self.principal, project_slug=project)
+        shown = {"place": "workflows", "workflow": context, "sees_secrets": sees_secrets}
+        return self.render("engine/workflow.html", shown)
 
 
 class VersionView(PortalView):

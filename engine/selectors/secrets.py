@@ -14,7 +14,7 @@ from core.identity.domain.principal import Principal
 from core.identity.selectors.access import list_scopes
 from core.kernel import limits
 from core.kernel.errors import Problem
-from engine.domain.errors import SecretMissingError
+from engine.domain.errors import ProjectMissingError, SecretMissingError
 from engine.domain.flow.problems import Code
 from engine.domain.plan import Plan
 from engine.models import Version, VersionStatus, Workflow
@@ -60,6 +60,15 @@ def list_secrets(
     rows = list(_rows(project.project_id).filter(name__gt=after)[:limit])
     users = _find_users(principal, project_id=project.project_id, names={r.name for r in rows})
     return [_view(row, used_by=users.get(row.name, ())) for row in rows]
+
+
+def can_list_secrets(*, principal: Principal, project_slug: str) -> bool:
+    """Say whether the reader may see the project, and so the names of its secrets."""
+    try:
+        get_project_target(principal=principal, project_slug=project_slug)
+    except ProjectMissingError:
+        return False
+    return True
 
 
 def get_secret(*, principal: Principal, project_slug: str, name: str) -> SecretView:

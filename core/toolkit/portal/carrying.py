@@ -18,9 +18,12 @@ from core.identity.models import User
 from core.kernel import limits
 
 OWNER_FIELD: Final = "owner"
+# What a form calls a value that no page and no session may hold.
+SECRET_FIELD: Final = "secret"  # noqa: S105  # the name of a field
 _SALT: Final = "core.portal.carrying"
 _SESSION_KEY: Final = "carried"
 _CSRF_FIELD: Final = "csrfmiddlewaretoken"
+_LEFT_OUT: Final = frozenset({_CSRF_FIELD, SECRET_FIELD})
 _AGE_SECONDS_MAX: Final = 12 * 60 * 60
 
 
@@ -63,7 +66,7 @@ def read_target(request: HttpRequest, wanted: str) -> str:
 
 def pack(request: HttpRequest) -> str:
     """Return what was posted, where to and by whom, signed; "" if it is too large to carry."""
-    fields = {name: values for name, values in request.POST.lists() if name != _CSRF_FIELD}
+    fields = {name: values for name, values in request.POST.lists() if name not in _LEFT_OUT}
     owner = request.POST.get(OWNER_FIELD, "")
     value = {"path": request.path, "owner": owner, "fields": fields}
     packed = signing.dumps(value, salt=_SALT, compress=True)
