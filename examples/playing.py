@@ -83,10 +83,10 @@ class Player:
                 self._decide(act, run_id=run_id, key=key, earlier_count=len(earlier))
             case Send():
                 if act.when:
-                    self._wait_in(run_id, act.when, or_closed=True)
+                    self._wait_for_visit(run_id, act.when, count=_count_visits(story, number))
                 self._send(case, story, act, run_id=run_id, number=number)
             case Cancel():
-                if self._wait_in(run_id, act.when, or_closed=True)["status"] != "CLOSED":
+                if self._wait_for_visit(run_id, act.when, count=1)["status"] != "CLOSED":
                     self.client_of(act.who).cancel_run(run_id, reason=act.reason)
 
     def _decide(self, act: Decide, *, run_id: str, key: str, earlier_count: int) -> None:
@@ -123,9 +123,10 @@ class Player:
             if _step_of(item["step_key"]) == act.step:
                 return item
         # A state machine asks the same person once for each visit.
-        mine = client.list_requests(view="decided", run_id=run_id)
-        past = [item for item in mine if _step_of(item["step_key"]) == act.step]
-        return {"decided": True} if len(past) > earlier_count else {}
+        asked = client.list_requests(view="all", run_id=run_id)
+        here = [item["id"] for item in asked if _step_of(item["step_key"]) == act.step]
+        voters = [vote["username"] for id_ in here for vote in client.get_request(id_)["votes"]]
+        return {"decided": True} if voters.count(act.who) > earlier_count else {}
 
     def _send(self, case: UseCase, story: Story, event: Send, *, run_id: str, number: int) -> None:
         data = {
@@ -147,17 +148,31 @@ class Player:
                 return whole
         return {}
 
-    def _wait_in(self, run_id: str, step: str, *, or_closed: bool = False) -> JsonObject:
+    def _wait_in(self, run_id: str, step: str) -> JsonObject:
         """Wait until a run rests in a step or state."""
 
         def rests(run: JsonObject) -> bool:
-            if run["status"] == "CLOSED":
-                return or_closed
             return run["status"] == "WAITING" and any(
                 item["step"] == step and item["status"] in _RESTING for item in run["steps"]
             )
 
         return self._wait(lambda: self._read(run_id), rests, what=f"it does not wait in {step}")
+
+    def _wait_for_visit(self, run_id: str, step: str, *, count: int) -> JsonObject:
+        """Wait until a run has come to a step or state so often, or is over.
+
+        Where it is past that, what follows was done before: repeating it is harmless.
+        """
+
+        def has_come(run: JsonObject) -> bool:
+            visits = [
+                item
+                for item in run["steps"]
+                if item["step"] == step and (item["status"] in _RESTING or item["outcome"])
+            ]
+            return run["status"] == "CLOSED" or len(visits) >= count
+
+        return self._wait(lambda: self._read(run_id), has_come, what=f"it never was in {step}")
 
     def _key(self, case: UseCase, story: Story) -> str:
         return "/".join(filter(None, ("examples", case.slug, story.slug, self.salt)))
@@ -174,6 +189,12 @@ class Player:
             )
         except TimeoutError as error:
             raise StoryError(f"{what}: {error}") from error
+
+
+def _count_visits(story: Story, number: int) -> int:
+    """Return how many events the story has sent in the same step up to an act."""
+    acts = [act for act in story.acts[:number] if isinstance(act, Send)]
+    return sum(act.when == acts[-1].when for act in acts)
 
 
 def _asks_same(one: Act, other: Decide) -> bool:

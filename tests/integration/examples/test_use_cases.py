@@ -1,6 +1,8 @@
 """Every story of every use case, over the API, to the end it says; and what it left behind."""
 
 import hashlib
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -155,9 +157,8 @@ def test_an_agent_is_told_what_a_person_said(stage):
     agent = stage.client_of("scout")
 
     assert run["initiator"] == "scout"
-    answer = use_tool(
-        Repeating(agent, run["id"]), tool="erase_customer", arguments={}, reason="again"
-    )
+    repeating: Any = Repeating(agent, run["id"])
+    answer = use_tool(repeating, tool="erase_customer", arguments={}, reason="again")
     assert answer == "A person said no: A figure of speech. Ask the customer, in writing."
 
 
@@ -172,3 +173,25 @@ class Repeating:
 
     def __getattr__(self, name):
         return getattr(self._client, name)
+
+
+@pytest.mark.parametrize(
+    ("slug", "name"),
+    [("publishing", "live"), ("incident", "for-on-call"), ("onboarding", "for-the-contract")],
+)
+def test_a_story_that_still_waits_is_found_as_it_was_left(stage, slug, name):
+    case, story = find(slug, name)
+    first = stage.play(case, story)
+
+    again = stage.play(case, story)
+
+    assert (again["status"], again["seq"]) == ("WAITING", first["seq"])
+    assert again["id"] == first["id"]
+
+
+def test_a_story_that_was_interrupted_is_played_to_its_end(stage):
+    case, story = find("publishing", "third-draft")
+    begun = replace(story, acts=story.acts[:3], ends="waiting", waits_in="draft")
+    run = stage.play(case, begun)
+
+    assert stage.play(case, story)["id"] == run["id"]
