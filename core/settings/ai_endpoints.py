@@ -10,7 +10,7 @@ FORMATS: Final = ("json_schema", "json_object", "text")
 def ai_endpoint(
     *,
     url: str,
-    models: Sequence[str],
+    models: Sequence[object],
     key: str = "",
     price: Mapping[str, Any] | None = None,
     format: str = "json_object",  # noqa: A002  # the name in the setting
@@ -28,7 +28,7 @@ def ai_endpoint(
         ValueError: for what cannot be.
     """
     named = [item for item in models if isinstance(item, str) and item]
-    is_sound = urlsplit(url).scheme in {"http", "https"} and isinstance(key, str)
+    is_sound = urlsplit(url).scheme in {"http", "https"}
     if not is_sound or isinstance(models, str) or not named or len(named) != len(models):
         raise ValueError(url)
     if format not in FORMATS or not key.isascii() or not key.isprintable():

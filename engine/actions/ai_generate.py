@@ -132,6 +132,7 @@ class _Asking:
     def answer(self, *, repair_count: int) -> Json:
         """Ask until the answer is what was asked for, at most so many times more."""
         more: tuple[Message, ...] = ()
+        problems: list[str] = []
         for _ in range(repair_count + 1):
             answer = self._ask(more)
             if self.prompt.schema is None and answer.text:

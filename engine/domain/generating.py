@@ -195,5 +195,6 @@ def _refuse_constant(name: str) -> Json:
 
 
 def _count(value: object) -> int | None:
-    is_count = isinstance(value, int) and not isinstance(value, bool)
-    return value if is_count and 0 <= value < _COUNT_MAX else None
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value < _COUNT_MAX else None

@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from core.kernel import limits
+from core.kernel.types import Json
 from engine.actions.ai_generate import SPEC, find_faults, generate, generate_with
 from engine.actions.contract import ActionCall, ActionError
 from engine.domain.egress import EgressPolicy, parse_policy
@@ -290,7 +292,11 @@ def test_an_address_that_is_not_allowed_is_not_asked(refused, model):
 
 
 def test_a_schema_is_written_and_not_made_of_data():
-    for schema in ("${{ inputs.s }}", {"type": "object", "required": ["${{ inputs.s }}"]}):
+    made_of_data: list[Json] = [
+        "${{ inputs.s }}",
+        {"type": "object", "required": ["${{ inputs.s }}"]},
+    ]
+    for schema in made_of_data:
         faults = list(find_faults({"endpoint": "m", "prompt": "a", "schema": schema}))
 
         assert faults == [(("schema",), "Write the schema here, so that it can be checked.")]
@@ -300,7 +306,7 @@ def test_the_action_asks_with_the_client_of_the_deployment(model, settings, atte
     settings.HTTP_PRIVATE_ALLOWED = ["127.0.0.1"]
     model.says("ok")
 
-    made = generate(ActionCall(arguments={"endpoint": "main", "prompt": "a"}, attempt=attempt))
+    made: Any = generate(ActionCall(arguments={"endpoint": "main", "prompt": "a"}, attempt=attempt))
 
     assert made["text"] == "ok"
     assert SPEC.idempotent is SPEC.pure is False

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.test import Client
@@ -151,7 +152,7 @@ def test_prompts_and_answers_are_committed_payloads(town, asked, model):
         for item in ledger.read_stream(stream=run_id, limit=99)
         if item.kind == "step.completed"
     )
-    result = done.payloads["result"]
+    result: Any = done.payloads["result"]
     assert result["messages"] == model.asked[0]["messages"]
     assert result["answers"] == ['{"answer": "On its way."}']
 
@@ -167,8 +168,9 @@ def test_what_a_model_said_when_it_failed_is_a_committed_payload(town, model):
         if item.kind == "attempt.failed"
     )
     assert failed.data["error"] == "ai.invalid"
-    assert failed.payloads["detail"]["answers"] == ["nonsense", "nonsense"]
-    assert failed.payloads["detail"]["messages"] == model.asked[0]["messages"]
+    detail: Any = failed.payloads["detail"]
+    assert detail["answers"] == ["nonsense", "nonsense"]
+    assert detail["messages"] == model.asked[0]["messages"]
 
 
 @pytest.mark.parametrize(
