@@ -300,11 +300,11 @@ class StepWaitSerializer(OutputSerializer):
         choices=[item.value for item in WaitKind],
         help_text="`mutex`, `circuit`, `rate`: a gate that lets nothing through; `retry`, `timer`, "
         "`turn`, `state`: time; `event`; `run`: the run it called; `people`, `question`: people; "
-        "`queue`: a worker.",
+        "`queue`: a worker; `topic`: a program that does external tasks.",
     )
     name = serializers.CharField(
         help_text="Of the gate; the event's type; the called workflow; the verb by which people "
-        "are asked; the queue's label; the state that follows. Empty if nothing is named."
+        "are asked; the queue's label; the topic; the state that follows. Empty if none is named."
     )
     until = serializers.DateTimeField(
         allow_null=True, help_text="When time ends it, or when it is looked at again."
@@ -318,6 +318,8 @@ class StepWaitSerializer(OutputSerializer):
     run_step = serializers.CharField(
         source="key", help_text="Key of the step there that holds the mutex."
     )
+    worker = serializers.CharField(help_text="Which program has the external task; empty if none.")
+    since = serializers.DateTimeField(allow_null=True, help_text="When that program took it.")
 
 
 class ProgressSerializer(OutputSerializer):

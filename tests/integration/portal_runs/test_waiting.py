@@ -10,8 +10,10 @@ from django.utils.timezone import now
 from core.identity.services.roles import assign_role
 from engine.domain.circuit import Circuit as CircuitState
 from engine.domain.circuit import circuit_to_json
-from engine.domain.plan import AfterError, OnError
+from engine.domain.plan import AfterError, OnError, Step, Uses
 from engine.driver import DriveEnd
+from engine.external.claiming import claim_tasks
+from engine.external.ending import extend_claim
 from engine.models import Circuit, Run, Task, Workflow
 from engine.services.events import deliver_event, publish
 from engine.services.reporting import report_child
@@ -257,6 +259,32 @@ def test_a_queue_is_named_until_a_worker_takes_the_step(yard):
 
     assert "Waits for a worker" not in show(yard, run_id)
     assert steps_of(yard, run_id)["a#1"]["waits_for"] == []
+
+
+def test_a_topic_is_named_and_then_who_does_the_task(yard):
+    verb = Uses(action="external/task@1", arguments={"topic": "scans", "data": 1})
+    yard.play(Step(id="a", verb=verb), name="outside")
+    run_id = Run.objects.get(workflow__slug="outside").pk
+    yard.user("wes", "worker")
+
+    assert "Waits for a worker of the topic “scans”" in show(yard, run_id)
+    assert "put A up for workers of the topic scans" in show(yard, run_id, "tab=events")
+    (handed,) = claim_tasks(
+        principal=yard.principal("wes"),
+        project_slug=yard.slug,
+        topics=["scans"],
+        worker="host 7",
+        count=1,
+        lease_seconds=60,
+    )
+
+    assert "Held by the worker “host 7” since" in show(yard, run_id)
+    assert "The worker “host 7” took A" in show(yard, run_id, "tab=events")
+    (wait,) = steps_of(yard, run_id)["a#1"]["waits_for"]
+    assert (wait["kind"], wait["name"], wait["worker"]) == ("topic", "scans", "host 7")
+    assert wait["since"] is not None
+    extended = extend_claim(principal=yard.principal("wes"), task_id=handed.id, token=handed.token)
+    assert extended.lease_until > handed.lease_until
 
 
 # --- runs around ---------------------------------------------------------------------------------
