@@ -3,6 +3,7 @@
 from django.urls import path
 
 from engine.portal import flow_views, views
+from engine.portal.move_views import MoveView
 from engine.portal.rerun_views import RerunView
 from engine.portal.secret_views import SecretDeleteView, SecretsView
 from engine.portal.steer_views import PAUSE, RESUME, RETRY, SKIP, SteerView
@@ -54,6 +55,11 @@ urlpatterns = [
         "workflows/<slug:project>/<slug:slug>/triggers/<slug:name>/",
         TriggerView.as_view(),
         name="trigger",
+    ),
+    path(
+        "workflows/<slug:project>/<slug:slug>/versions/<int:rev>/move/",
+        MoveView.as_view(),
+        name="move",
     ),
     path(
         "workflows/<slug:project>/<slug:slug>/versions/<int:rev>/",

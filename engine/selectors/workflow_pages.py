@@ -19,6 +19,7 @@ from engine.domain.plan_json import plan_from_json
 from engine.models import Version, VersionStatus
 from engine.selectors.access_table import ACCESS_SHOWN, AccessGrant, list_access
 from engine.selectors.flow_control import Pauses, get_pauses
+from engine.selectors.move_pages import can_move
 from engine.selectors.runs import get_run
 from engine.selectors.triggers import TriggerView, list_triggers
 from engine.selectors.workflows import (
@@ -97,6 +98,7 @@ class VersionPage:
     live_rev: int | None
     may_start: bool
     may_publish: bool
+    may_move: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +196,7 @@ def get_version_page(
             scope_id=scope_id,
             target=row,
         ).allowed,
+        may_move=can_move(principal=principal, scope_id=scope_id),
     )
 
 

@@ -164,6 +164,7 @@ class VersionContext:
     may_start: bool
     triggers: tuple[str, ...]
     may_publish: bool
+    move_href: str
     digest_hex: str
     source_digest_hex: str
     drawing: Drawing
@@ -226,6 +227,9 @@ def make_version(page: VersionPage, *, query: Query) -> VersionContext:
         may_start=page.may_start and page.live_rev == view.rev and can_people_start(page.plan),
         triggers=list_triggers(page.plan),
         may_publish=page.may_publish and view.status == VersionStatus.DRAFT,
+        move_href=reverse("engine_portal:move", args=(*place, view.rev))
+        if page.may_move and view.status == VersionStatus.PUBLISHED
+        else "",
         digest_hex=view.digest_hex,
         source_digest_hex=view.source_digest_hex,
         drawing=draw(
