@@ -145,6 +145,15 @@ def test_one_run(seat: Seat, places: Places, which: str, query: str):
     inspect(seat, "mara", f"{getattr(places, which)}{query}")
 
 
+@pytest.mark.parametrize("verb", ["pause", "resume", "steps/gate%231/skip"])
+def test_asking_for_the_reason_of_what_an_operator_does(seat: Seat, places: Places, verb: str):
+    inspect(seat, "rex", f"{places.waiting_run}{verb}/")
+
+
+def test_the_run_page_of_who_operates_runs(seat: Seat, places: Places):
+    inspect(seat, "rex", places.waiting_run)
+
+
 def test_asking_for_the_reason_of_a_cancellation(seat: Seat, places: Places):
     inspect(seat, "rex", f"{places.waiting_run}cancel/")
 
