@@ -103,6 +103,8 @@ def command(group: click.Group, *, name: str | None = None) -> Callable[[Body], 
                 state=state,
                 timeout_seconds=request_timeout,
             )
+            if profile.name and profiles.is_open_to_others():
+                session.out.note(f"warning: others may read {profiles.settings_path()}; chmod 600")
             body(session, *args, **options)
 
         decorated: Any = enter

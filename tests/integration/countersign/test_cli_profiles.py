@@ -96,6 +96,13 @@ def test_a_second_profile_is_chosen_by_its_name(logged_in, type_in, server, monk
     assert server.site.received[-1].headers["authorization"] == f"Bearer {other}"
 
 
+def test_a_file_that_others_may_read_is_warned_of(logged_in, type_in):
+    assert "warning" not in type_in("whoami").stderr
+    profiles.settings_path().chmod(0o644)
+
+    assert "others may read" in type_in("whoami").stderr
+
+
 def test_forgetting_a_profile_takes_its_token_out_of_the_file(logged_in, type_in):
     assert type_in("logout").exit_code == 0
 

@@ -348,6 +348,20 @@ outputs: {sum: "steps.sum.outputs.result"}
     holds(definition, "expect: {outcome: succeeded, outputs: {sum: 3}}\n")
 
 
+def test_secrets_are_named_and_never_needed():
+    definition = FLOW + "secrets: [PAY_KEY]\nsteps: {a: {uses: x/y@1, with: {key: '${{ secrets.PAY_KEY }}'}}}\n"
+
+    holds(definition, "results: {a: {result: 1}}\nexpect: {outcome: succeeded}\n")
+
+
+def test_a_run_of_a_concurrency_group_has_its_turn_at_once():
+    definition = FLOW + (
+        "concurrency: {group: one, max: 1, on-conflict: queue}\nsteps: {a: {uses: x/y@1}}\n"
+    )
+
+    holds(definition, "results: {a: {result: 1}}\nexpect: {outcome: succeeded}\n")
+
+
 MACHINE = """
 schema: flow/v1
 kind: states
