@@ -349,7 +349,9 @@ outputs: {sum: "steps.sum.outputs.result"}
 
 
 def test_secrets_are_named_and_never_needed():
-    definition = FLOW + "secrets: [PAY_KEY]\nsteps: {a: {uses: x/y@1, with: {key: '${{ secrets.PAY_KEY }}'}}}\n"
+    definition = FLOW + (
+        "secrets: [PAY_KEY]\nsteps: {a: {uses: x/y@1, with: {key: '${{ secrets.PAY_KEY }}'}}}\n"
+    )
 
     holds(definition, "results: {a: {result: 1}}\nexpect: {outcome: succeeded}\n")
 
