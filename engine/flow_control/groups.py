@@ -3,7 +3,7 @@
 A run of a group waits from its first entry on. Whatever changes in a group is noted in the
 transaction that changes it; then the group is looked at: turns are granted under a lock on its
 name, and in transactions of their own the runs are told, or cancelled. A process that dies in
-between leaves the note, and the sweep looks again. Source: decision 36.
+between leaves the note, and the sweep looks again. Source: decision 38.
 """
 
 from collections.abc import Callable, Mapping

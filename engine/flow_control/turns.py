@@ -1,7 +1,7 @@
 """The only writer of turns and of what changed in their groups. Raw SQL, short.
 
 A run's turn is a row that is deleted with the run's closing entry, in its transaction; what is
-free is what no row holds. Source: decision 36.
+free is what no row holds. Source: decision 38.
 """
 
 from collections.abc import Sequence
