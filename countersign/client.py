@@ -130,17 +130,22 @@ class Client(Transport):
         inputs: Mapping[str, Any],
         idempotency_key: str = "",
         rev: int | None = None,
+        priority: int = 0,
     ) -> JsonObject:
         """Start a run, once for each idempotency key.
 
         Without a key one is made for this call, so that a repeat after a lost answer is harmless.
+        Of runs that wait, those of a higher `priority` (0 to 9) go first.
 
         Raises:
-            ApiError: 422 with every problem of the inputs, 403 without the permission.
+            ApiError: 422 with every problem of the inputs, 403 without the permission, 429 if too
+                much waits already.
         """
         body: JsonObject = {"inputs": dict(inputs)}
         if rev is not None:
             body["rev"] = rev
+        if priority:
+            body["priority"] = priority
         path = f"workflows/{_part(project)}/{_part(workflow)}/runs/"
         return self._send("POST", path, json=body, key=idempotency_key or _key())
 

@@ -184,6 +184,7 @@ HTTP_ADDRESS_COUNT_MAX = 16  # addresses of one name that are tried
 TURN_LOOK_COUNT_MAX = 200  # waiting runs of a concurrency group one look at it reads
 TURN_CHANGE_COUNT_MAX = 1_000  # notes of changes in a group that one look at it answers
 
+PRIORITY_MAX = 9  # of a step and of a run: ten classes are more than anybody can tell apart
 MEASURE_SECONDS = 1.0  # for so long a process trusts what it has measured of a project
 MEASURED_PROJECT_COUNT_MAX = 10_000  # projects one process keeps a measure of: 1 MB
 HELD_BACK_SECONDS = 5.0  # after which a start is worth trying again that a backlog held back

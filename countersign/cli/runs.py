@@ -31,6 +31,12 @@ _TIMEOUT = click.option(
 )
 @click.option("--inputs", "file", metavar="FILE", help="Inputs as a file of JSON or YAML.")
 @click.option("--rev", type=click.IntRange(min=1), help="A version; by default the published one.")
+@click.option(
+    "--priority",
+    type=click.IntRange(min=0, max=9),
+    default=0,
+    help="Of runs that wait, higher ones go first; over 0 takes the permission operate_run.",
+)
 @click.option("--idempotency-key", default="", help="The same key starts no second run.")
 @click.option("--watch", "watches", is_flag=True, help="Show what happens until the run is over.")
 @click.option("--wait", "waits", is_flag=True, help="Wait until the run is over.")
@@ -41,6 +47,7 @@ def run(  # noqa: PLR0913 - one option each
     pairs: tuple[str, ...],
     file: str | None,
     rev: int | None,
+    priority: int,
     idempotency_key: str,
     timeout: float | None,
     *,
@@ -56,7 +63,12 @@ def run(  # noqa: PLR0913 - one option each
         pairs, file, schema=_schema_of(session, project, slug, rev, pairs), what="inputs"
     )
     started = session.client.start_run(
-        project, slug, inputs=inputs, rev=rev, idempotency_key=idempotency_key
+        project,
+        slug,
+        inputs=inputs,
+        rev=rev,
+        priority=priority,
+        idempotency_key=idempotency_key,
     )
     again = " (had been started with this key)" if started["replayed"] else ""
     if watches or waits:

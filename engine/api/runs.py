@@ -62,6 +62,7 @@ class RunViewSet(ApiViewSet):
                 inputs=body["inputs"],
                 idempotency_key=read_idempotency_key(request),
                 rev=body["rev"],
+                priority=body["priority"],
             )
         return Response(
             StartedRunSerializer(started).data,

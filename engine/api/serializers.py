@@ -61,6 +61,15 @@ class StartInput(InputSerializer):
         help_text="The version to run; without it the newest published one.",
     )
 
+    priority = WholeNumberField(
+        required=False,
+        default=0,
+        min_value=0,
+        max_value=limits.PRIORITY_MAX,
+        help_text="Of runs that wait for a worker, or for their turn in a group, higher ones go "
+        "first. Over 0 takes the permission `operate_run`.",
+    )
+
 
 class CancelInput(InputSerializer):
     """Why a run is cancelled."""
@@ -255,6 +264,7 @@ class RunSerializer(OutputSerializer):
     initiator = serializers.CharField(help_text="Name of the account that started it.")
     created_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True)
+    priority = serializers.IntegerField(help_text="Of runs that wait, higher ones go first.")
     seq = serializers.IntegerField(help_text="How many entries its ledger stream has.")
     head = serializers.CharField(
         source="head_hex", help_text="Leaf hash of the newest entry, 64 hex digits."

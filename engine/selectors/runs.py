@@ -52,6 +52,7 @@ class RunView:
     closed_at: datetime | None
     seq: int
     head_hex: str
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -270,6 +271,7 @@ def _run_view(row: Run) -> RunView:
         closed_at=row.closed_at,
         seq=row.seq,
         head_hex=bytes(row.head).hex(),
+        priority=row.priority,
     )
 
 

@@ -42,15 +42,18 @@ def start_run(
     inputs: Json,
     idempotency_key: str = "",
     rev: int | None = None,
+    priority: int = 0,
 ) -> StartedRun:
     """Start a run of a workflow's newest published version, or of a named one.
 
+    Of runs that wait for a worker, or for their turn in a group, those of a higher `priority` (0 to
+    9) go first; over 0 takes the permission to operate runs, because others wait for it.
     Idempotent on `idempotency_key` within the workflow, for the same inputs and revision.
     Transaction: one statement of its own.
 
     Raises:
         WorkflowMissingError: no such workflow, or the caller may not see it.
-        AccessForbiddenError: the caller sees it but may not start it.
+        AccessForbiddenError: the caller sees it but may not start it, or not so urgently.
         NothingPublishedError, VersionMissingError: there is nothing to run.
         TriggerRefusedError: the definition's `triggers` do not name the caller's channel.
         InputsInvalidError, InputsTooLargeError: the inputs do not match, or make `vars` too large.
@@ -64,8 +67,13 @@ def start_run(
         principal=principal, project_slug=project_slug, workflow_slug=workflow_slug, rev=rev
     )
     workflow_id = target.workflow.workflow_id
+    if priority:
+        scope_id = target.workflow.scope_id
+        require(principal=principal, permission=Permission.OPERATE_RUN, scope_id=scope_id)
     kept = keep_inputs(inputs)
-    request_digest = digest({"inputs": kept, "rev": rev})
+    request_digest = digest(
+        {"inputs": kept, "rev": rev, **({"priority": priority} if priority else {})}
+    )
     known = find_started(
         workflow_id=workflow_id, idempotency_key=idempotency_key, request_digest=request_digest
     )
@@ -84,6 +92,7 @@ def start_run(
         calls=calls,
         key=idempotency_key,
         request_digest=request_digest,
+        priority=priority,
     )
     while not starting.insert(chosen, run, event, origin=principal.origin):
         # Another insert holds the key. Its run is visible once it has committed; if it was rolled
@@ -173,11 +182,18 @@ def _make_run(
     calls: Mapping[str, Json],
     key: str,
     request_digest: bytes,
+    priority: int,
 ) -> tuple[store.NewRun, Event]:
     run_id = ids.uuid7()
     number, at = draw_admitted_number(workflow_id=chosen.workflow_id, project_id=chosen.project_id)
     title, event = starting.make_started_event(
-        chosen, inputs, run_id=run_id, number=number, at=at, calls=calls
+        chosen,
+        inputs,
+        run_id=run_id,
+        number=number,
+        at=at,
+        calls=calls,
+        extra={"priority": priority} if priority else None,
     )
     is_agent = principal.kind is ActorKind.AGENT
     behalf = principal.origin.on_behalf_of
@@ -193,5 +209,6 @@ def _make_run(
         idempotency_key=key,
         request_digest=request_digest,
         created_at=at,
+        priority=priority,
     )
     return run, event

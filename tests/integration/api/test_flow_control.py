@@ -66,6 +66,47 @@ def test_a_start_over_the_quota_is_told_when_to_come_back(town, flow, problem):
     assert (now["open_runs"]["used"], now["paused"]) == (1, None)
 
 
+def test_who_operates_runs_starts_one_that_goes_before_others(committed_town):
+    town = committed_town
+    admission.forget_measures()
+    town.user("eve", "editor", "publisher", "requester", "operator")
+    eve = town.as_("eve")
+    rev = eve.post(f"workflows/{town.slug}/", {"source": GROUPED}).json()["rev"]
+    eve.post(f"workflows/{town.slug}/grouped/versions/{rev}/publish/")
+    path = f"workflows/{town.slug}/grouped/runs/"
+    ids = [
+        eve.post(path, {"inputs": {}, "priority": priority}).json()["id"] for priority in (0, 0, 5)
+    ]
+
+    urgent = eve.get(f"runs/{ids[2]}/").json()
+
+    assert (urgent["priority"], urgent["turn"]["before_count"]) == (5, 0)
+    assert eve.get(f"runs/{ids[1]}/").json()["turn"]["before_count"] == 1
+    first = eve.get(f"runs/{ids[2]}/events/").json()["items"][0]
+    assert first["data"]["priority"] == 5
+
+
+def test_who_may_only_start_runs_does_not_say_which_goes_first(town, flow, problem):
+    town.user("pia", "requester")
+    path = f"workflows/{town.slug}/{flow}/runs/"
+
+    body = problem(
+        town.as_("pia").post(path, {"inputs": {}, "priority": 1}), 403, "identity.forbidden"
+    )
+
+    assert body["permission"] == "operate_run"
+    assert town.as_("pia").post(path, {"inputs": {}, "priority": 0}).status_code == 201
+
+
+@pytest.mark.parametrize("priority", [-1, 10, 1.5, "high"])
+def test_a_priority_is_a_digit(town, flow, problem, priority):
+    path = f"workflows/{town.slug}/{flow}/runs/"
+
+    problem(
+        town.as_("mara").post(path, {"inputs": {}, "priority": priority}), 422, "api.invalid_input"
+    )
+
+
 @pytest.mark.parametrize("value", [-1, 1.5, "x", 10_000_001])
 def test_a_quota_is_a_whole_number_from_zero(town, flow, problem, value):
     town.user("ada", "project_admin")
