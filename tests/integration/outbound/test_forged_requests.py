@@ -6,6 +6,7 @@ What names lead to is said by a resolver of the test; servers are real, on loopb
 import pytest
 
 from core.kernel import limits
+from core.kernel.types import Json
 from engine.actions import http_request, slack_post
 from engine.actions.contract import ActionCall, ActionError
 from engine.domain.egress import EgressPolicy, parse_policy
@@ -54,10 +55,14 @@ def test_a_name_that_leads_inside_is_refused_in_whatever_form(site, address):
 
 @pytest.mark.parametrize("address", [item for item in FORBIDDEN if "%" not in item])
 def test_an_address_in_the_url_is_refused_without_asking_anybody(site, address):
-    asked = []
+    asked: list[str] = []
     host = f"[{address}]" if ":" in address else address
 
-    found = refusal(f"http://{host}:{site.port}/", resolver=lambda *_: asked.append(1) or [])
+    def resolve(name, _port):
+        asked.append(name)
+        return ["8.8.8.8"]
+
+    found = refusal(f"http://{host}:{site.port}/", resolver=resolve)
 
     assert found.fault is Fault.DENIED
     assert asked == []
@@ -183,7 +188,7 @@ def test_nothing_that_ends_a_line_gets_into_a_request(site, attempt, argument, v
 @pytest.mark.parametrize("path", ["/%0d%0aX-Evil:%201", "/\u010d\u010aX-Evil", "/\u560d\u560a"])
 def test_an_encoded_line_end_stays_encoded(site, attempt, path):
     policy = parse_policy([f"127.0.0.1:{site.port}"])
-    arguments = {"method": "GET", "url": f"{site.url}{path}"}
+    arguments: dict[str, Json] = {"method": "GET", "url": f"{site.url}{path}"}
 
     http_request.send_with(
         ActionCall(arguments=arguments, attempt=attempt), client=GuardedClient(policy=policy)
@@ -218,7 +223,7 @@ def test_a_server_that_only_ever_announces_an_answer_cannot_outlast_the_deadline
     def talk(connection, stop):
         connection.recv(65_536)
         while not stop.wait(0.001):
-            connection.sendall(b"HTTP/1.1 " + said)
+            connection.sendall(said)
 
     assert _ask_raw(raw_site(talk)).fault is Fault.TIMEOUT
 
