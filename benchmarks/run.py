@@ -1,11 +1,11 @@
 """`make bench`: measure, print a table, write `benchmarks/results/latest.json`.
 
-python -m benchmarks.run [--only main|portal|ledger|engine]
+python -m benchmarks.run [--only main|portal|ledger|engine|storm]
 """
 
 import argparse
 
-from benchmarks import engine, ledger, main_job, portal, results
+from benchmarks import engine, ledger, main_job, portal, results, storm
 from benchmarks.harness import System
 
 BENCHES = {
@@ -13,6 +13,7 @@ BENCHES = {
     "portal": portal.measure,
     "ledger": ledger.measure,
     "engine": engine.measure,
+    "storm": storm.measure,
 }
 
 

@@ -34,6 +34,21 @@ def after_commit(call: Callable[..., object], /, *args: object, **kwargs: object
     transaction.on_commit(later, robust=True)
 
 
+def after_commit_once(call: Callable[[], object], /) -> None:
+    """Call a function after the commit as `after_commit` does, once for one open transaction.
+
+    For what is the same however often it is asked for, such as a hint that something is there.
+    """
+    waiting = connection.run_on_commit
+    if connection.in_atomic_block and any(_calls(item[1], call) for item in waiting):
+        return
+    after_commit(call)
+
+
+def _calls(waiting: Callable[[], object], call: Callable[[], object]) -> bool:
+    return getattr(waiting, "__wrapped__", None) is call
+
+
 def read_database_clock() -> datetime:
     """Return the database's time now, aware, in UTC: one clock for all machines.
 

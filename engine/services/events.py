@@ -19,7 +19,7 @@ from core.kernel.errors import PlatformError
 from core.kernel.record import ENGINE_ORIGIN, Origin
 from core.kernel.types import Json
 from core.toolkit import queue
-from core.toolkit.db import after_commit, require_transaction
+from core.toolkit.db import after_commit, after_commit_once, require_transaction
 from engine import inbox, store
 from engine.domain.errors import EventInvalidError, EventReusedError
 from engine.domain.events import Event
@@ -130,7 +130,7 @@ def publish(
             heard=heard_of(chosen, event_type, data, context=context),
             source=describe_sender(origin),
         ):
-            after_commit(hint_firings)
+            after_commit_once(hint_firings)
         after_commit(_deliver_soon, (), (chosen,))
     return Published(event_id=chosen, replayed=not is_new)
 
@@ -211,7 +211,7 @@ def exchange(
         )
         heard = heard_of(item.id, item.type, item.data, context={"source": f"run:{run_id}"})
         if rows.pull(project_id=project_id, event_type=item.type, heard=heard, source=source):
-            after_commit(hint_firings)
+            after_commit_once(hint_firings)
     runs = (run_id,) if found else ()
     events = tuple(item.id for item in emitted)
     if runs or events:

@@ -12,7 +12,7 @@ from core.kernel import limits
 from core.kernel.canonical import UncanonicalError, canonical_bytes, digest
 from core.kernel.record import ENGINE_ORIGIN, Origin, Via
 from core.kernel.types import Json
-from core.toolkit.db import after_commit
+from core.toolkit.db import after_commit_once
 from engine import starting
 from engine.domain.errors import HookInvalidError, HookRefusedError, HookTooLargeError
 from engine.domain.triggers import WebhookTrigger
@@ -127,7 +127,7 @@ def take_delivery(*, delivery: Delivery, data: Json) -> TakenDelivery:
         if is_new and is_wanted:
             source: dict[str, Json] = {"hook": endpoint.name, "maker": str(delivery.maker_id)}
             rows.add(trigger_id=endpoint.trigger_id, heard=[heard], source=source)
-            after_commit(hint_firings)
+            after_commit_once(hint_firings)
     if not is_new:
         return TakenDelivery(id=signed.id, status=Taken.DUPLICATE)
     status = Taken.ACCEPTED if is_wanted else Taken.IGNORED

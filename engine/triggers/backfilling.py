@@ -8,7 +8,7 @@ from django.db import DatabaseError, connection, transaction
 from core.kernel import limits
 from core.kernel.errors import PlatformError
 from core.kernel.types import Json
-from core.toolkit.db import after_commit
+from core.toolkit.db import after_commit_once
 from engine import starting
 from engine.domain.triggers import ScheduleTrigger
 from engine.models import Workflow
@@ -59,7 +59,7 @@ def _advance(backfill: OpenBackfill, workflow_id: UUID) -> int:
         source: dict[str, Json] = {**backfill.source, "occurrence": str(item.id)}
         rows.add(trigger_id=live.id, heard=[heard], source=source)
     if pulled:
-        after_commit(hint_firings)
+        after_commit_once(hint_firings)
     elif free and not open_count:
         _end(backfill, workflow_id, why="done")
     return len(pulled)

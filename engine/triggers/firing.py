@@ -13,7 +13,6 @@ import structlog
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from audit import store as ledger
-from core.identity.models import User
 from core.kernel import ids, limits
 from core.kernel.canonical import digest
 from core.kernel.clock import SYSTEM_CLOCK, Clock
@@ -21,6 +20,7 @@ from core.kernel.errors import PlatformError
 from core.kernel.record import ENGINE_ORIGIN, Actor, ActorKind, Origin
 from core.kernel.types import Json, JsonLike
 from core.toolkit import queue
+from core.toolkit.db import fetch_rows
 from engine import loading, starting, store
 from engine.actions.contract import one_line
 from engine.domain.errors import TriggerLoopError
@@ -45,6 +45,7 @@ log = structlog.get_logger(__name__)
 
 TASK = "engine.fire"
 _REFUSED = "trigger.refused"
+_ACCOUNT = "SELECT kind, person_id FROM identity_user WHERE id = %s::uuid"
 _ACCOUNT_KINDS = frozenset({ActorKind.PERSON, ActorKind.SERVICE, ActorKind.AGENT})
 
 
@@ -264,8 +265,7 @@ def _find_initiator(firing: TakenFiring) -> Initiator:
 
 def _initiator_by_secret(maker_id: UUID) -> Initiator:
     found = _initiator(maker_id, ENGINE_ORIGIN)
-    kind = User.objects.values_list("kind", flat=True).get(pk=maker_id)
-    behalf = Actor(id=str(maker_id), kind=ActorKind(kind))
+    behalf = Actor(id=str(maker_id), kind=_read_account(maker_id)[0])
     return replace(found, origin=replace(ENGINE_ORIGIN, on_behalf_of=behalf))
 
 
@@ -299,11 +299,15 @@ def _depth_of(run: Run) -> int:
 
 
 def _initiator(user_id: UUID, origin: Origin) -> Initiator:
-    user = User.objects.get(pk=user_id)
-    is_agent = user.kind == ActorKind.AGENT
-    return Initiator(
-        user_id=user.pk, agent_owner_id=user.person_id if is_agent else None, origin=origin
-    )
+    kind, person_id = _read_account(user_id)
+    is_agent = kind is ActorKind.AGENT
+    return Initiator(user_id=user_id, agent_owner_id=person_id if is_agent else None, origin=origin)
+
+
+def _read_account(user_id: UUID) -> tuple[ActorKind, UUID | None]:
+    """Return an account's kind and whose it is."""
+    ((kind, person_id),) = fetch_rows(_ACCOUNT, (user_id,))
+    return ActorKind(kind), person_id
 
 
 # --- on record -------------------------------------------------------------------------------

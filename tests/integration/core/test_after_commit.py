@@ -1,9 +1,11 @@
 """What is done once a transaction has committed."""
 
+import contextlib
+
 import pytest
 from django.db import transaction
 
-from core.toolkit.db import after_commit
+from core.toolkit.db import after_commit, after_commit_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -41,3 +43,36 @@ def test_nothing_is_done_after_a_rollback():
         transaction.set_rollback(True)
 
     assert done == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_asked_for_often_is_called_once_for_a_transaction():
+    done: list[int] = []
+
+    def note() -> None:
+        done.append(1)
+
+    with transaction.atomic():
+        after_commit_once(note)
+        after_commit_once(note)
+        assert done == []
+    assert done == [1]
+    with transaction.atomic():
+        after_commit_once(note)
+    after_commit_once(note)
+    assert done == [1, 1, 1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_a_savepoint_took_back_is_asked_for_again():
+    done: list[int] = []
+
+    def note() -> None:
+        done.append(1)
+
+    with transaction.atomic():
+        with contextlib.suppress(ValueError), transaction.atomic():
+            after_commit_once(note)
+            raise ValueError
+        after_commit_once(note)
+    assert done == [1]
