@@ -95,10 +95,7 @@ class TurnChange(models.Model):
 
 
 class Pause(models.Model):
-    """A workflow, or a whole project, in which no run begins; written by `pauses`.
-
-    `holds_runs`: runs that are open were paused with it, and are resumed with it.
-    """
+    """A workflow, or a whole project, in which no run begins; written by `pauses`."""
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     project = models.ForeignKey(
@@ -108,7 +105,6 @@ class Pause(models.Model):
         "engine.Workflow", on_delete=models.PROTECT, related_name="+", null=True, db_index=False
     )
     reason = models.CharField(max_length=limits.REASON_CHARS_MAX)
-    holds_runs = models.BooleanField(default=False)
     paused_at = models.DateTimeField()
     paused_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+"

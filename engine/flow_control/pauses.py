@@ -10,19 +10,18 @@ from core.kernel import ids
 from core.toolkit.db import fetch_rows, require_transaction
 
 _ADD = """
-    INSERT INTO engine_pause (id, project_id, workflow_id, reason, holds_runs, paused_at,
-        paused_by_id)
-    VALUES (%s::uuid, %s::uuid, %s::uuid, %s::text, %s::boolean, clock_timestamp(), %s::uuid)
+    INSERT INTO engine_pause (id, project_id, workflow_id, reason, paused_at, paused_by_id)
+    VALUES (%s::uuid, %s::uuid, %s::uuid, %s::text, clock_timestamp(), %s::uuid)
     ON CONFLICT (project_id, workflow_id) DO NOTHING"""
 
 _END = """
     DELETE FROM engine_pause
     WHERE project_id = %s::uuid AND workflow_id IS NOT DISTINCT FROM %s::uuid
-    RETURNING holds_runs"""
+    RETURNING id"""
 
 # That of the project before that of the workflow: it is what has to end first.
 _FIND = """
-    SELECT p.workflow_id, p.reason, p.holds_runs, p.paused_at, u.username
+    SELECT p.workflow_id, p.reason, p.paused_at, u.username
     FROM engine_pause p JOIN identity_user u ON u.id = p.paused_by_id
     WHERE p.project_id = %s::uuid AND (p.workflow_id IS NULL OR p.workflow_id = %s::uuid)
     ORDER BY p.workflow_id NULLS FIRST"""
@@ -34,7 +33,6 @@ class Paused:
 
     workflow_id: UUID | None
     reason: str
-    holds_runs: bool
     paused_at: datetime
     paused_by: str
 
@@ -44,29 +42,25 @@ def begin(
     project_id: UUID,
     workflow_id: UUID | None,
     reason: str,
-    holds_runs: bool,
     user_id: UUID,
 ) -> bool:
     """Pause a workflow, or (`None`) its project. `False`: it is paused. Transaction: needs one."""
     require_transaction()
-    params = (ids.uuid7(), project_id, workflow_id, reason, holds_runs, user_id)
+    params = (ids.uuid7(), project_id, workflow_id, reason, user_id)
     with connection.cursor() as cursor:
         cursor.execute(_ADD, params)
         return bool(cursor.rowcount == 1)
 
 
-def end(*, project_id: UUID, workflow_id: UUID | None) -> bool | None:
-    """End a pause; return whether it held runs, `None` without one. Transaction: needs one."""
+def end(*, project_id: UUID, workflow_id: UUID | None) -> bool:
+    """End a pause. `False`: there was none. Transaction: needs one."""
     require_transaction()
-    rows = fetch_rows(_END, (project_id, workflow_id))
-    return bool(rows[0][0]) if rows else None
+    return bool(fetch_rows(_END, (project_id, workflow_id)))
 
 
 def list_pauses(*, project_id: UUID, workflow_id: UUID | None = None) -> list[Paused]:
     """Return what is paused of a project, and of one of its workflows if it is named."""
     return [
-        Paused(
-            workflow_id=row[0], reason=row[1], holds_runs=row[2], paused_at=row[3], paused_by=row[4]
-        )
+        Paused(workflow_id=row[0], reason=row[1], paused_at=row[2], paused_by=row[3])
         for row in fetch_rows(_FIND, (project_id, workflow_id))
     ]

@@ -48,7 +48,6 @@ def pause_workflow(
             project_id=target.project_id,
             workflow_id=target.workflow_id,
             reason=reason,
-            holds_runs=False,
             user_id=principal.user_id,
         )
         if is_new:
@@ -72,8 +71,7 @@ def resume_workflow(
     target = _workflow(principal, project_slug, workflow_slug, reason)
     with transaction.atomic():
         workflow = _lock(target)
-        ended = pauses.end(project_id=target.project_id, workflow_id=target.workflow_id)
-        if ended is None:
+        if not pauses.end(project_id=target.project_id, workflow_id=target.workflow_id):
             return False
         _record(workflow, principal=principal, kind="workflow.resumed", reason=reason)
         _bring_forward(target.project_id, target.workflow_id)
@@ -103,7 +101,6 @@ def pause_project(*, principal: Principal, project_slug: str, reason: str) -> bo
             project_id=target.project_id,
             workflow_id=None,
             reason=reason,
-            holds_runs=False,
             user_id=principal.user_id,
         )
         if is_new:
@@ -134,7 +131,7 @@ def resume_project(*, principal: Principal, project_slug: str, reason: str) -> b
     )
     _check_reason(reason)
     with transaction.atomic():
-        if pauses.end(project_id=target.project_id, workflow_id=None) is None:
+        if not pauses.end(project_id=target.project_id, workflow_id=None):
             return False
         _record_project(
             target.project_id,
