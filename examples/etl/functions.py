@@ -77,7 +77,12 @@ def validate(*, day: str, sha256: str) -> dict[str, Any]:
         "bad_permille": len(bad) * 1_000 // max(1, len(good) + len(bad)),
         "by_rule": dict(sorted(Counter(rule for _, rule, _ in bad).items())),
         "exceptions": [
-            {"line": line, "rule": rule, "sale": row["sale"]}
+            {
+                "line": line,
+                "rule": rule,
+                "sale": row["sale"],
+                "says": f"line {line}, sale {row['sale']}: not so that {rule}",
+            }
             for line, rule, row in bad[:_SHOWN_MAX]
         ],
         "cents": sum(int(row["cents"]) for row in good),

@@ -50,7 +50,7 @@ def diagnose(*, service: str, host: str) -> dict[str, Any]:
     """Read a host's log.
 
     Returns:
-        `{host, lines, errors, warnings, signatures: [{says, count}], last}`: the most frequent
+        `{host, says, lines, errors, warnings, signatures: [{says, count}], last}`: the frequent
         kinds of lines that are not INFO, numbers left out, and the newest such line.
 
     Raises:
@@ -65,15 +65,18 @@ def diagnose(*, service: str, host: str) -> dict[str, Any]:
     loud = [found for found in lines if found[2] != "INFO"]
     kinds = Counter(_VARIABLE.sub("#", found[3]) for found in loud)
     levels = Counter(found[2] for found in lines)
+    most = kinds.most_common(1)
+    often = f"; {most[0][1]} times: {most[0][0]}" if most else ""
     return {
         "host": host,
+        "says": f"{host}: {levels['ERROR']} errors, {levels['WARN']} warnings{often}",
         "lines": len(lines),
         "errors": levels["ERROR"],
         "warnings": levels["WARN"],
         "signatures": [
             {"says": says, "count": count} for says, count in kinds.most_common(_SIGNATURES_MAX)
         ],
-        "last": loud[-1][0] if loud else "",
+        "last": loud[-1][1] if loud else "",
     }
 
 

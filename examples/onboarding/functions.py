@@ -52,7 +52,13 @@ def screen(*, names: list[str], company: str) -> dict[str, Any]:
         `{hits: [{name, listed, program, percent}], highest_percent}`, best match first.
     """
     hits: list[dict[str, Any]] = [
-        {"name": name, "listed": row["name"], "program": row["program"], "percent": percent}
+        {
+            "name": name,
+            "listed": row["name"],
+            "program": row["program"],
+            "percent": percent,
+            "says": f"{name} resembles {row['name']} ({row['program']}) by {percent} %",
+        }
         for name in (*names, company)
         for row in _read_watchlist()
         if (percent := _likeness(name, row["name"])) >= _HIT_PERCENT

@@ -60,6 +60,7 @@ def price(*, lines: list[dict[str, Any]], country: str) -> dict[str, Any]:
             "name": catalog[line["sku"]]["name"],
             "quantity": line["quantity"],
             "cents": line["quantity"] * int(catalog[line["sku"]]["cents"]),
+            "says": f"{line['quantity']} x {catalog[line['sku']]['name']}",
         }
         for line in lines
     ]

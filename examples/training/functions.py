@@ -97,25 +97,27 @@ def evaluate(*, model: str, dataset: str, candidates: list[dict[str, Any]]) -> d
         "chosen": best["weights"],
         "metrics": metrics,
         "baseline": _measure(theirs, part),
-        "test": {"only_candidate": only_ours, "only_in_use": only_theirs, "p_millis": p_millis},
+        "test": {
+            "only_candidate": only_ours,
+            "only_in_use": only_theirs,
+            "p_millis": p_millis,
+            "says": f"only the candidate is right {only_ours} times, only the model in use "
+            f"{only_theirs} times; p = {p_millis / 1_000:.3f}",
+        },
         "better": only_ours > only_theirs and p_millis <= _CERTAIN_MILLIS,
         "digest": _digest(model, best["weights"]),
     }
 
 
 @function("training.require_better", idempotent=True)
-def require_better(*, better: bool, test: dict[str, int]) -> dict[str, Any]:
+def require_better(*, better: bool, test: dict[str, Any]) -> dict[str, Any]:
     """Go on only with a candidate that is better, and not by accident.
 
     Raises:
         SystemRefusedError: when it is not.
     """
     if not better:
-        raise SystemRefusedError(
-            f"the candidate is right {test['only_candidate']} times where the model in use is "
-            f"wrong, and wrong {test['only_in_use']} times where that is right: "
-            f"p = {test['p_millis'] / 1_000:.3f}"
-        )
+        raise SystemRefusedError(f"the candidate is no better: {test['says']}")
     return {"better": True}
 
 
@@ -224,9 +226,13 @@ def _measure(right: list[bool], part: Part) -> dict[str, Any]:
         for name in sorted(set(part[2]))
     }
     rates = {name: sum(oks) * 1_000 // len(oks) for name, oks in by_segment.items()}
+    accuracy = sum(right) * 1_000 // len(right)
+    words = [f"right about {accuracy / 10} % of {len(right)} customers"]
+    words += [f"{rate / 10} % of segment {name}" for name, rate in rates.items()]
     return {
+        "says": words,
         "customers": len(right),
-        "accuracy_permille": sum(right) * 1_000 // len(right),
+        "accuracy_permille": accuracy,
         "by_segment_permille": rates,
         "gap_permille": max(rates.values()) - min(rates.values()),
     }

@@ -117,13 +117,15 @@ def _find(component: dict[str, str]) -> Iterable[dict[str, Any]]:
             if affected["package"]["name"] == component["name"] and is_affected(
                 component["version"], introduced=bounds["introduced"], fixed=fixed
             ):
+                score = base_score(advisory["severity"][0]["score"])
+                installed = f"{component['name']} {component['version']}"
                 yield {
                     "id": advisory["id"],
                     "component": component["name"],
                     "version": component["version"],
                     "fixed_in": fixed,
-                    "score_tenths": base_score(advisory["severity"][0]["score"]),
-                    "summary": advisory["summary"],
+                    "score_tenths": score,
+                    "says": f"{score / 10} {installed}: {advisory['summary']} ({advisory['id']})",
                 }
 
 
@@ -132,12 +134,11 @@ def _list_fixes(serious: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
     for name in dict.fromkeys(finding["component"] for finding in serious):
         mine = [finding for finding in serious if finding["component"] == name]
         needed = [finding["fixed_in"] for finding in mine]
-        yield {
-            "name": name,
-            "from": mine[0]["version"],
-            "to": None if None in needed else max(needed, key=version_key),
-            "id": mine[0]["id"],
-        }
+        before, after = mine[0]["version"], None
+        if None not in needed:
+            after = max(needed, key=version_key)
+        says = f"{name} {before} to {after}" if after else f"{name} {before}: nothing to update to"
+        yield {"name": name, "from": before, "to": after, "id": mine[0]["id"], "says": says}
 
 
 def _install(service: str, name: str, version: str) -> dict[str, Any]:
