@@ -6,9 +6,10 @@ are there are never written again. A new construct of the language gets a scene 
 
 from collections.abc import Callable
 
+from core.kernel.types import JsonLike
 from engine.domain.events import Event, EventKind
 from engine.domain.plan import Retry
-from tests.constructs import put
+from tests.constructs import event, put, timer
 from tests.plans import approval, boom, failing, plan, undoable, uses
 from tests.pure_run import PureRun
 from tests.replay.history import FOLDER, make_history, write_history
@@ -92,6 +93,44 @@ def _moved() -> PureRun:
     return run.drive().resolve("gate", "approved")
 
 
+def _tell(run: PureRun, kind: EventKind, **data: JsonLike) -> None:
+    """Append what an operator asks for."""
+    run.outside(Event(kind=kind, at=run.now, data=data, payloads={"reason": "because"}))
+
+
+def _paused() -> PureRun:
+    """Paused while a step executes that fails; mended, then resumed."""
+    run = PureRun(plan(undoable("a"), uses("b", "a"), timer("c", lasts="PT1H")))
+    run.actions["b"] = failing(1, "odd")
+    run.claim()
+    run.move(run._execute("a#1"))
+    _tell(run, EventKind.RUN_PAUSED)
+    run.move(run._execute("b#1"))
+    _tell(run, EventKind.STEP_RETRY_REQUESTED, key="b#1")
+    _tell(run, EventKind.RUN_RESUMED)
+    return run.drive()
+
+
+def _steered() -> PureRun:
+    """An attempt begun sooner, a step skipped that waits, one tried again that had failed."""
+    later = Retry(retries_max=3, initial_seconds=600.0, jitter=False)
+    steps = (event("hear"), uses("a", retry=later), uses("b"), uses("c", "b"), uses("d", "hear"))
+    run = PureRun(plan(*steps))
+    run.actions |= {"a": failing(1), "b": failing(1, "odd")}
+    run.work(list(run.claim().begun))
+    _tell(run, EventKind.STEP_RETRY_REQUESTED, key="a#1")
+    _tell(run, EventKind.STEP_RETRY_REQUESTED, key="b#1")
+    run.work(list(run.claim().begun))
+    _tell(run, EventKind.STEP_SKIP_REQUESTED, key="hear#1")
+    return run.drive()
+
+
+def _undone() -> PureRun:
+    run = PureRun(plan(undoable("a"), undoable("b", "a"), event("hear", "b"))).drive()
+    _tell(run, EventKind.RUN_CANCEL_REQUESTED, compensate=True)
+    return run.drive()
+
+
 SCENES: dict[str, Callable[[], PureRun]] = {
     "sequence": _sequence,
     "split-and-join": _split_and_join,
@@ -105,6 +144,9 @@ SCENES: dict[str, Callable[[], PureRun]] = {
     "queued": _queued,
     "run-again": _run_again,
     "moved": _moved,
+    "paused-and-mended": _paused,
+    "retried-and-skipped": _steered,
+    "cancelled-and-undone": _undone,
 }
 
 
