@@ -311,6 +311,7 @@ def _make_run(
         number=number,
         at=at,
         calls=prepared.calls,
+        extra={"priority": before.priority} if before.priority else None,
         heard=prepared.origin.heard,
     )
     run = store.NewRun(

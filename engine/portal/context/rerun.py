@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from core.toolkit.portal.words import say_count
+from engine.domain.keys import path_of
 from engine.domain.rerunning import Again, Why
 from engine.portal.naming import Titles
 from engine.portal.statuses import Chip, say_outcome
@@ -66,7 +67,7 @@ def make_rerun(foreseen: Foreseen, *, chosen: str) -> RerunContext:
     gates = sum(item.is_gate for item in rerun.again)
     return RerunContext(
         choices=tuple((item.key, titles.of(item.key)) for item in foreseen.choices),
-        chosen=chosen,
+        chosen=_find_choice(foreseen, chosen),
         rows=tuple(rows[key] for key in order[:_ROW_COUNT_MAX]),
         hidden_count=max(0, len(order) - _ROW_COUNT_MAX),
         taken_words=say_count(len(rerun.taken), "step"),
@@ -74,6 +75,13 @@ def make_rerun(foreseen: Foreseen, *, chosen: str) -> RerunContext:
         gate_words=say_count(gates, "approval") if gates else "",
         is_machine=bool(rerun.start),
     )
+
+
+def _find_choice(foreseen: Foreseen, chosen: str) -> str:
+    """Return the key of what was chosen by its key or by its id, "" for everything."""
+    keys = [item.key for item in foreseen.choices]
+    named = [key for key in keys if chosen in {key, path_of(key)}]
+    return named[-1] if named else chosen
 
 
 def _say(titles: Titles, item: Again) -> str:
