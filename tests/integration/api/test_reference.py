@@ -14,4 +14,5 @@ def test_the_reference_is_written_where_it_is_told(tmp_path, capsys):
     assert all(f"| `{error.code}` |" in errors for error in list_platform_errors())
     document = (folder / "openapi.yaml").read_text(encoding="utf-8")
     assert document.startswith("openapi: 3.1.")
-    assert capsys.readouterr().out.count("wrote ") == 2
+    assert (folder / "cli.md").read_text(encoding="utf-8").startswith("# ")
+    assert capsys.readouterr().out.count("wrote ") == 3
