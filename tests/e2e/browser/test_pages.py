@@ -120,6 +120,20 @@ def test_the_decision_bar_with_its_fields_open_on_a_phone(seat: Seat, places: Pl
     assert list_sideways(page) == []
 
 
+def test_the_secrets_of_a_project(seat: Seat):
+    browsing = seat("admin")
+    page = browsing.open("/projects/demo/secrets/")
+    page.get_by_label("Name").fill("DEPLOY_TOKEN")
+    page.get_by_label("Value").fill("correct-horse-battery")
+    page.get_by_label("What it is for").fill("Deploys releases")
+    page.get_by_role("button", name="Set the secret").click()
+    page.get_by_text("Deploys releases").wait_for()
+    assert "correct-horse" not in page.content()
+
+    inspect(seat, "admin", "/projects/demo/secrets/")
+    inspect(seat, "admin", "/projects/demo/secrets/DEPLOY_TOKEN/delete/")
+
+
 @pytest.mark.parametrize(
     "query",
     ["", "?mine=1", "?state=waiting&workflow=pair", "?initiator=nobody-at-all", "?state=nonsense"],

@@ -8,7 +8,8 @@ In the sources below `»` stands before the character a problem must point at an
 import pytest
 
 from core.kernel import limits
-from tests.fakes.flow import SmallVerb, compile_text
+from engine.actions import external_task
+from tests.fakes.flow import SmallVerb, compile_text, compile_with
 from tests.fakes.marked import assert_problem
 
 HEAD = "schema: flow/v1\nkind: dag\nname: x\ninputs: {type: object, properties: {ref: {}, hosts: {}}}\nvars: {round: 0}\nsteps:\n"
@@ -286,3 +287,11 @@ def test_an_approval_in_a_map_is_told_the_name_of_the_item():
     )
 
     assert sorted(verb.scopes[0].names) == ["event", "host", "inputs", "run", "steps", "vars"]
+
+
+def test_what_leaves_by_the_web_process_takes_no_secret():
+    compilation = compile_with(
+        external_task.SPEC, "{topic: t, data: {a: '${{ secrets.TOKEN }}'}}, timeout: PT1H"
+    )
+
+    assert "flow.misplaced_secret" in [problem.code for problem in compilation.problems]
