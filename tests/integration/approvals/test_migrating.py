@@ -9,6 +9,7 @@ from audit import store as ledger
 from core.identity.domain.errors import AccessForbiddenError
 from core.identity.services.roles import assign_role
 from core.kernel.record import ENGINE_ORIGIN
+from core.kernel.types import Json
 from engine import loading
 from engine.domain.errors import (
     NothingPublishedError,
@@ -29,15 +30,18 @@ from tests.world import fold
 
 
 def gate(*needs, **block):
+    peer: dict[str, Json] = {"id": "peer", "approvers": {"groups": ["board"]}}
+    body: dict[str, Json] = {"expires": {"after": "PT1H"}, "stages": [peer], **block}
     checked = ApprovalVerb().check(
-        {"expires": {"after": "PT1H"}, "stages": [PEER], **block},
+        body,
         scope=CheckScope(step="approve", path="", names=RUN_NAMES, evaluator=loading.EVALUATOR),
     )
     return Step(id="approve", verb=Wait(verb="approval", body=checked.body), needs=needs)
 
 
 def put(name, *needs, **arguments):
-    values = {"fields": {key: f"'{value}'" for key, value in arguments.items()} or {"a": "1"}}
+    fields: dict[str, Json] = {key: f"'{value}'" for key, value in arguments.items()}
+    values: dict[str, Json] = {"fields": fields or {"a": "1"}}
     return Step(id=name, verb=Uses(action="transform/cel@1", arguments=values), needs=needs)
 
 

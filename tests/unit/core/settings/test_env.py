@@ -290,7 +290,7 @@ def test_models_are_named_in_json_and_their_keys_never_shown():
         "main": {**given, "url": "https://m.example.org/v1", "format": "json_object"},
     }
     bare = {"url": "http://m", "models": ["a"]}
-    wrong = [
+    wrong: list[dict[str, object]] = [
         {"url": "ftp://m"},
         {"models": []},
         {"models": "a"},
