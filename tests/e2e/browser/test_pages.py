@@ -168,6 +168,14 @@ def test_the_run_page_of_who_operates_runs(seat: Seat, places: Places):
     inspect(seat, "rex", places.waiting_run)
 
 
+@pytest.mark.parametrize(
+    "path", ["/projects/demo/", "/projects/demo/pause/", "/workflows/demo/pair/pause/"]
+)
+@pytest.mark.usefixtures("scene")
+def test_a_project_and_what_pauses_it(seat: Seat, path: str):
+    inspect(seat, "rex", path)
+
+
 def test_asking_for_the_reason_of_a_cancellation(seat: Seat, places: Places):
     inspect(seat, "rex", f"{places.waiting_run}cancel/")
 
