@@ -6,7 +6,7 @@ are there are never written again. A new construct of the language gets a scene 
 
 from collections.abc import Callable
 
-from core.kernel.types import JsonLike
+from core.kernel.types import Json, JsonLike
 from engine.domain.events import Event, EventKind
 from engine.domain.plan import Retry
 from tests.constructs import event, put, timer
@@ -82,13 +82,15 @@ def _queued() -> PureRun:
 def _run_again() -> PureRun:
     steps = (undoable("a"), put("v", "a", values={"x": "'set'"}), uses("b", "v"), uses("c", "b"))
     run = PureRun(plan(*steps)).drive()
-    return rerun(run, "c", actions={"c": boom()}).drive()
+    again: PureRun = rerun(run, "c", actions={"c": boom()})
+    return again.drive()
 
 
 def _moved() -> PureRun:
     run = PureRun(plan(uses("a"), approval("gate", "a"), uses("b", "gate"))).drive()
-    data = {"version_from": "v1", "version_to": "v2", "rev": 2, "reset": ["gate#1"]}
-    payloads = {"inputs": {"n": 1}, "vars": {"x": 1}, "calls": {}, "names": {}}
+    moved: dict[str, JsonLike] = {"version_from": "v1", "version_to": "v2", "rev": 2}
+    data = {**moved, "reset": ["gate#1"]}
+    payloads: dict[str, Json] = {"inputs": {"n": 1}, "vars": {"x": 1}, "calls": {}, "names": {}}
     run.outside(Event(kind=EventKind.RUN_MIGRATED, at=run.now, data=data, payloads=payloads))
     return run.drive().resolve("gate", "approved")
 
