@@ -176,7 +176,8 @@ def _run_migrated(telling: Telling, event: Event) -> Told:
 def _run_cancel_requested(telling: Telling, event: Event) -> Told:
     del telling
     runs = list_mentioned(event=event)
-    who = "The run's group asked to cancel it, for" if runs else "Somebody asked to cancel the run"
+    group = "The run's group asked to cancel it for another one"
+    who = group if runs else "Somebody asked to cancel the run"
     also = " and to undo what it did" if event.data.get("compensate") else ""
     return Told(mark="cancelled", text=who + also, run_id=runs[0] if runs else None)
 

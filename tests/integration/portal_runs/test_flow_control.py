@@ -2,7 +2,7 @@
 
 import pytest
 
-from engine.flow_control import admission
+from engine.flow_control import admission, groups
 from engine.models import Pause, Quota, Run
 from tests.integration.portal_runs.conftest import field, send, text, words
 
@@ -105,3 +105,34 @@ def test_a_quota_that_is_no_number_comes_back_with_what_was_typed(yard):
     assert 'value="many"' in text(answer)
     assert 'value="1"' in text(answer)
     assert not Quota.objects.exists()
+
+
+def test_a_run_that_waits_for_its_turn_says_for_which_and_who_goes_on(yard):
+    yard.save(
+        "schema: flow/v1\nkind: dag\nname: grouped\nconcurrency: {group: one}\n"
+        "steps: {wait: {wait: {event: {type: go, correlate: {}}}}}\n"
+    )
+    first, second, third = [yard.start("grouped", by="mara") for _ in range(3)]
+    groups.look(project_id=yard.project.pk, name="one")
+
+    seen = words(yard.browse("mara").get(f"/runs/{third.run_id}/"))
+
+    assert "Waits for its turn" in seen
+    assert f"Group one waits for its turn, 1 before it; now run {first.number}" in seen
+    assert "it is next" in words(yard.browse("mara").get(f"/runs/{second.run_id}/"))
+    assert "Group one" in words(yard.browse("mara").get(f"/runs/{first.run_id}/"))
+
+
+def test_a_run_cancelled_for_another_says_so_among_its_events(yard):
+    yard.save(
+        "schema: flow/v1\nkind: dag\nname: late\nconcurrency: {group: two, on-conflict: "
+        "cancel-newest}\nsteps: {wait: {wait: {event: {type: go, correlate: {}}}}}\n"
+    )
+    first, second = [yard.start("late", by="mara") for _ in range(2)]
+    groups.look(project_id=yard.project.pk, name="two")
+    yard.hand.drive(second.run_id)
+
+    seen = words(yard.browse("mara").get(f"/runs/{second.run_id}/?tab=events"))
+
+    assert f"The run's group asked to cancel it for another one: run {first.number}" in seen
+    assert "has no room for it" in seen
