@@ -116,7 +116,12 @@ CAST = (
     Member(
         username="pia", name="Pia Santos", does="publishes what Mara wrote", roles=("publisher",)
     ),
-    Member(username="rex", name="Rex Novak", does="operates runs", roles=("operator",)),
+    Member(
+        username="rex",
+        name="Rex Novak",
+        does="operates runs, and runs them again",
+        roles=("requester", "operator"),
+    ),
     Member(
         username="aud", name="Aud Lindqvist", does="reads the ledger", global_roles=("auditor",)
     ),
