@@ -317,7 +317,9 @@ def _note(firing: TakenFiring, *, kind: str, code: str, message: str) -> None:
     """Put a firing that starts nothing on record. What was heard is named, not repeated."""
     chosen = starting.find_chosen(version_id=firing.version_id)
     assert chosen is not None, "versions are never deleted"
-    data = {"position": firing.position, "code": code, **_told(firing.heard)}
+    # The end of a run is read when it is looked at: of what breaks before, only the run is known.
+    told = _told(firing.heard or finishing.named(UUID(firing.source["run"])))
+    data = {"position": firing.position, "code": code, **told}
     payloads = {"message": one_line(message)}
     place, stamp = firing.workflow_id, chosen.version_digest
     if kind == _REFUSED:

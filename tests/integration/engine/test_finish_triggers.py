@@ -9,6 +9,7 @@ from audit import store as ledger
 from core.kernel import limits
 from engine.models import Firing, Run, Workflow
 from engine.services.runs import cancel_run
+from engine.triggers import finishing
 from engine.triggers.firing import fire_due
 from tests.integration.engine.living import opened_place
 from tests.integration.engine.threads import at_once
@@ -166,3 +167,22 @@ def test_many_workers_start_one_run_for_one_end(place):
 
     assert sum(at_once(fire, fire, fire)) == 1
     assert len(followers()) == 1
+
+
+def test_an_end_that_can_never_be_read_is_on_record_and_keeps_nobody_else_back(place, monkeypatch):
+    place.publish_text(WAITS.replace("PT1H", "PT1S"))
+    after(place, image="event.data.outcome")
+    run = place.start("build")
+
+    def breaks(*_, **__):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(finishing, "heard_of", breaks)
+    for _ in range(limits.FIRING_ATTEMPT_COUNT_MAX + 1):
+        place.wait(hours=1)
+
+    assert not Firing.objects.exists()
+    entries = ledger.read_verified(stream=Workflow.objects.get(slug="after").pk, limit=100)
+    (failed,) = [entry for entry in entries if entry.kind == "trigger.failed"]
+    assert failed.data["event"] == str(run.pk)
+    assert failed.payloads["message"] == "ValueError: a bug"
