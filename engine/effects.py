@@ -133,6 +133,9 @@ def _continue(place: Place, effects: Sequence[Effect], written: Written) -> None
             successor_id=UUID(body["run"]),
             state=body["state"],
             variables=body["vars"],
+            inputs=body["inputs"],
+            calls=body["calls"],
+            facts=body["facts"],
         )
 
 

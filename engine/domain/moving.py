@@ -368,7 +368,13 @@ def _close(work: _Work) -> None:
         data["successor"] = str(work.sources.draw_id())
     _add(work, Event(kind=EventKind.RUN_CLOSED, at=work.at, data=data, payloads=payloads))
     if closing.carried is not None:
-        body = {**closing.carried, "run": cast("str", data["successor"])}
+        # As the run sees them now: it may have been moved to another version since it began.
+        known: dict[str, Json] = {
+            "inputs": work.state.inputs,
+            "calls": dict(work.state.calls),
+            "facts": dict(work.state.facts),
+        }
+        body = {**closing.carried, **known, "run": cast("str", data["successor"])}
         _effect(work, EffectKind.CONTINUE, "", "continue", body)
     elif work.state.group:
         _effect(work, EffectKind.LEAVE, "", "group", {})

@@ -11,7 +11,7 @@ from core.kernel.types import Json
 from engine import loading
 from engine.domain.definition import Definition
 from engine.domain.errors import NotRepeatableError, RunRedactedError
-from engine.domain.events import Event
+from engine.domain.events import Event, EventKind
 from engine.domain.keys import any_try_of, path_of, prefix_of
 from engine.domain.plan import Call
 from engine.domain.replaying import Divergence, Replay
@@ -27,20 +27,21 @@ _CHUNK = 500  # entries read at once, so that a long run is not in memory as a w
 class Origin:
     """A run that is over, as its record tells.
 
-    `first` is its first entry; `divergence` is where its record stops to replay, and `state` that
-    before it then.
+    `first` is its first entry, `setting` the last that gave it a version; `divergence` is where its
+    record stops to replay, and `state` that before it then.
     """
 
     run: Run
     definition: Definition
     first: Event
+    setting: Event
     state: RunState
     divergence: Divergence | None = None
 
     @property
     def inputs(self) -> dict[str, Json]:
-        """Return the inputs it was started with, defaults filled in."""
-        return dict(cast("Mapping[str, Json]", self.first.payloads["inputs"]))
+        """Return its inputs, defaults filled in."""
+        return dict(cast("Mapping[str, Json]", self.setting.payloads["inputs"]))
 
     @property
     def variables(self) -> dict[str, Json]:
@@ -50,7 +51,7 @@ class Origin:
     @property
     def calls(self) -> dict[str, Json]:
         """Return which version each of its calls ran, by reference."""
-        return dict(cast("Mapping[str, Json]", self.first.payloads.get("calls") or {}))
+        return dict(cast("Mapping[str, Json]", self.setting.payloads.get("calls") or {}))
 
     @property
     def heard(self) -> Json:
@@ -77,7 +78,9 @@ def read_origin(*, run: Run) -> Origin:
         audit errors: an entry or payload does not match its hash.
     """
     decider = loading.get_rules(version_id=run.version_id).decider
-    replay, first = Replay(decider=decider), None
+    replay = Replay(decider=decider)
+    first: Event | None = None
+    setting: Event | None = None
     seq, head = 0, EMPTY_HEAD
     while entries := ledger.read_verified(
         stream=run.pk, after_seq=seq, after_head=head, limit=_CHUNK
@@ -100,6 +103,8 @@ def read_origin(*, run: Run) -> Origin:
                 seq=entry.seq,
             )
             first = first or event
+            if event.kind == EventKind.RUN_MIGRATED:
+                setting = event
             replay.decider = loading.follow(replay.decider, event)
             replay.go_on([event])
         seq, head = entries[-1].seq, entries[-1].leaf
@@ -108,6 +113,7 @@ def read_origin(*, run: Run) -> Origin:
         run=run,
         definition=decider.definition,
         first=first,
+        setting=setting or first,
         state=replay.state,
         divergence=replay.divergence,
     )

@@ -46,6 +46,9 @@ _INHERIT_EVENTS = """
 
 _HAND_ON_PARENT = "UPDATE engine_run SET parent_reported = true WHERE id = %s"
 
+# What of a run's first entry its successor begins with as well.
+_INHERITED = frozenset({"title", "event", "group"})
+
 _KINDS: Mapping[type[PlatformError], str] = {
     InputsInvalidError: "invalid",
     UncanonicalError: "invalid",
@@ -155,12 +158,20 @@ def withdraw_child(*, run_id: UUID, key: str) -> None:
 
 
 def continue_run(
-    *, run_id: UUID, successor_id: UUID, state: str, variables: Mapping[str, Json]
+    *,
+    run_id: UUID,
+    successor_id: UUID,
+    state: str,
+    variables: Mapping[str, Json],
+    inputs: Json,
+    calls: Mapping[str, Json],
+    facts: Mapping[str, JsonLike],
 ) -> None:
     """Start the run that goes on where one has just closed as continued.
 
-    It is of the same version with the same inputs, begins in a state with given `vars`, takes the
-    place of a called run with its parent, and may have the events its predecessor has not had.
+    It is of the same version with the inputs, called versions and `run` that its predecessor has
+    come to, begins in a state with given `vars`, takes the place of a called run with its parent,
+    and may have the events its predecessor has not had. What that took over as a rerun stays its.
     Transaction: needs the append's, which has locked the predecessor.
     """
     require_transaction()
@@ -169,9 +180,12 @@ def continue_run(
     assert chosen is not None, "versions are never deleted"
     first = ledger.read_stream(stream=run_id, limit=1)[0]
     number, at = starting.draw_number()
-    facts = cast("dict[str, JsonLike]", first.data["run"])
-    payloads: dict[str, Json] = {**first.payloads, "vars": dict(variables)}
-    payloads.pop("source", None)  # the first caller's address is on the first record
+    payloads: dict[str, Json] = {
+        name: value for name, value in first.payloads.items() if name in _INHERITED
+    }
+    payloads |= {"inputs": inputs, "vars": dict(variables)}
+    if calls:
+        payloads["calls"] = dict(calls)
     data: dict[str, JsonLike] = {
         "run": {**facts, "id": str(successor_id), "number": number},
         "state": state,
