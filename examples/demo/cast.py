@@ -123,6 +123,12 @@ CAST = (
         roles=("requester", "operator"),
     ),
     Member(
+        username="kai",
+        name="Kai Andersen",
+        does="looks after the project: its secrets, webhooks, limits and who is in it",
+        roles=("project_admin",),
+    ),
+    Member(
         username="aud", name="Aud Lindqvist", does="reads the ledger", global_roles=("auditor",)
     ),
     Member(

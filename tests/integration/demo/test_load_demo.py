@@ -76,13 +76,15 @@ def test_everybody_may_do_what_the_story_needs_and_no_more(load):
         )
     }
     assert may == {
-        Permission.TRIGGER_WORKFLOW: {"mara", "tess", "ivo", "jun", "scout", "relay"},
-        Permission.EDIT_WORKFLOW: {"mara"},
+        Permission.TRIGGER_WORKFLOW: {
+            *("mara", "tess", "ivo", "jun", "rex", "kai", "scout", "relay"),
+        },
+        Permission.EDIT_WORKFLOW: {"mara", "kai"},
         Permission.PUBLISH_WORKFLOW: {"pia"},
         Permission.DECIDE_REQUEST: {
             *("mara", "ada", "noor", "owen", "lin", "tess", "ivo", "jun"),
         },
-        Permission.OPERATE_RUN: {"rex", "relay"},
+        Permission.OPERATE_RUN: {"rex", "kai", "relay"},
     }
     assert [user.username for user in User.objects.filter(is_staff=True)] == ["admin"]
     assert not User.objects.filter(is_superuser=True).exists()
