@@ -101,9 +101,9 @@ def _say_bounds(token: Any) -> list[str]:
     if not token:
         return []
     permissions = token.get("permissions")
-    lines = [f"token: {token.get('name') or token.get('id')}, until {token.get('expires_at')}"]
-    if token.get("project"):
-        lines.append(f"only in the project {token['project']}")
+    lines = [f"token: {token['id']}"]
+    if token.get("project_id"):
+        lines.append(f"only in the project {token['project_id']}")
     if permissions is not None:
         lines.append(f"only: {', '.join(permissions) or 'nothing'}")
     return lines

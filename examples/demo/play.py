@@ -21,7 +21,7 @@ def main() -> int:
             teller = Teller()
             tell(teller, url=system.url)
             if system.is_own:
-                teller.chapter("5. The other use cases are played")
+                teller.chapter("The other use cases are played")
                 fill(system.url, stories=choose([]))
             _verify(teller, system)
             print(f"\nEverything was as it should be, in {teller.seconds:.1f} s.")
@@ -45,7 +45,7 @@ def _origin(system: System) -> str:
 
 def _verify(teller: Teller, system: System) -> None:
     """Recompute every hash of the ledger, as an operator would. Raises: SurpriseError."""
-    teller.chapter("6. The whole ledger is verified")
+    teller.chapter("The whole ledger is verified")
     ended = system.manage("verify_ledger")
     if ended.returncode != 0:
         fail(f"verify_ledger ended with {ended.returncode}:\n{ended.stdout}{ended.stderr}")

@@ -28,7 +28,7 @@ def tell(teller: Teller, *, url: str) -> None:
 
 def _release(play: Play, *, version: str) -> JsonObject:
     """Play a release to production: two stages of people, then deployed and checked."""
-    play.teller.chapter(f"1. Mara releases tidyhours {version} to production")
+    play.teller.chapter(f"Mara releases tidyhours {version} to production")
     _start_wrongly(play)
     run_id = _start_twice(play, {"version": version, "env": "production"})
     request = play.wait_for_request(run_id)
@@ -52,7 +52,7 @@ def _release(play: Play, *, version: str) -> JsonObject:
 
 def _reject(play: Play, *, version: str) -> None:
     """Play a release that a person rejects: an outcome, not an error."""
-    play.teller.chapter(f"2. Mara asks for {version} in staging, and Noor says no")
+    play.teller.chapter(f"Mara asks for {version} in staging, and Noor says no")
     run_id = _start(play, {"version": version, "env": "staging"})
     request_id = play.wait_for_request(run_id)["id"]
     seen = _see(play, "noor", request_id)
@@ -76,7 +76,7 @@ def _reject(play: Play, *, version: str) -> None:
 
 def _roll_back(play: Play, *, version: str, served: str) -> None:
     """Play a release whose wheel lacks a module: approved, deployed, found out, undone."""
-    play.teller.chapter(f"3. Mara releases {version}, and a module is missing from its wheel")
+    play.teller.chapter(f"Mara releases {version}, and a module is missing from its wheel")
     run_id = _start(play, {"version": version, "env": "production", "sabotage": True})
     request_id = play.wait_for_request(run_id)["id"]
     _approve(play, "noor", request_id)
@@ -96,7 +96,7 @@ def _roll_back(play: Play, *, version: str, served: str) -> None:
 
 def _read_ledger(play: Play, *, run: JsonObject) -> None:
     """Let the auditor read what was recorded of the first release."""
-    play.teller.chapter("4. Aud reads what is on record of the first release")
+    play.teller.chapter("Aud reads what is on record of the first release")
     requests = list(play.as_("mara").list_requests(view="all", run_id=run["id"]))
     aud = play.as_("aud")
     for name, stream in (("run", run["id"]), ("request", requests[0]["id"])):

@@ -14,6 +14,7 @@ class Teller:
     """Prints lines with the seconds since the story began."""
 
     began: float = field(default_factory=time.monotonic)
+    chapter_count: int = 0
 
     @property
     def seconds(self) -> float:
@@ -21,8 +22,9 @@ class Teller:
         return time.monotonic() - self.began
 
     def chapter(self, title: str) -> None:
-        """Begin a chapter."""
-        print(f"\n{title}", flush=True)
+        """Begin a chapter, which gets the next number: not every system has them all."""
+        self.chapter_count += 1
+        print(f"\n{self.chapter_count}. {title}", flush=True)
 
     def say(self, who: str, what: str) -> None:
         """Tell one thing that happened."""

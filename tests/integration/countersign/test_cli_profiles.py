@@ -38,6 +38,15 @@ def test_a_token_is_checked_and_kept_for_its_owner_alone(logged_in, type_in, ser
     assert server.site.received[-1].headers["authorization"] == f"Bearer {TOKEN}"
 
 
+def test_what_a_token_lets_through_is_said(logged_in, type_in, server):
+    token = {"id": "t-1", "permissions": ["view_project"], "project_id": "p-1"}
+    server.on("GET me/", ME | {"token": token})
+
+    said = type_in("whoami").stdout.splitlines()
+
+    assert said[1:] == ["token: t-1", "only in the project p-1", "only: view_project"]
+
+
 def test_a_token_the_server_does_not_know_is_not_kept(without_variables, type_in, server):
     server.on("GET me/", problem(401, code="api.not_authenticated"))
 
