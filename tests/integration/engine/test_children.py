@@ -409,6 +409,12 @@ def test_whoever_withdraws_a_halted_child_and_another_childs_driver_wait_for_eac
 # --- continuing ----------------------------------------------------------------------------------
 
 
+def begun_with(run_id) -> dict[str, Any]:
+    """Return what a run hands on to the one that goes on for it."""
+    state = fold(run_id)
+    return {"inputs": state.inputs, "calls": state.calls, "facts": state.facts}
+
+
 def test_a_successor_takes_its_predecessors_place(world, parent, child):
     child_id = call(parent, child)
     origin = world.principal("mara").origin
@@ -424,7 +430,11 @@ def test_a_successor_takes_its_predecessors_place(world, parent, child):
     with transaction.atomic():
         store.lock_run(run_id=child_id)
         children.continue_run(
-            run_id=child_id, successor_id=successor, state="review", variables={"round": 2}
+            run_id=child_id,
+            successor_id=successor,
+            state="review",
+            variables={"round": 2},
+            **begun_with(child_id),
         )
 
     before, after = Run.objects.get(pk=child_id), Run.objects.get(pk=successor)
@@ -456,7 +466,11 @@ def test_who_goes_on_as_another_run_meanwhile_is_let_go_too(world, child, parent
         with transaction.atomic():
             store.lock_run(run_id=child_id)
             children.continue_run(
-                run_id=child_id, successor_id=successor, state="review", variables={}
+                run_id=child_id,
+                successor_id=successor,
+                state="review",
+                variables={},
+                **begun_with(child_id),
             )
             Run.objects.filter(pk=child_id).update(status="CLOSED", outcome="continued")
             is_locked.set()
