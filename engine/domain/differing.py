@@ -35,15 +35,15 @@ def find_changed(before: Setting, after: Setting) -> dict[str, Why]:
     reads an input or a var that differs. Steps the second plan does not have differ too.
     """
     old, new = _nodes(before.plan), _nodes(after.plan)
-    inputs = _differences(before.inputs, after.inputs)
-    variables = _differences(before.variables, after.variables)
+    inputs = differences(before.inputs, after.inputs)
+    variables = differences(before.variables, after.variables)
     found: dict[str, Why] = {}
     for name in {**new, **old}:
         is_same = name in old and name in new and _is_equal(old[name], new[name])
         calls = _calls(after, name)
         if not is_same or any(before.calls.get(item) != after.calls.get(item) for item in calls):
             found[name] = Why.CHANGED
-        elif _reads(new[name], "inputs", inputs) or _reads(new[name], "vars", variables):
+        elif reads(new[name], "inputs", inputs) or reads(new[name], "vars", variables):
             found[name] = Why.INPUTS
     return found
 
@@ -71,7 +71,8 @@ def _references(step: Step) -> Iterator[str]:
         yield from _references(inner)
 
 
-def _differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> frozenset[str]:
+def differences(before: Mapping[str, Json], after: Mapping[str, Json]) -> frozenset[str]:
+    """Return the names that only one of two maps has, or whose values differ."""
     names = {*before, *after}
     missing = {name for name in names if name not in before or name not in after}
     return frozenset(
@@ -86,7 +87,7 @@ def _is_equal(first: Json, second: Json) -> bool:
         return False
 
 
-def _reads(node: Json, variable: str, names: Collection[str]) -> bool:
+def reads(node: Json, variable: str, names: Collection[str]) -> bool:
     """Say whether any text of a node may read one of these members of a variable."""
     return bool(names) and any(_mentions(text, variable, names) for text in _texts(node))
 

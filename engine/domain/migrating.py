@@ -14,6 +14,7 @@ from immutables import Map as Persistent
 from core.kernel.types import Json
 from core.kernel.values import evolve
 from engine.domain.definition import Definition
+from engine.domain.differing import differences, reads
 from engine.domain.errors import UnexpectedEventError
 from engine.domain.events import Event
 from engine.domain.keys import (
@@ -26,7 +27,7 @@ from engine.domain.keys import (
     undone_by,
 )
 from engine.domain.needs import PARTIAL, is_joined
-from engine.domain.plan import Kind, On, Plan, Step, Wait
+from engine.domain.plan import Call, Kind, On, Plan, Step, Wait, inner_steps
 from engine.domain.plan_json import node_to_json
 from engine.domain.rerunning import holds_gate
 from engine.domain.settling import GOOD
@@ -46,6 +47,18 @@ class Obstacle:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What a run would have besides its version. `None`: what it has now.
+
+    `gated` are keys of outermost steps that called a workflow with an approval in it.
+    """
+
+    inputs: Mapping[str, Json] | None = None
+    variables: Mapping[str, Json] | None = None
+    gated: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """Whether a run may move: only without obstacles. `reset` are approvals to be asked anew."""
 
@@ -54,7 +67,12 @@ class Verdict:
 
 
 def judge_move(
-    old: Definition, new: Definition, state: RunState, *, names: Mapping[str, str]
+    old: Definition,
+    new: Definition,
+    state: RunState,
+    *,
+    names: Mapping[str, str],
+    given: Given | None = None,
 ) -> Verdict:
     """Return whether a run may move from one version to another, and what is asked anew.
 
@@ -64,14 +82,15 @@ def judge_move(
         state: what it has come to.
         names: ids of outermost steps, or of states, of the old version → those they have in the
             new one; what is not among them keeps its id.
+        given: what else it would have then.
     """
     if old.plan.kind != new.plan.kind:
         return Verdict(obstacles=(Obstacle(code="kind", message="the kind is another"),))
     obstacles = [*_restless(state), *_misnamed(old.plan, new.plan, names)]
     if obstacles:
         return Verdict(obstacles=tuple(obstacles))
-    move = _Move(old=old, new=new, state=state, names=names)
-    obstacles = [*move.of_open(), *move.of_ended()]
+    move = _Move(old=old, new=new, state=state, names=names, given=given or Given())
+    obstacles = [*move.of_open(), *move.of_ended(), *move.of_answered()]
     if obstacles:
         return Verdict(obstacles=tuple(obstacles))
     reset = move.reset()
@@ -134,9 +153,18 @@ class _Move:
     """What is asked about one run and two versions."""
 
     def __init__(
-        self, *, old: Definition, new: Definition, state: RunState, names: Mapping[str, str]
+        self,
+        *,
+        old: Definition,
+        new: Definition,
+        state: RunState,
+        names: Mapping[str, str],
+        given: Given,
     ) -> None:
         self._old, self._new, self._state, self._names = old, new, state, names
+        self._gated = given.gated
+        self._inputs = _changed(state.inputs, given.inputs)
+        self._vars = _changed(state.variables, given.variables)
         self._before, self._after = _nodes(old.plan), _nodes(new.plan)
         self._open = [key for key in self._roots() if self._is_open(key)]
         if old.is_machine:
@@ -167,13 +195,37 @@ class _Move:
                 message = "what it did may have to be compensated, and could not be any more"
                 yield Obstacle(code="removed-undoable", key=key, message=message)
 
+    def of_answered(self) -> Iterator[Obstacle]:
+        """Yield what has ended and would stand for an approval that nobody was asked for."""
+        for key in self._roots():
+            if self._state.steps[key].status is not StepStatus.ENDED:
+                continue
+            was = path_of(key)
+            name = self._names.get(was, was)
+            node = self._new.tree.nodes.get(name)
+            may_ask = node is not None and (holds_gate(self._new, node.step) or _calls(node.step))
+            if not may_ask and not self._is_gate(key):
+                continue
+            is_kept = name == was and (self._old.is_machine or self._is_same(was, name))
+            if not is_kept and (may_ask or name != was):
+                message = "it has ended, and would stand for an approval that is another"
+                yield Obstacle(code="ended-approval", key=key, message=message)
+
     def of_approved(self, reset: Collection[str]) -> Iterator[Obstacle]:
-        """Yield approvals whose yes would stand for what is another in the new version."""
-        given = [key for key in self._roots() if self._said_yes(key)]
+        """Yield approvals whose yes would stand for what is another in the new version.
+
+        Of what is open and holds an approval, nobody knows here whether it has been given.
+        """
+        inside = [key for key in self._open if self._is_gate(key) and not self._is_asking(key)]
+        for key in inside:
+            if self._reads_other(path_of(key)):
+                message = "people may have approved it, and what it reads is another"
+                yield Obstacle(code="approved-other", key=key, message=message)
+        given = [*inside, *(key for key in self._roots() if self._said_yes(key))]
         if not given:
             return
-        asked = {path_of(key) for key in self._open if self._is_gate(path_of(key))}
-        for name in self._uncovered(asked | {path_of(key) for key in reset}):
+        asked = {path_of(key) for key in self._open if self._is_asking(key)}
+        for name in self._uncovered(given, asked | {path_of(key) for key in reset}):
             message = "people approved what was to follow, and this is another"
             yield Obstacle(code="approved-other", key=step_key(name), message=message)
 
@@ -193,9 +245,15 @@ class _Move:
     def _is_open(self, key: str) -> bool:
         return self._state.steps[key].status not in {StepStatus.PENDING, StepStatus.ENDED}
 
-    def _is_gate(self, name: str) -> bool:
-        node = self._old.tree.nodes.get(name)
-        return node is not None and holds_gate(self._old, node.step)
+    def _is_gate(self, key: str) -> bool:
+        node = self._old.tree.nodes.get(path_of(key))
+        return key in self._gated or (node is not None and holds_gate(self._old, node.step))
+
+    def _is_asking(self, key: str) -> bool:
+        """Say whether a key is that of an approval itself, which is open."""
+        step = self._state.steps.get(key)
+        is_open = step is not None and step.status is StepStatus.WAITING
+        return is_open and self._is_wait(path_of(key)) and self._is_gate(key)
 
     def _is_wait(self, name: str) -> bool:
         node = self._old.tree.nodes.get(name)
@@ -203,9 +261,7 @@ class _Move:
 
     def _said_yes(self, key: str) -> bool:
         step = self._state.steps[key]
-        return (
-            step.status is StepStatus.ENDED and step.outcome in GOOD and self._is_gate(path_of(key))
-        )
+        return step.status is StepStatus.ENDED and step.outcome in GOOD and self._is_gate(key)
 
     def _is_same(self, name: str, other: str) -> bool:
         before, after = dict(self._before[name]), self._after.get(other)
@@ -239,18 +295,30 @@ class _Move:
         name, step = path_of(key), self._state.steps.get(key)
         if step is None or step.status is not StepStatus.WAITING or name not in self._after:
             return False
-        if self._step_json(self._before, name) != self._step_json(self._after, name):
+        # Where a state leads to is part of what people are asked about.
+        if _now(self._before[name]) != _now(self._after[name]) or self._reads_other(name):
             return True
-        return any(self._has_changed(item) for item in self._below(name))
-
-    def _step_json(self, nodes: Mapping[str, Mapping[str, Any]], name: str) -> Json:
-        node: Any = nodes[name].get("step", {}) if self._old.is_machine else nodes[name]
-        return {key: value for key, value in node.items() if key == "verb"}
+        return any(self._is_other(item) for item in self._below(name))
 
     def _has_changed(self, name: str) -> bool:
-        """Say whether a step of the new version is another than it was, or was not there."""
-        was = next((item for item in self._before if self._names.get(item, item) == name), None)
-        return was is None or not self._is_same(was, name)
+        """Say whether a step of the new version is another, or was not there, or reads another."""
+        was = self._was(name)
+        return was is None or not self._is_same(was, name) or self._reads_other(name)
+
+    def _is_other(self, name: str) -> bool:
+        """Say whether a step has changed, or anything that it needs and that is yet to execute."""
+        if self._has_changed(name):
+            return True
+        needs = () if self._new.is_machine else self._new.plan.steps[name].needs
+        return any(self._is_ahead(need) and self._is_other(need) for need in needs)
+
+    def _reads_other(self, name: str) -> bool:
+        """Say whether a step, or a state, reads an input or a var that would be another."""
+        node = self._after.get(name)
+        return reads(node, "inputs", self._inputs) or reads(node, "vars", self._vars)
+
+    def _was(self, name: str) -> str | None:
+        return next((item for item in self._before if self._names.get(item, item) == name), None)
 
     def _below(self, name: str) -> list[str]:
         """Return what a step of the new version leads to, in any number of steps."""
@@ -263,7 +331,7 @@ class _Move:
                     todo.append(item)
         return found
 
-    def _uncovered(self, asked: Collection[str]) -> Iterator[str]:
+    def _uncovered(self, given: Collection[str], asked: Collection[str]) -> Iterator[str]:
         """Yield what is another, is yet to execute, and that nobody will be asked about first."""
         if self._new.is_machine:
             here = path_of(self._state.current)
@@ -273,12 +341,11 @@ class _Move:
         covered = {item for name in asked for item in self._below(name)}
         approved = {
             item
-            for key in self._roots()
-            if self._said_yes(key)
+            for key in given
             for item in self._below(self._names.get(path_of(key), path_of(key)))
         }
         for name in self._new.plan.steps:
-            if name in approved - covered and self._is_ahead(name) and self._has_changed(name):
+            if name in approved - covered and self._is_ahead(name) and self._is_other(name):
                 yield name
 
     def _free_of(self, name: str, asked: Collection[str]) -> set[str]:
@@ -296,7 +363,7 @@ class _Move:
         return found
 
     def _is_ahead(self, name: str) -> bool:
-        was = next((item for item in self._before if self._names.get(item, item) == name), None)
+        was = self._was(name)
         step = self._state.steps.get(step_key(was)) if was else None
         return step is None or step.status is StepStatus.PENDING
 
@@ -305,6 +372,17 @@ def _nodes(plan: Plan) -> dict[str, dict[str, Any]]:
     """Return the outermost steps, or the states, of a plan as JSON by id."""
     nodes: Mapping[str, Any] = plan.states if plan.kind == Kind.STATES else plan.steps
     return {name: dict(node_to_json(node)) for name, node in nodes.items()}
+
+
+def _changed(before: Json, after: Mapping[str, Json] | None) -> frozenset[str]:
+    if after is None:
+        return frozenset()
+    return differences(before if isinstance(before, Mapping) else {}, after)
+
+
+def _calls(step: Step) -> bool:
+    """Say whether a step calls a workflow, itself or inside it: that may hold an approval."""
+    return isinstance(step.verb, Call) or any(_calls(item) for item in inner_steps(step).values())
 
 
 def _now(node: Mapping[str, Any]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ def find_skip_obstacle(definition: Definition, state: RunState, key: str) -> str
     return (
         find_run_obstacle(state)
         or _find_own_obstacle(definition, state, key, step)
-        or _find_gate(definition, key)
+        or find_gate_obstacle(definition, key)
     )
 
 
@@ -87,7 +87,8 @@ def _nodes_inside(definition: Definition, path: str) -> list[Node]:
 # --- approvals -----------------------------------------------------------------------------------
 
 
-def _find_gate(definition: Definition, key: str) -> str:
+def find_gate_obstacle(definition: Definition, key: str) -> str:
+    """Return which approval another end of a step would get around, as a sentence; "" if none."""
     inside = _nodes_inside(definition, path_of(key))
     if any(isinstance(node.step.verb, Wait) for node in inside):
         return "It is an approval or holds one; nobody skips that."

@@ -119,14 +119,14 @@ def read_origin(*, run: Run) -> Origin:
     )
 
 
-def list_gated(*, origin: Origin) -> frozenset[str]:
+def list_gated(*, definition: Definition, state: RunState) -> frozenset[str]:
     """Return the keys of the outermost steps that called a workflow with an approval in it.
 
     Whatever version ran for the call counts, and whatever that called in turn; not what was started
     detached, because nothing waited for its end.
     """
-    definition, children = origin.definition, []
-    for key, step in origin.state.steps.items():
+    children = []
+    for key, step in state.steps.items():
         verb = definition.step(key).verb if path_of(key) in definition.tree.nodes else None
         if step.child and isinstance(verb, Call) and not verb.detached:
             children.append((UUID(step.child), prefix_of(any_try_of(key), 1)))

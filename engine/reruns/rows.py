@@ -12,6 +12,10 @@ _NOTE_RERUNNERS = """
     SELECT %s::uuid, person_id FROM engine_rerunner WHERE run_id = %s::uuid
     UNION SELECT %s::uuid, unnest(%s::uuid[])"""
 
+_NOTE_MOVERS = """
+    INSERT INTO engine_rerunner (run_id, person_id) SELECT %s::uuid, unnest(%s::uuid[])
+    ON CONFLICT DO NOTHING"""
+
 # A completion that can be undone is handed over once: see decision 31.
 _HAND_OVER = """
     INSERT INTO engine_dedupe (run_id, key) SELECT %s::uuid, 'handed:' || unnest(%s::text[])"""
@@ -50,6 +54,12 @@ def note_rerunners(*, run_id: UUID, before_id: UUID, persons: Collection[UUID] =
     """
     with connection.cursor() as cursor:
         cursor.execute(_NOTE_RERUNNERS, (run_id, before_id, run_id, list(persons)))
+
+
+def note_movers(*, run_id: UUID, persons: Collection[UUID]) -> None:
+    """Keep that these persons changed what a run asks about: they count as who has it run again."""
+    with connection.cursor() as cursor:
+        cursor.execute(_NOTE_MOVERS, (run_id, list(persons)))
 
 
 def hand_over(*, run_id: UUID, keys: Sequence[str]) -> None:

@@ -5,6 +5,7 @@ Whether a run may move is judged in `engine.domain.migrating`. Why it is so: dec
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -24,9 +25,11 @@ from engine.domain.errors import (
 )
 from engine.domain.events import Event, EventKind
 from engine.domain.inputs import keep_inputs
-from engine.domain.migrating import Obstacle, judge_move
+from engine.domain.migrating import Given, Obstacle, judge_move
 from engine.domain.state import RunState, RunStatus
 from engine.models import Run, Version, VersionStatus
+from engine.reruns import rows
+from engine.reruns.origin import list_gated
 from engine.selectors.targets import WorkflowTarget, get_workflow_target
 from engine.services import outside
 from engine.starting import Chosen
@@ -186,6 +189,10 @@ def _move(
     made, event = _judge(run, row, chosen, migration)
     if event is None:
         return made
+    if made.reset or migration.data:  # who changes what people are asked about is no judge of it
+        behalf = principal.origin.on_behalf_of
+        persons = {principal.person_id} | ({UUID(behalf.id)} if behalf else set())
+        rows.note_movers(run_id=run.pk, persons=persons)
     payloads = {**event.payloads, "reason": reason}
     outside.append(row=row, events=(replace(event, payloads=payloads),), origin=principal.origin)
     with connection.cursor() as cursor:
@@ -205,7 +212,15 @@ def _judge(
         return replace(made, obstacles=(busy,)), None
     decider = loading.get_rules(version_id=row.version_id).decider
     state, _ = loading.load_state(decider=decider, run_id=run.pk, seq=row.seq)
-    verdict = judge_move(decider.definition, chosen.definition(), state, names=migration.names)
+    translated = _translate(run, state, chosen, migration)
+    given = Given(
+        inputs=cast("Mapping[str, Json]", translated["inputs"]),
+        variables=cast("Mapping[str, Json]", translated["vars"]),
+        gated=list_gated(definition=decider.definition, state=state),
+    )
+    verdict = judge_move(
+        decider.definition, chosen.definition(), state, names=migration.names, given=given
+    )
     made = replace(made, obstacles=verdict.obstacles, reset=verdict.reset)
     if verdict.obstacles:
         return made, None
@@ -217,7 +232,7 @@ def _judge(
     }
     payloads: dict[str, Json] = {
         "names": dict(migration.names),
-        **_translate(run, state, chosen, migration),
+        **translated,
     }
     event = Event(kind=EventKind.RUN_MIGRATED, at=row.now, data=data, payloads=payloads)
     return made, event

@@ -233,7 +233,7 @@ def _plan(origin: Origin, chosen: Chosen, *, step: str, changed: Mapping[str, Wh
         # What the run was is said by its own version, what comes of it by the new one.
         find_chosen(origin.definition, origin.state, step)
     past = Past(
-        gated=list_gated(origin=origin),
+        gated=list_gated(definition=origin.definition, state=origin.state),
         handed=rows.list_handed(run_id=origin.run.pk),
         changed=changed,
     )

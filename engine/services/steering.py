@@ -34,7 +34,12 @@ from engine.domain.errors import (
 )
 from engine.domain.events import Event, EventKind
 from engine.domain.plan import Call, Wait
-from engine.domain.skipping import calls_inside, find_skip_obstacle, is_question
+from engine.domain.skipping import (
+    calls_inside,
+    find_gate_obstacle,
+    find_skip_obstacle,
+    is_question,
+)
 from engine.domain.state import Outcome, RunState, RunStatus, StepState, StepStatus
 from engine.domain.steering import OPERATOR, find_retry_obstacle
 from engine.models import Run
@@ -50,6 +55,14 @@ _CHILDREN = """
 _CALLED_VERSIONS = """
     SELECT DISTINCT version_id FROM engine_run
     WHERE parent_id = %s AND (parent_key = %s OR starts_with(parent_key, %s))"""
+
+# What is skipped in a run may change how it ends, and so what happens in those that called it.
+_CALLERS = """
+    WITH RECURSIVE up AS (
+        SELECT parent_id, parent_key FROM engine_run WHERE id = %s
+        UNION ALL
+        SELECT r.parent_id, r.parent_key FROM engine_run r JOIN up ON r.id = up.parent_id)
+    SELECT r.version_id, up.parent_key FROM up JOIN engine_run r ON r.id = up.parent_id"""
 
 _IDLE = frozenset({RunStatus.READY, RunStatus.WAITING})
 
@@ -345,6 +358,18 @@ def _check_skip(held: _Held, key: str) -> None:
     if any(version is None or _may_ask(version) for version in versions):
         message = "It calls a workflow that has an approval, or may call one; nobody skips that."
         raise StepNotSkippableError(message, step=key)
+    for version_id, calling_key in _list_callers(held.row.id):
+        definition = loading.get_rules(version_id=version_id).decider.definition
+        if obstacle := find_gate_obstacle(definition, calling_key):
+            message = f"What called this run goes by its end. {obstacle}"
+            raise StepNotSkippableError(message, step=key)
+
+
+def _list_callers(run_id: UUID) -> list[tuple[UUID, str]]:
+    """Return which steps await a run, and those that await theirs: (version, key)."""
+    with connection.cursor() as cursor:
+        cursor.execute(_CALLERS, (run_id,))
+        return [(row[0], row[1]) for row in cursor.fetchall()]
 
 
 def _called_versions(held: _Held, key: str) -> list[UUID | None]:

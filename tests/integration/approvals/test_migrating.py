@@ -21,6 +21,7 @@ from engine.domain.expressions import RUN_NAMES
 from engine.domain.plan import AwaitEvent, Plan, Step, Uses, Wait
 from engine.domain.verbs import CheckScope
 from engine.models import Run, Version
+from engine.selectors.facts import get_run_facts
 from engine.services import events, migrating, replaying
 from engine.services.migrating import Migration
 from engine.services.rerunning import Wish, rerun
@@ -181,7 +182,7 @@ def test_what_is_on_record_says_who_why_and_what(office, waiting):
         "version_from": versions[1],
         "version_to": versions[2],
         "rev": 2,
-        "reset": [],
+        "reset": ["approve#1"],  # it shows all inputs
     }
     assert entry.payloads["names"] == {"build": "compile"}
     assert entry.payloads["inputs"] == {"n": 3}
@@ -298,3 +299,34 @@ def test_a_run_that_was_moved_can_be_run_again(office, waiting):
     run = Run.objects.get(pk=new.run_id)
     assert (run.version.rev, run.status) == (2, "WAITING")
     assert str(fold(run.pk).steps["build#1"].outcome) == "succeeded"
+
+
+def test_who_changes_what_people_are_asked_about_is_no_judge_of_it(office):
+    assign_role(
+        principal=office.system,
+        role="publisher",
+        scope_id=office.project.scope_id,
+        user_id=office.users["mara"].pk,
+    )
+    target: dict[str, Json] = {"fields": {"to": "'${{ vars.target }}'"}}
+    deploy = Step(
+        id="deploy",
+        verb=Uses(action="transform/cel@1", arguments=target),
+        needs=("approve",),
+    )
+    office.publish(flow(gate(), deploy, variables={"target": "near"}), author="otto")
+    run_id = office.start("release", by="mara").run_id
+    office.hand.drive(run_id)
+    before = Request.objects.get(run_id=run_id)
+
+    made = move(office, to=1, data={"target": "'far'"}).runs[0]
+    office.hand.drive(run_id)
+
+    assert made.reset == ("approve#1",)
+    before.refresh_from_db()
+    assert before.status == RequestStatus.CLOSED
+    after = Request.objects.get(run_id=run_id, status=RequestStatus.OPEN)
+    assert office.users["mara"].person_id in get_run_facts(run_id=run_id).rerunner_person_ids
+    office.decide(after, "ann")
+    office.hand.drive(run_id)
+    assert fold(run_id).steps["deploy#1"].outputs["result"] == {"to": "far"}

@@ -6,7 +6,7 @@ import pytest
 
 from engine.domain.decider import Decider
 from engine.domain.events import Event, EventKind
-from engine.domain.migrating import judge_move
+from engine.domain.migrating import Given, judge_move
 from engine.domain.plan import On, Transition, Wait
 from engine.domain.state import RunState
 from tests.constructs import each, event, final, group, live, machine, put, ran, state, timer
@@ -145,6 +145,74 @@ def test_a_yes_does_not_stand_for_what_is_another_now():
     assert why_not(run, plan(*new, uses("deploy", "go"), uses("wipe", "go"))) == ["approved-other"]
 
 
+def test_a_step_that_ended_does_not_stand_for_an_approval():
+    run = waiting(uses("build"), event("go"), uses("deploy", "build", "go"))
+    new = plan(approval("build"), event("go"), uses("deploy", "build", "go"))
+    assert why_not(run, new) == ["ended-approval"]
+
+
+def test_an_approval_does_not_stand_for_another_one_by_its_name():
+    steps = (approval("small"), approval("big", "go"), event("go"), uses("deploy", "big"))
+    run = waiting(*steps)
+    run.resolve("small", "approved")
+
+    assert why_not(run, plan(*steps), small="big", big="small") == ["ended-approval"]
+    built = waiting(uses("build"), event("go"), approval("big", "go"), uses("deploy", "big"))
+    assert why_not(built, built.plan, build="big", big="build") == ["ended-approval"]
+
+
+def given(run, new, **fields):
+    decider = Decider(plan=new, evaluator=EVALUATOR, verbs=VERBS)
+    return judge_move(
+        run.decider.definition, decider.definition, run.state, names={}, given=Given(**fields)
+    )
+
+
+def test_a_yes_does_not_stand_for_other_data():
+    target = {"target": "${{ vars.target }}"}
+    steps = (approval("approve"), event("go", "approve"), uses("deploy", "go", arguments=target))
+    run = waiting(*steps)
+    assert given(run, plan(*steps), variables={"target": "x"}).reset == ("approve#1",)
+    assert given(run, plan(*steps), variables={"other": "x"}).reset == ()
+
+    run.resolve("approve", "approved")
+    found = given(run, plan(*steps), variables={"target": "x"}).obstacles
+    assert [(item.code, item.key) for item in found] == [("approved-other", "deploy#1")]
+    assert given(run, plan(*steps), variables={"other": "x"}).obstacles == ()
+
+
+def test_an_open_step_with_an_approval_inside_does_not_answer_for_what_follows():
+    inner = group("inner", approval("approve"), event("go", "approve"))
+    run = waiting(inner, uses("deploy", "inner"))
+    run.resolve("inner#1/approve#1", "approved")
+    new = plan(inner, uses("deploy", "inner", arguments={"elsewhere": True}))
+
+    assert why_not(run, new) == ["approved-other"]
+    assert why_not(run, run.plan) == []
+
+
+def test_a_called_workflow_s_yes_does_not_stand_for_what_is_another():
+    run = waiting(uses("asked"), event("go", "asked"), uses("deploy", "go"))
+    new = plan(uses("asked"), event("go", "asked"), uses("deploy", "go", arguments={"n": 1}))
+    found = given(run, new, gated=frozenset({"asked#1"})).obstacles
+    assert [item.code for item in found] == ["approved-other"]
+
+
+def test_a_yes_does_not_stand_for_what_reads_another_step_that_is_yet_to_execute():
+    def steps(**arguments):
+        return (
+            approval("approve"),
+            event("go"),
+            uses("make", "go", arguments=arguments),
+            uses("deploy", "approve", "make"),
+        )
+
+    run = waiting(*steps())
+    assert judge(run, plan(*steps(n=1))).reset == ("approve#1",)
+    run.resolve("approve", "approved")
+    assert why_not(run, plan(*steps(n=1))) == ["approved-other"]
+
+
 def test_a_yes_before_another_approval_that_is_still_open_is_in_nobody_s_way():
     steps = (approval("first"), approval("second", "first"))
     run = waiting(*steps, uses("deploy", "second"))
@@ -276,6 +344,17 @@ def test_a_machine_in_an_approval_asks_anew_if_what_it_leads_to_is_another():
     run.resolve("review", "approved")
     assert run.executed[-1][2] == {"elsewhere": True}
     check(run, "succeeded")
+
+
+def test_a_machine_in_an_approval_asks_anew_if_a_yes_leads_elsewhere():
+    far = state("far", success("done"), step=uses("y"))
+    near = state("near", success("done"), step=uses("x"))
+    review = state("review", outcome("approved", "near"), step=approval("a"))
+    run = live(review, near, far, DONE)
+    other = state("review", outcome("approved", "far"), step=approval("a"))
+
+    assert judge(run, run.plan).reset == ()
+    assert judge(run, machine(other, near, far, DONE)).reset == ("review#1",)
 
 
 def test_a_machine_past_an_approval_does_not_move_to_something_else():
