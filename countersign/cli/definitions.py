@@ -198,7 +198,9 @@ def _tell_comparison(session: Session, found: JsonObject) -> None:
         words = "unchanged" if found["same_source"] else "only comments or layout changed"
         out.line(f"{name}: {words} since rev {found['base_rev']}", style="dim")
         return
-    out.line(f"{name}: {len(found['changes'])} changes since rev {found['base_rev']}")
+    count = len(found["changes"])
+    changes = "1 change" if count == 1 else f"{count} changes"
+    out.line(f"{name}: {changes} since rev {found['base_rev']}")
     out.table(
         ("", "step", "what", "", "before", "after"),
         (

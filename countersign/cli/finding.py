@@ -59,7 +59,10 @@ def find_request(session: Session, text: str) -> JsonObject:
     for request in islice(session.client.list_requests(view="all"), _LOOKED_AT_MAX):
         if request["number"] == int(found[1]):
             return session.client.get_request(request["id"])
-    message = f"no request {text} among the newest {_LOOKED_AT_MAX} you may see"
+    message = (
+        f"no request {text} among the newest {_LOOKED_AT_MAX} you may see; "
+        "a run is named by its id here, since requests have numbers of their own"
+    )
     raise CommandError(message, code="cli.not_found", exit_code=Exit.REFUSED)
 
 

@@ -85,8 +85,8 @@ def approve(  # noqa: PLR0913 - one option each
 ) -> None:
     """Decide a request, or the one a run waits for, after showing what is decided.
 
-    What is sent names the digest of what was shown. If it has changed meanwhile, nothing is
-    decided, and what changed is printed.
+    A number is a request's; a run is named by its id. What is sent names the digest of what was
+    shown. If it has changed meanwhile, nothing is decided, and what changed is printed.
     """
     if reject and answer:
         raise CommandError("--reject is for approvals, --answer for questions; not both")

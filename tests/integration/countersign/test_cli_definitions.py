@@ -219,7 +219,7 @@ def test_what_would_change_is_told_by_class(type_in, server, folder):
     result = type_in("diff", folder / "deep")
 
     assert result.exit_code == 0, result.output
-    assert "build: 1 changes since rev 2" in result.stdout
+    assert "build: 1 change since rev 2" in result.stdout
     words = " ".join(result.stdout.split())
     assert "governance-weakening approve stages.board.quorum.count fewer approvals" in words
 

@@ -213,6 +213,15 @@ def asked(server):
     return server
 
 
+def test_a_number_that_no_request_has_says_how_a_run_is_named(type_in, server):
+    server.on("GET requests/", {"items": [], "next": None})
+
+    result = type_in("approve", "89", "--yes")
+
+    assert result.exit_code == 1
+    assert "a run is named by its id" in result.stderr
+
+
 def test_a_decision_names_the_digest_of_what_was_shown(type_in, asked):
     result = type_in("approve", REQUEST_ID, "--yes", "--form", "ticket=12", "-m", "fine")
 
