@@ -85,11 +85,16 @@ def approve(  # noqa: PLR0913 - one option each
 ) -> None:
     """Decide a request, or the one a run waits for, after showing what is decided.
 
-    A number is a request's; a run is named by its id. What is sent names the digest of what was
-    shown. If it has changed meanwhile, nothing is decided, and what changed is printed.
+    A number is a request's; a run is named by its id. With --yes, a number needs --digest. What is
+    sent names the digest of what was shown. If it has changed meanwhile, nothing is decided, and
+    what changed is printed.
     """
     if reject and answer:
         raise CommandError("--reject is for approvals, --answer for questions; not both")
+    if sure and not digest and target.removeprefix("#").isdecimal():
+        # Runs have numbers too: nobody would be there to see that it is another request.
+        message = "with --yes a request is named by its id, or by its number with its --digest"
+        raise CommandError(message, code="cli.number_unseen")
     shown = find_request(session, target)
     decision = answer or ("reject" if reject else "approve")
     _check_choice(shown, decision)

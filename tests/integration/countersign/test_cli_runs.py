@@ -216,10 +216,18 @@ def asked(server):
 def test_a_number_that_no_request_has_says_how_a_run_is_named(type_in, server):
     server.on("GET requests/", {"items": [], "next": None})
 
-    result = type_in("approve", "89", "--yes")
+    result = type_in("approve", "89")
 
     assert result.exit_code == 1
     assert "a run is named by its id" in result.stderr
+
+
+def test_a_number_is_not_decided_unseen(type_in, server):
+    result = type_in("approve", "7", "--yes")
+
+    assert result.exit_code == 2
+    assert "--digest" in result.stderr
+    assert server.site.received == []
 
 
 def test_a_decision_names_the_digest_of_what_was_shown(type_in, asked):
