@@ -6,6 +6,7 @@ from engine.portal import flow_views, views
 from engine.portal.move_views import MoveView
 from engine.portal.rerun_views import RerunView
 from engine.portal.secret_views import SecretDeleteView, SecretsView
+from engine.portal.send_views import SendView
 from engine.portal.steer_views import PAUSE, RESUME, RETRY, SKIP, SteerView
 from engine.portal.trigger_views import TriggerView
 
@@ -18,6 +19,7 @@ urlpatterns = [
     path("runs/<uuid:run_id>/cancel/", views.CancelView.as_view(), name="cancel"),
     path("runs/<uuid:run_id>/pause/", SteerView.as_view(verb=PAUSE), name="pause"),
     path("runs/<uuid:run_id>/resume/", SteerView.as_view(verb=RESUME), name="resume"),
+    path("runs/<uuid:run_id>/send/", SendView.as_view(), name="send"),
     path(f"{_STEP}retry/", SteerView.as_view(verb=RETRY), name="step_retry"),
     path(f"{_STEP}skip/", SteerView.as_view(verb=SKIP), name="step_skip"),
     path("runs/<uuid:run_id>/again/", RerunView.as_view(), name="rerun"),

@@ -106,6 +106,22 @@ def build_form(
     return form
 
 
+def read_json(text: str) -> Json:
+    """Return the value of a JSON text that somebody typed. Raises: NotAValueError."""
+    try:
+        return cast("Json", json.loads(text, parse_constant=_refuse_constant))
+    except (ValueError, RecursionError) as error:
+        raise NotAValueError(f"This is not JSON: {error}.") from error
+
+
+def read_json_map(text: str) -> dict[str, Json]:
+    """Return the map of a JSON text that somebody typed, empty for none. Raises: NotAValueError."""
+    value = read_json(text) if text.strip() else {}
+    if not isinstance(value, dict):
+        raise NotAValueError('Write a map, such as {"name": "value"}.')
+    return value
+
+
 def _make_field(name: str, part: Mapping[str, Any], *, is_needed: bool) -> tuple[str, forms.Field]:
     default = part.get("default")
     common: dict[str, Any] = {
@@ -221,10 +237,7 @@ class _LinesField(_TypedField):
 class _JsonField(_TypedField):
     def read(self, text: str) -> Json:
         """Return the JSON value."""
-        try:
-            return cast("Json", json.loads(text, parse_constant=_refuse_constant))
-        except (ValueError, RecursionError) as error:
-            raise NotAValueError(f"This is not JSON: {error}.") from error
+        return read_json(text)
 
 
 def _make_lines(part: Mapping[str, Any], common: dict[str, Any]) -> forms.Field:

@@ -67,6 +67,7 @@ class RunSummary:
     may_cancel: bool
     may_pause: bool
     may_resume: bool
+    may_send: bool
     may_start: bool
     may_rerun: bool
     again_href: str
@@ -99,6 +100,7 @@ def make_summary(page: RunPage, *, timeline: Timeline, marks: Mapping[str, int])
         may_cancel=page.may_operate and is_open,
         may_pause=page.may_operate and run.status in _MOVING,
         may_resume=page.may_operate and run.status in _STANDING,
+        may_send=page.may_operate and is_open,
         may_start=page.may_start,
         may_rerun=page.may_start
         and page.may_operate

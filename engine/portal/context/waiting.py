@@ -1,7 +1,7 @@
 """What a step waits for, in words. Read `explain_waits`; `brief_wait` is for narrow places."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -69,6 +69,13 @@ def brief_wait(view: StepView, *, now: datetime) -> str:
     return words[wait.kind]
 
 
+def say_event(name: str, correlate: Mapping[str, Json]) -> str:
+    """Return which event is waited for: its type, and what its data must hold."""
+    fields = [f"{field} is {_say(value)}" for field, value in correlate.items()]
+    where = f", where {' and '.join(fields)}" if fields else ""
+    return f"the event “{name}”{where}"
+
+
 def kind_of_wait(view: StepView) -> str:
     """Return who ends a step that waits, "" for one that waits for nobody."""
     return view.waits[0].kind if view.waits else ""
@@ -88,9 +95,7 @@ def _explain(
         run = mention_run(wait.run, now=now) if wait.run is not None else None
         return WaitLine(words="Waits for the end of", run=run, more="" if run else "a called run")
     if wait.kind is WaitKind.EVENT:
-        fields = [f"{name} is {_say(value)}" for name, value in wait.correlate.items()]
-        where = f", where {' and '.join(fields)}" if fields else ""
-        return WaitLine(words=f"Waits for the event “{wait.name}”{where}")
+        return WaitLine(words=f"Waits for {say_event(wait.name, wait.correlate)}")
     said = {
         WaitKind.CIRCUIT: f"The circuit “{wait.name}” is open: it is asked again",
         WaitKind.RATE: f"The rate “{wait.name}” lets it begin",

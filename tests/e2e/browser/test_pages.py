@@ -159,7 +159,7 @@ def test_one_run(seat: Seat, places: Places, which: str, query: str):
     inspect(seat, "mara", f"{getattr(places, which)}{query}")
 
 
-@pytest.mark.parametrize("verb", ["pause", "resume", "steps/gate%231/skip"])
+@pytest.mark.parametrize("verb", ["pause", "resume", "send", "steps/gate%231/skip"])
 def test_asking_for_the_reason_of_what_an_operator_does(seat: Seat, places: Places, verb: str):
     inspect(seat, "rex", f"{places.waiting_run}{verb}/")
 
