@@ -38,7 +38,10 @@ class RerunRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RerunContext:
-    """What would be done. `choices` are (key, title) of what can be chosen; `gates` are counted."""
+    """What would be done. `choices` are (key, title) of what can be chosen; `gates` are counted.
+
+    `changed_inputs` and `changed_steps` are names and titles of what differs from the run.
+    """
 
     choices: tuple[tuple[str, str], ...]
     chosen: str
@@ -48,6 +51,9 @@ class RerunContext:
     again_words: str
     gate_words: str
     is_machine: bool
+    changed_inputs: tuple[str, ...]
+    changed_steps: tuple[str, ...]
+    hidden_changed_count: int
 
 
 def make_rerun(foreseen: Foreseen, *, chosen: str) -> RerunContext:
@@ -74,6 +80,12 @@ def make_rerun(foreseen: Foreseen, *, chosen: str) -> RerunContext:
         again_words=say_count(len(rerun.again), "step"),
         gate_words=say_count(gates, "approval") if gates else "",
         is_machine=bool(rerun.start),
+        changed_inputs=foreseen.changed_inputs[:_ROW_COUNT_MAX],
+        changed_steps=tuple(titles.of(item) for item in foreseen.changed_steps[:_ROW_COUNT_MAX]),
+        hidden_changed_count=sum(
+            max(0, len(names) - _ROW_COUNT_MAX)
+            for names in (foreseen.changed_inputs, foreseen.changed_steps)
+        ),
     )
 
 
