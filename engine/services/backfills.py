@@ -71,7 +71,7 @@ def start_backfill(
 
     Raises:
         WorkflowMissingError, TriggerMissingError: there is no such thing to be seen.
-        AccessForbiddenError: the caller may not operate the workflow's runs.
+        AccessForbiddenError: the caller may not operate the workflow's runs, or not start them.
         TriggerKindError: it is no schedule.
         BackfillInvalidError: the period is empty, not over yet, or has too many instants.
         BackfillOpenError: another backfill of the schedule goes on.
@@ -80,7 +80,8 @@ def start_backfill(
     target = get_workflow_target(
         principal=principal, project_slug=project_slug, workflow_slug=workflow_slug
     )
-    require(principal=principal, permission=Permission.OPERATE_RUN, scope_id=target.scope_id)
+    for permission in (Permission.TRIGGER_WORKFLOW, Permission.OPERATE_RUN):
+        require(principal=principal, permission=permission, scope_id=target.scope_id)
     if len(reason) > limits.REASON_CHARS_MAX:
         raise ReasonTooLongError
     with transaction.atomic():

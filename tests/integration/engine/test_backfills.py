@@ -166,6 +166,14 @@ def test_what_cannot_be_made_up_for_is_refused(place, change, error):
         fill(place, **{"days": 3, **change})
 
 
+def test_who_operates_but_may_start_no_run_makes_up_for_nothing(place):
+    place.world.user("ops", "operator")
+    place.principals["ops"] = place.world.principal("ops")
+
+    with pytest.raises(AccessForbiddenError):
+        fill(place, 3, who="ops")
+
+
 def test_too_many_instants_are_counted(place):
     with pytest.raises(errors.BackfillInvalidError) as caught:
         fill(place, 1_100, since=START - timedelta(days=1_100))
