@@ -239,7 +239,7 @@ def _insert(chosen: Chosen, run: store.NewRun, event: Event, *, initiator: User)
     is_new = starting.insert(chosen, run, event, origin=origin)
     assert is_new, "without an idempotency key nothing is in the way"
     before_id = run.predecessor_id or run.parent_id
-    if run.rerunner_id is not None and before_id is not None:
+    if before_id is not None:  # also those who moved it, see `note_movers`
         rows.note_rerunners(run_id=run.id, before_id=before_id)
     queue.hint_on_commit("engine.drive", run_id=str(run.id))
 

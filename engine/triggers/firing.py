@@ -172,7 +172,7 @@ def _start(firing: TakenFiring, trigger: AutomaticTrigger, chosen: Chosen) -> No
     )
     is_new = starting.insert(chosen, run, event, origin=initiator.origin)
     assert is_new, "a start without a key meets no other"
-    if initiator.rerunner_id is not None:
+    if firing.source.get("run"):
         note_rerunners(run_id=run_id, before_id=UUID(firing.source["run"]))
     rows.note_fired(trigger_id=firing.trigger_id, run_id=run_id)
     if isinstance(trigger, ScheduleTrigger):

@@ -6,6 +6,7 @@ import pytest
 
 from audit import store as ledger
 from engine.models import Run, Version
+from engine.selectors.facts import get_run_facts
 from engine.services import migrating, rerunning
 from engine.services.migrating import Migration
 from engine.services.rerunning import Wish
@@ -25,6 +26,7 @@ schema: flow/v1
 kind: states
 name: long
 inputs: {type: object, properties: {INPUT: {type: string, default: mild}}}
+vars: {level: low}
 initial: prepare
 states:
   prepare: {transitions: [{after: PT1S, to: idle}]}
@@ -63,7 +65,7 @@ def test_a_moved_run_goes_on_with_what_the_new_version_gave_it(place):
         principal=place.world.principal("olga"),
         project_slug=place.world.slug,
         workflow_slug="long",
-        migration=Migration(from_rev=1, to_rev=2),
+        migration=Migration(from_rev=1, to_rev=2, data={"level": "'high'"}),
         reason="better",
     )
     assert [item.obstacles for item in report.runs] == [()]
@@ -79,6 +81,11 @@ def test_a_moved_run_goes_on_with_what_the_new_version_gave_it(place):
     inputs: Any = first_of(successor).payloads["inputs"]
     assert inputs["mood"] == "mild"
     assert successor.outcome == "succeeded"
+    # Who changed what it goes on with decides nothing in it, nor in what it calls.
+    mover = place.world.principal("olga").person_id
+    called = Run.objects.get(parent=successor)
+    for run_id in (run.pk, successor.pk, called.pk):
+        assert mover in get_run_facts(run_id=run_id).rerunner_person_ids
 
 
 def test_a_rerun_goes_on_without_what_it_had_taken_over(place):
