@@ -164,6 +164,18 @@ def test_asking_for_the_reason_of_what_an_operator_does(seat: Seat, places: Plac
     inspect(seat, "rex", f"{places.waiting_run}{verb}/")
 
 
+def test_running_a_run_again_with_other_inputs(seat: Seat, places: Places):
+    page = inspect(seat, "rex", f"{places.done_run}again/")
+
+    page.get_by_text("With other inputs, or another version").click()
+    page.get_by_label("Inputs").fill('{"title": "Give Lin access to nothing"}')
+    page.get_by_role("button", name="Show what it does").click()
+
+    page.get_by_text("Inputs that differ: title").wait_for()
+    assert list_axe_violations(page) == []
+    assert list_sideways(page) == []
+
+
 def test_the_run_page_of_who_operates_runs(seat: Seat, places: Places):
     inspect(seat, "rex", places.waiting_run)
 
