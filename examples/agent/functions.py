@@ -16,7 +16,7 @@ _HIGH_CENTS = 10_000
 _ORDERS = (
     ("O-7001", "Lena Hoff", 8_900, "delivered"),
     ("O-7002", "Karl Busch", 24_900, "delivered"),
-    ("O-7003", "Ines Roth", 4_500, "in transit"),
+    ("O-7003", "Inge Roth", 4_500, "in transit"),
 )
 DESK = System(
     name="desk",

@@ -5,7 +5,7 @@ import unittest
 from calendars import is_leap
 
 
-class LeapYear(unittest.TestCase):
+class GregorianRule(unittest.TestCase):
     """Which years have a 29th of February."""
 
     def test_every_fourth_year_is_one(self) -> None:

@@ -99,7 +99,7 @@ def test_who_manages_integrations_everywhere_may(town, path):
         ("TOKEN", {"value": [VALUE]}),
         ("TOKEN", {"value": None}),
         ("TOKEN", {"description": "x" * 501}),
-        ("TOKEN", {"valeu": VALUE}),
+        ("TOKEN", {"val": VALUE}),
     ],
 )
 def test_what_cannot_be_kept_is_refused_and_never_echoed(town, path, name, body):

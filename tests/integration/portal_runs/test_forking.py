@@ -1,5 +1,7 @@
 """Running a run again with other inputs, or another version, from its page."""
 
+from typing import Any
+
 import pytest
 
 from audit import store as ledger
@@ -64,7 +66,7 @@ def test_other_inputs_are_shown_and_then_run(yard, over):
 
     new = Run.objects.get(rerunner__isnull=False)
     assert (answer.status_code, answer["Location"]) == (303, f"/runs/{new.pk}/")
-    first = ledger.read_stream(stream=new.pk, limit=1)[0]
+    first: Any = ledger.read_stream(stream=new.pk, limit=1)[0]
     assert first.payloads["inputs"]["version"] == "2.0"
     assert first.data["rerun"]["fork"] is True
     assert new.version_id == Run.objects.get(pk=over).version_id
@@ -104,7 +106,8 @@ def test_what_is_left_as_it_was_is_no_fork(yard, over):
 
     assert answer.status_code == 303
     new = Run.objects.get(rerunner__isnull=False)
-    assert ledger.read_stream(stream=new.pk, limit=1)[0].data["rerun"]["fork"] is False
+    first: Any = ledger.read_stream(stream=new.pk, limit=1)[0]
+    assert first.data["rerun"]["fork"] is False
 
 
 @pytest.mark.parametrize(
