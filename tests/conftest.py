@@ -1,5 +1,6 @@
 """What holds for every test."""
 
+import signal
 from typing import Any
 
 import pytest
@@ -14,6 +15,15 @@ settings.load_profile("countersign")
 
 # Long first: what takes long and comes last keeps one worker busy while the others are done.
 _ORDER = ("tests/e2e/browser", "tests/e2e", "tests/integration/core", "tests/simulation")
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C, so that what tests start does.
+
+    A shell starts what is in its background with it ignored, and that is inherited.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
