@@ -209,7 +209,7 @@ class _Asking:
         if schema is None:
             return None, ["it is empty"]
         try:
-            value = recordable(read_json(text))
+            value = recordable(read_json(self._hide(text)))
         except ValueError as error:
             return None, [f"it is no JSON: {error}"]
         except ActionError as error:

@@ -109,7 +109,7 @@ function holdForms(next) {
     const twin = next.getElementById(form.id);
     const isSame = twin?.dataset.version === form.dataset.version;
     if (twin && isSame) {
-      if (isTouched) held.add(form);
+      if (isTouched || form.dataset.client) held.add(form); // what was chosen there stays chosen
     } else if (twin || isTouched) {
       held.add(form.closest("[data-keep]") ?? form);
       tellStale(form, isTouched);

@@ -47,6 +47,21 @@ def test_a_key_chooses_and_only_another_sends(scene: Scene, seat: Seat):
     expect(page.locator("#outcome")).to_contain_text("Rejected by Ada Okafor")
 
 
+def test_what_was_chosen_stays_chosen_when_the_page_is_asked_for_again(scene: Scene, seat: Seat):
+    request = scene.ask("pair", "Chosen before news came")
+    page = seat("ada").open(f"/inbox/{request}/")
+    page.keyboard.press("a")
+
+    page.evaluate(
+        """async () => {
+            const portal = document.querySelector("script[type=module]").src;
+            await (await import(new URL("page.js", portal))).refresh();
+        }"""
+    )
+
+    expect(page.get_by_role("button", name="Approve")).to_have_attribute("aria-pressed", "true")
+
+
 def test_the_answers_to_a_question_have_keys_of_their_own(scene: Scene, seat: Seat):
     run_id = scene.start("asking")
     scene.people["mara"].wait_run(run_id, statuses=("WAITING",))

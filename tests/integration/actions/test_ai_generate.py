@@ -227,6 +227,15 @@ def test_a_refusal_says_whether_trying_again_may_help(status, headers, kind, sai
     assert KEY not in error.message + json.dumps(error.detail)
 
 
+def test_a_key_that_an_answer_says_back_is_kept_nowhere(ask, model):
+    model.says(json.dumps({"n": 3, "key": KEY}))
+
+    made = ask(schema={"type": "object"})
+
+    assert made["json"] == {"n": 3, "key": "…"}
+    assert KEY not in json.dumps(made)
+
+
 def test_a_cost_that_could_be_over_its_bound_is_not_spent(refused, ask, model):
     model.says("ok")
 

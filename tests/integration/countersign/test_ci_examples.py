@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
@@ -59,7 +60,9 @@ def job(server, tmp_path):
             cwd=tmp_path,
             env={
                 **os.environ,
-                "COUNTERSIGN": f"{sys.executable} -m countersign",
+                # Several words, none of which may have a space in it: the checkout's path may.
+                "COUNTERSIGN": f"{Path(sys.executable).name} -m countersign",
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
                 "PYTHONPATH": str(ROOT),
                 "COUNTERSIGN_URL": server.site.url,
                 "COUNTERSIGN_TOKEN": TOKEN,

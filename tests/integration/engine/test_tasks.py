@@ -28,7 +28,7 @@ from tests.world import World, fold
 pytestmark = pytest.mark.django_db(transaction=True)
 
 EXECUTED: list[str] = []
-GATE = threading.Event()
+GATE, BEGUN = threading.Event(), threading.Event()
 DYING: list[WorkerProcess] = []
 
 
@@ -41,6 +41,7 @@ def _task(*, word: str, **_):
 @function("t.silent")
 def _silent(**_):
     current_attempt().heartbeat({"done": 1})
+    BEGUN.set()
     GATE.wait(20)
     return current_attempt().is_cancelled
 
@@ -69,6 +70,7 @@ def run_id():
     loading.forget_all()
     EXECUTED.clear()
     GATE.clear()
+    BEGUN.clear()
     world = World()
     world.user("mara", "requester", "editor", "publisher", "operator")
     world.publish(plan_of_one_step(), author="mara")
@@ -419,8 +421,7 @@ def test_an_attempt_that_is_executed_is_left_alone(run_id, worker):
     thread = threading.Thread(target=execute_here)
     thread.start()
     try:
-        while Task.objects.get().status == "open":
-            pass
+        assert BEGUN.wait(20)
         looks = [worker.reconcile_tasks() for _ in range(3)]
     finally:
         GATE.set()
