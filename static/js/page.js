@@ -40,7 +40,10 @@ export function refresh() {
 
 async function again() {
   const mine = turn;
+  const asked = here();
   const answer = await ask(location.href);
+  // Another page was shown while this one was on its way: that one is asked for.
+  if (asked !== here()) { isAskedAgain = true; return answer?.status ?? 0; }
   // An error's page would take away what is being read or written.
   if (answer?.document && answer.status === OK && mine === turn && !isSending) put(answer.document, { isNew: false });
   return answer?.status ?? 0;

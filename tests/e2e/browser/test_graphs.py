@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.drawings import check, read_page
 from tests.e2e.browser.chromium import PHONE
@@ -135,6 +135,27 @@ def test_a_graph_in_every_variant(seat: Seat, places: dict[str, str], name: str,
     page = inspect(seat, "mara", places[f"{name} {kind}"])
 
     check(read_page(page.content()))
+
+
+def test_news_of_a_page_that_was_left_change_nothing(seat: Seat, places: dict[str, str]):
+    address = places["many run"]
+    page = seat("mara").open(address)
+
+    def delay(route: Route) -> None:
+        page.wait_for_timeout(1_500)
+        route.continue_()
+
+    page.route(re.compile(re.escape(address) + "$"), delay)
+    page.evaluate(
+        """async (to) => {
+            const portal = document.querySelector("script[type=module]").src;
+            const { show, refresh } = await import(new URL("page.js", portal));
+            await Promise.all([show(to), refresh()]);
+        }""",
+        f"{address}?step=scan",
+    )
+
+    expect(page.locator("#panel")).to_contain_text("50")
 
 
 def test_many_instances_lead_to_the_table_of_all(seat: Seat, places: dict[str, str]):
