@@ -64,6 +64,16 @@ class Terminal:
     def type(self, text):
         os.write(self.main, text.encode())
 
+    def interrupt(self):
+        """Press Ctrl-C until it is heeded: one just before a read begins waits for the next key."""
+        for _ in range(20):
+            self.process.send_signal(signal.SIGINT)
+            try:
+                self.process.wait(3.0)
+            except subprocess.TimeoutExpired:
+                continue
+            return
+
     def end(self) -> int:
         """Read to the end and return the exit code."""
         while self._read():
@@ -132,7 +142,7 @@ def test_anything_but_a_yes_decides_nothing(start, asked):
 def test_interrupting_a_question_decides_nothing(start, asked):
     terminal = start("approve", REQUEST_ID)
     terminal.wait_for("[y/N]")
-    terminal.process.send_signal(signal.SIGINT)
+    terminal.interrupt()
 
     assert terminal.end() == 130, terminal.seen
     assert "Traceback" not in terminal.shown
@@ -155,7 +165,7 @@ def test_progress_is_drawn_in_place_and_interrupted_cleanly(start, server):
     terminal = start("watch", RUN_ID)
     terminal.wait_for("scan#1")
     terminal.wait_for("RUNNING")
-    terminal.process.send_signal(signal.SIGINT)
+    terminal.interrupt()
 
     assert terminal.end() == 130, terminal.seen
     assert "The run goes on" in terminal.shown
