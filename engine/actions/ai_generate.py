@@ -10,8 +10,17 @@ from typing import Any, cast
 
 from core.kernel import limits
 from core.kernel.clock import SYSTEM_CLOCK, Clock
+from core.kernel.egress import parse_policy
 from core.kernel.masking import Mask
 from core.kernel.types import Json, parse_duration
+from core.toolkit.outbound import (
+    Fault,
+    GuardedClient,
+    OutboundAnswer,
+    OutboundError,
+    OutboundRequest,
+    parse_target,
+)
 from engine import conf
 from engine.actions.contract import (
     INVALID,
@@ -26,7 +35,6 @@ from engine.actions.contract import (
     recordable,
 )
 from engine.conf import AiEndpoint
-from engine.domain.egress import parse_policy
 from engine.domain.flow.input_schema import BoundedValidator, check_schema
 from engine.domain.generating import (
     Answer,
@@ -41,14 +49,6 @@ from engine.domain.generating import (
     read_json,
 )
 from engine.expressions import CelEvaluator
-from engine.outbound import (
-    Fault,
-    GuardedClient,
-    OutboundAnswer,
-    OutboundError,
-    OutboundRequest,
-    parse_target,
-)
 
 INVALID_ANSWER = "ai.invalid"
 TOO_LONG = "ai.too-long"

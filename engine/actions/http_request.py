@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from core.kernel.canonical import UncanonicalError, canonical_bytes
+from core.kernel.egress import parse_policy
 from core.kernel.limits import (
     HTTP_HEADER_CHARS_MAX,
     HTTP_HEADER_COUNT_MAX,
@@ -17,6 +18,14 @@ from core.kernel.limits import (
 )
 from core.kernel.masking import Mask
 from core.kernel.types import Json, parse_duration
+from core.toolkit.outbound import (
+    Fault,
+    GuardedClient,
+    OutboundAnswer,
+    OutboundError,
+    OutboundRequest,
+    parse_target,
+)
 from countersign.functions import Attempt
 from engine import conf
 from engine.actions.contract import (
@@ -30,15 +39,6 @@ from engine.actions.contract import (
     check_arguments,
     object_schema,
     recordable,
-)
-from engine.domain.egress import parse_policy
-from engine.outbound import (
-    Fault,
-    GuardedClient,
-    OutboundAnswer,
-    OutboundError,
-    OutboundRequest,
-    parse_target,
 )
 
 _READ_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})

@@ -6,8 +6,10 @@ The address of a webhook is a secret, so definitions name it and the deployment 
 from collections.abc import Mapping
 from typing import Any, cast
 
+from core.kernel.egress import parse_policy
 from core.kernel.limits import HTTP_TIMEOUT_DEFAULT, SLACK_BLOCK_COUNT_MAX, SLACK_TEXT_CHARS_MAX
 from core.kernel.types import Json, format_duration
+from core.toolkit.outbound import GuardedClient, OutboundError, parse_target
 from engine import conf
 from engine.actions import http_request
 from engine.actions.contract import (
@@ -19,8 +21,6 @@ from engine.actions.contract import (
     object_schema,
     recordable,
 )
-from engine.domain.egress import parse_policy
-from engine.outbound import GuardedClient, OutboundError, parse_target
 
 
 def post_message(call: ActionCall) -> Json:

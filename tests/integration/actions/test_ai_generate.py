@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from core.kernel import limits
+from core.kernel.egress import EgressPolicy, parse_policy
 from core.kernel.types import Json
+from core.toolkit.outbound import GuardedClient
 from engine.actions.ai_generate import SPEC, find_faults, generate, generate_with
 from engine.actions.contract import ActionCall, ActionError
-from engine.domain.egress import EgressPolicy, parse_policy
-from engine.outbound import GuardedClient
 from tests.fakes.model import completion, standing_in
 
 KEY = "sk-do-not-tell"

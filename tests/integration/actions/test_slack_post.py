@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from core.kernel.egress import EgressPolicy, parse_policy
+from core.toolkit.outbound import GuardedClient
 from engine.actions.contract import ActionCall, ActionError
 from engine.actions.slack_post import SPEC, post_with
-from engine.domain.egress import EgressPolicy, parse_policy
-from engine.outbound import GuardedClient
 from tests.loopback import Answer, serve
 
 SECRET = "T000/B000/do-not-tell"

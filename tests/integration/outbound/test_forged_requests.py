@@ -6,11 +6,11 @@ What names lead to is said by a resolver of the test; servers are real, on loopb
 import pytest
 
 from core.kernel import limits
+from core.kernel.egress import EgressPolicy, parse_policy
 from core.kernel.types import Json
+from core.toolkit.outbound import Fault, GuardedClient, OutboundError, OutboundRequest, parse_target
 from engine.actions import http_request, slack_post
 from engine.actions.contract import ActionCall, ActionError
-from engine.domain.egress import EgressPolicy, parse_policy
-from engine.outbound import Fault, GuardedClient, OutboundError, OutboundRequest, parse_target
 from tests.loopback import Answer
 
 # Ways to say an address that is not on the public internet, as a name service may answer.

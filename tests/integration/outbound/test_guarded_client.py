@@ -11,8 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from engine.domain.egress import EgressPolicy, parse_policy
-from engine.outbound import Fault, GuardedClient, OutboundError, OutboundRequest, parse_target
+from core.kernel.egress import EgressPolicy, parse_policy
+from core.toolkit.outbound import Fault, GuardedClient, OutboundError, OutboundRequest, parse_target
 from tests.loopback import Answer, serve
 
 LOOPBACK = parse_policy(["127.0.0.1/32"])

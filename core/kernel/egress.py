@@ -75,7 +75,7 @@ _INTERNAL = tuple(
 class EgressEntryError(InvalidError):
     """An entry of the list of allowed private targets cannot be read."""
 
-    code = "engine.egress_entry_invalid"
+    code = "core.egress_entry_invalid"
     title = "An allowed private target is neither host:port nor a network."
 
 

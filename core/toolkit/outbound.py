@@ -1,4 +1,4 @@
-"""The guarded HTTP client for requests that definitions cause. Read `GuardedClient` first.
+"""The guarded HTTP client for what definitions and settings name. Read `GuardedClient` first.
 
 A name is resolved once, every address is judged, and the connection goes to an address that was
 judged: a name that is pointed elsewhere a moment later changes nothing. The server still sees the
@@ -20,9 +20,9 @@ from urllib.parse import quote, urlsplit
 import httpcore
 
 from core.kernel.clock import SYSTEM_CLOCK, Clock
+from core.kernel.egress import EgressPolicy, find_address, may_connect
 from core.kernel.errors import UnavailableError
 from core.kernel.limits import HTTP_ADDRESS_COUNT_MAX, HTTP_URL_CHARS_MAX, PAYLOAD_BYTES_MAX
-from engine.domain.egress import EgressPolicy, find_address, may_connect
 
 Resolver = Callable[[str, int], Sequence[str]]
 
@@ -48,7 +48,7 @@ class Fault(StrEnum):
 class OutboundError(UnavailableError):
     """A request got no usable answer. `fault` says why."""
 
-    code = "engine.outbound_failed"
+    code = "core.outbound_failed"
     title = "The other system could not be asked."
 
     def __init__(self, fault: Fault, message: str) -> None:

@@ -7,9 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from core.kernel.canonical import canonical_bytes
+from core.kernel.egress import EgressPolicy, find_address, is_public, may_connect
+from core.toolkit.outbound import OutboundError, parse_target
 from engine.actions.contract import ActionError, recordable
-from engine.domain.egress import EgressPolicy, find_address, is_public, may_connect
-from engine.outbound import OutboundError, parse_target
 
 _SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 _RESULTS = st.recursive(

@@ -4,7 +4,7 @@ from ipaddress import ip_address
 
 import pytest
 
-from engine.domain.egress import (
+from core.kernel.egress import (
     EgressEntryError,
     EgressPolicy,
     is_public,
