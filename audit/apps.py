@@ -14,7 +14,7 @@ class AuditConfig(AppConfig):
         from audit import checks, registry  # noqa: F401  # importing checks registers them
         from audit.immutability import trigger_names
 
-        for table in ("audit_entry", "audit_leaf", "audit_tree_head"):
+        for table in ("audit_entry", "audit_leaf", "audit_node", "audit_tree_head", "audit_key"):
             registry.register_append_only(table)
         registry.register_append_only("audit_payload", conditional=("audit_payload_no_update",))
         registry.register_append_only("audit_stream", conditional=("audit_stream_no_update",))

@@ -112,6 +112,39 @@ class TreeHead(models.Model):
         return str(self.tree_size)
 
 
+class Node(models.Model):
+    """The root of a complete subtree of 256 ** `level` leaves, the `index`th of its level.
+
+    Level 0 is not here: those hashes are the entries' own.
+    """
+
+    pk = models.CompositePrimaryKey("level", "index")
+    level = models.SmallIntegerField()  # from 1
+    index = models.BigIntegerField()
+    hash = models.BinaryField()  # SHA-256, 32 bytes
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.level}/{self.index}"
+
+
+class Key(models.Model):
+    """A public key that ever signed tree heads. The private one is in no database."""
+
+    key_id = models.TextField(primary_key=True)  # 8 hex digits
+    name = models.TextField()
+    vkey = models.TextField(unique=True)  # its line, as C2SP signed-note writes it
+    added_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.vkey
+
+
 class Stream(models.Model):
     """The guard row of a stream that has none of its own elsewhere: where it ends now."""
 

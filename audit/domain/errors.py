@@ -43,3 +43,24 @@ class EntryMissingError(MissingError):
 
     code = "audit.entry_missing"
     title = "There is no such ledger entry."
+
+
+class ProofInvalidError(InvalidError):
+    """A Merkle proof does not show what it claims, or was asked for what is not in the tree."""
+
+    code = "audit.proof_invalid"
+    title = "The proof does not hold."
+
+
+class NoteInvalidError(InvalidError):
+    """A signed note, or a key, is not in its form."""
+
+    code = "audit.note_invalid"
+    title = "This is not a signed note."
+
+
+class NoteUnverifiedError(InvalidError):
+    """No trusted key signed a note, or a signature of one does not hold."""
+
+    code = "audit.note_unverified"
+    title = "The note's signature does not hold."
