@@ -84,11 +84,16 @@ def start_backfill(
         require(principal=principal, permission=permission, scope_id=target.scope_id)
     if len(reason) > limits.REASON_CHARS_MAX:
         raise ReasonTooLongError
+    # A long period takes seconds to walk: not while others wait for the workflow.
+    with transaction.atomic():
+        before, _ = _read_schedule(target, name)
+    _check_period(period, now=read_database_clock())
+    instants = _list_instants(before, period)
     with transaction.atomic():
         Workflow.objects.select_for_update(no_key=True).get(pk=target.workflow_id)
         trigger, version = _read_schedule(target, name)
-        _check_period(period, now=read_database_clock())
-        instants = _list_instants(trigger, period)
+        if trigger.schedule != before.schedule:  # another version was published meanwhile
+            instants = _list_instants(trigger, period)
         had = occurrences.list_had(
             workflow_id=target.workflow_id, name=name, since=period.since, until=period.until
         )
