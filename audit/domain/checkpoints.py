@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from audit.domain.errors import NoteInvalidError
 from audit.domain.merkle import HASH_BYTES
 
-_SIZE = re.compile(r"0|[1-9][0-9]{0,18}")  # no leading zeros; at most 63 bits
+_SIZE = re.compile(r"0|[1-9][0-9]{0,18}")  # no leading zeros
+_SIZE_MAX = 2**63 - 1  # what a database counts to
 _LINE_COUNT_MIN = 3
 
 
@@ -43,7 +44,7 @@ def parse_checkpoint(text: str) -> Checkpoint:
     if rest or len(lines) < _LINE_COUNT_MIN or not all(lines):
         raise NoteInvalidError("A checkpoint has at least three lines, none of them empty.")
     origin, size, root, *extensions = lines
-    if _SIZE.fullmatch(size) is None:
+    if _SIZE.fullmatch(size) is None or int(size) > _SIZE_MAX:
         raise NoteInvalidError(f"{size[:40]!r} is not the size of a tree.")
     return Checkpoint(
         origin=origin, size=int(size), root=_read_root(root), extensions=tuple(extensions)

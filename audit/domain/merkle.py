@@ -217,6 +217,7 @@ def check_inclusion(
     """
     if not 0 <= index < size:
         raise ProofInvalidError(f"There is no leaf {index} in a tree of {size}.")
+    _expect_hashes(leaf, *path)
     node = leaf
     for sibling, is_left in _climb(path, place=index, last=size - 1):
         node = node_hash(sibling, node) if is_left else node_hash(node, sibling)
@@ -233,6 +234,7 @@ def check_consistency(
     """
     if not 0 <= first <= second:
         raise ProofInvalidError(f"A tree of {second} does not contain one of {first}.")
+    _expect_hashes(first_root, *path)
     if first in {0, second}:
         if path:
             raise ProofInvalidError("There is nothing to show, and so no path.")
@@ -274,6 +276,12 @@ def _climb(path: Sequence[bytes], *, place: int, last: int) -> Iterator[tuple[by
         raise ProofInvalidError("The path ends before the root.")
 
 
+def _expect_hashes(*hashes: bytes) -> None:
+    """Refuse what is no hash: of two neighbours only their joined bytes are hashed."""
+    if any(len(item) != HASH_BYTES for item in hashes):
+        raise ProofInvalidError(f"A hash has {HASH_BYTES} bytes.")
+
+
 def _expect_root(found: bytes, expected: bytes) -> None:
     if found != expected:
         raise ProofInvalidError(f"The path leads to {found.hex()}, not to {expected.hex()}.")
@@ -293,6 +301,7 @@ def check_batch(
         ProofInvalidError: if it is not shown.
     """
     check_ranges(ranges, size=size)
+    _expect_hashes(*leaves, *path)
     if len(leaves) != sum(end - start for start, end in ranges):
         raise ProofInvalidError("There are not as many leaves as the ranges have places.")
     gaps = list(batch_gaps(ranges, size=size))

@@ -29,10 +29,11 @@ _KEY_ID_BYTES = 4
 _KEY_BYTES = 32
 _SIGNATURE_BYTES = 64
 _TIME_BYTES = 8
+_SECONDS_MAX = 2**63 - 1  # C2SP tlog-cosignature
 _SECRET_PREFIX = "PRIVATE+KEY+"  # noqa: S105 - what the format calls it, no key
 _SIGNATURE_LINE = re.compile(r"— (?P<name>[^\s+]{1,255}) (?P<blob>[A-Za-z0-9+/]+={0,2})")
 _KEY_LINE = re.compile(r"(?P<name>[^\s+]{1,255})\+(?P<id>[0-9a-f]{8})\+(?P<key>[A-Za-z0-9+/]+=*)")
-_FORBIDDEN = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")  # a note's text holds lines and nothing else
+_FORBIDDEN = re.compile(r"[\x00-\x09\x0b-\x1f]")  # a note's text holds lines and nothing else
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,8 @@ class VerifierKey:
         message, at = text.encode(), None
         if self.algorithm == COSIGNATURE_V1:
             at = int.from_bytes(signature[:_TIME_BYTES], "big")
+            if at > _SECONDS_MAX:
+                raise NoteUnverifiedError(f"The signature of {self.name} is of no time there is.")
             message = f"cosignature/v1\ntime {at}\n".encode() + message
             signature = signature[_TIME_BYTES:]
         try:
@@ -217,6 +220,8 @@ def parse_note(note: str) -> Note:
     """
     if len(note.encode("utf-8", "surrogatepass")) > NOTE_BYTES_MAX:
         raise NoteInvalidError(f"A note has at most {NOTE_BYTES_MAX} bytes.")
+    if _FORBIDDEN.search(note) or not _is_unicode(note):
+        raise NoteInvalidError("A note holds no control characters.")
     text, gap, lines = note.rpartition("\n\n")
     if not gap or not lines.endswith("\n"):
         raise NoteInvalidError("A note is text, an empty line, and signature lines.")
@@ -264,7 +269,8 @@ def check_key_name(name: str) -> None:
     Raises:
         NoteInvalidError: if it is empty, too long, or holds spaces or a plus sign.
     """
-    if re.fullmatch(r"[^\s+]{1,255}", name) is None or not _is_unicode(name):
+    is_text = _FORBIDDEN.search(name) is None and _is_unicode(name)
+    if not is_text or re.fullmatch(r"[^\s+]{1,255}", name) is None:
         raise NoteInvalidError(
             f"A key's name has 1 to {KEY_NAME_LENGTH_MAX} characters, no space and no plus sign."
         )
@@ -285,18 +291,22 @@ def _parse_key(text: str) -> tuple[str, bytes, bytes]:
     match = _KEY_LINE.fullmatch(text)
     if match is None:
         raise NoteInvalidError("A key is one line: its name, its id, and base64, joined by +.")
+    check_key_name(match["name"])
     blob = _decode(match["key"])
     return match["name"], bytes.fromhex(match["id"]), blob
 
 
 def _decode(text: str) -> bytes:
-    """Return what base64 says; there is one way to write it, and no other is taken."""
+    """Return what base64 says; there is one way to write it, and no other is taken.
+
+    What it was told may be a private key, so errors do not repeat it.
+    """
     try:
         blob = b64decode(text, validate=True)
-    except Base64Error as error:
-        raise NoteInvalidError(f"{text[:80]!r} is not base64.") from error
+    except Base64Error:
+        raise NoteInvalidError("What should be base64 is not.") from None
     if not blob or b64encode(blob).decode() != text:
-        raise NoteInvalidError(f"{text[:80]!r} is not base64 in its usual form.")
+        raise NoteInvalidError("What should be base64 is not in its usual form.")
     return blob
 
 

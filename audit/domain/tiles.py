@@ -64,7 +64,8 @@ def parse_tile_path(path: str) -> Tile:
         index=int(re.sub(r"[x/]", "", match["index"])),
         width=int(match["width"] or TILE_WIDTH),
     )
-    if (tile.level or 0) > TILE_LEVEL_MAX or tile_path(tile) != path:
+    is_in_range = (tile.level or 0) <= TILE_LEVEL_MAX and tile.width <= TILE_WIDTH
+    if not is_in_range or tile_path(tile) != path:
         raise NoteInvalidError(f"{path[:80]!r} is not the path of a tile.")
     return tile
 
