@@ -153,6 +153,15 @@ class Client(Transport):
         """Return a run."""
         return self._send("GET", f"runs/{_part(run_id)}/")
 
+    def get_run_state(self, run_id: str, *, at_seq: int = 0, at: str = "") -> JsonObject:
+        """Return a run as it was after its entry `at_seq`, or its newest one by the instant `at`.
+
+        Without either: after its newest entry.
+        """
+        asked = {"at_seq": at_seq or None, "at": at or None}
+        query = {name: value for name, value in asked.items() if value is not None}
+        return self._send("GET", f"runs/{_part(run_id)}/state/", query=query)
+
     def list_runs(self, **query: Any) -> Iterator[JsonObject]:
         """Yield runs, newest first, page by page."""
         return self._list("runs/", query)

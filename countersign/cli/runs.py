@@ -146,9 +146,18 @@ def runs(
 
 @command(countersign)
 @_RUN
-def show(session: Session, run_name: str) -> None:
-    """Show RUN with its steps, and what it waits for."""
+@click.option(
+    "--at", default="", metavar="SEQ|INSTANT", help="As it was after an entry, or at an instant."
+)
+def show(session: Session, run_name: str, at: str) -> None:
+    """Show RUN with its steps, and what it waits for; with --at as it was then.
+
+    An instant is written as 2026-03-01T09:30:00Z. `countersign logs RUN` numbers the entries.
+    """
     run_id = find_run_id(session, run_name)
+    if at:
+        _show_past(session, run_id, at)
+        return
     sight = next(Follower(session=session, run_id=run_id).follow(timeout_seconds=None))
     session.out.document(sight.run)
     if not session.out.as_json:
@@ -183,6 +192,25 @@ def cancel(session: Session, run_name: str, reason: str, *, compensate: bool) ->
     session.client.cancel_run(run_id, reason=reason, compensate=compensate)
     session.out.document({"id": run_id, "cancelled": True})
     session.out.line("cancelled; what executes now is finished first")
+
+
+def _show_past(session: Session, run_id: str, at: str) -> None:
+    """Print a run as it was after an entry, or at an instant."""
+    is_number = at.isascii() and at.isdigit()
+    past = session.client.get_run_state(
+        run_id, at_seq=int(at) if is_number else 0, at="" if is_number else at
+    )
+    session.out.document(past)
+    if session.out.as_json:
+        return
+    said = f"as it was after entry {past['at_seq']} of {past['last_seq']}"
+    session.out.line(f"{said}: {past['kind']}, {past['written_at']}")
+    for item in past["erased"]:
+        session.out.line(f"entry {item['seq']}: {', '.join(item['names'])} redacted since")
+    if past["unreadable"]:
+        session.out.line(f"its state cannot be told: {past['unreadable']}")
+        return
+    session.out.console.print(_draw(Sight(run=past["run"])))
 
 
 def _schema_of(

@@ -10,6 +10,7 @@ from engine.api.flow_control import ProjectFlowViewSet, WorkflowPauseViewSet
 from engine.api.hooks import HookViewSet
 from engine.api.language import LanguageViewSet
 from engine.api.moves import MigrationViewSet
+from engine.api.past import PastViewSet
 from engine.api.reruns import RerunViewSet
 from engine.api.runs import RunViewSet
 from engine.api.secrets import SecretViewSet
@@ -105,6 +106,7 @@ urlpatterns = [
     *route("runs/", RunViewSet, {"get": "list"}, name="api-runs"),
     *route("runs/operate/", BulkViewSet, {"post": "operate"}, name="api-runs-operate"),
     *route("runs/<uuid:run_id>/", RunViewSet, {"get": "retrieve"}, name="api-run"),
+    *route("runs/<uuid:run_id>/state/", PastViewSet, {"get": "retrieve"}, name="api-run-state"),
     *route("runs/<uuid:run_id>/steps/", RunViewSet, {"get": "steps"}, name="api-run-steps"),
     *route("runs/<uuid:run_id>/events/", SteerViewSet, _EVENTS, name="api-run-events"),
     *route("runs/<uuid:run_id>/pause/", SteerViewSet, {"post": "pause"}, name="api-run-pause"),

@@ -105,6 +105,16 @@ class StepNotSkippableError(ConflictError):
     title = "The step cannot be skipped."
 
 
+class MomentMissingError(MissingError):
+    """The run has no entry of that number, or none by that instant."""
+
+    code = "engine.moment_missing"
+    title = "The run has no such past."
+
+    def __init__(self, *, run: str) -> None:
+        super().__init__(f"Run {run} has no entry of that number, or none by then.", run=run)
+
+
 class RunMissingError(MissingError):
     """There is no such run, or the caller may not see it."""
 

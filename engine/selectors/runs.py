@@ -123,7 +123,7 @@ def list_runs(
     query = _visible(principal).filter(_conditions(filters))
     if after is not None:
         query = query.filter(pk__lt=after)
-    return [_run_view(row) for row in query.order_by("-pk")[:limit]]
+    return [view_run(row) for row in query.order_by("-pk")[:limit]]
 
 
 def get_run(*, principal: Principal, run_id: UUID) -> RunDetail:
@@ -142,7 +142,7 @@ def get_run_reading(*, principal: Principal, run_id: UUID, keep: str = "") -> Ru
     Raises: RunMissingError.
     """
     get_run_target(principal=principal, run_id=run_id)
-    row = _rows().get(pk=run_id)
+    row = get_run_row(run_id=run_id)
     folded = _fold(row)
     if isinstance(folded, str):
         relations = find_relations(principal=principal, run_id=run_id)
@@ -154,7 +154,7 @@ def get_run_reading(*, principal: Principal, run_id: UUID, keep: str = "") -> Ru
         principal=principal, run_id=run_id, project_id=rules.project_id, steps=listed.steps
     )
     detail = RunDetail(
-        run=_run_view(row),
+        run=view_run(row),
         inputs=state.inputs,
         outputs=state.closing.outputs if state.closing else {},
         steps=around.fill(listed.steps),
@@ -180,7 +180,7 @@ def list_run_steps(
     Of a run that cannot be read there are none; `get_run` says why. Raises: RunMissingError.
     """
     get_run_target(principal=principal, run_id=run_id)
-    folded = _fold(_rows().get(pk=run_id))
+    folded = _fold(get_run_row(run_id=run_id))
     if isinstance(folded, str):
         return []
     rules, state = folded
@@ -198,6 +198,32 @@ def list_run_events(
     get_run_target(principal=principal, run_id=run_id)
     entries = ledger.read_stream(stream=run_id, after_seq=after_seq, limit=limit)
     return [_event_view(entry) for entry in entries]
+
+
+def get_run_row(*, run_id: UUID) -> Run:
+    """Return the row of a run the reader may see, with its workflow and version. One query."""
+    return _rows().get(pk=run_id)
+
+
+def view_run(row: Run) -> RunView:
+    """Return a run that `get_run_row` returned as lists show it."""
+    return RunView(
+        id=row.id,
+        number=row.number,
+        project_slug=row.workflow.project.slug,
+        workflow_slug=row.workflow.slug,
+        version_rev=row.version.rev,
+        version_digest_hex=bytes(row.version.digest).hex(),
+        title=row.title,
+        status=row.status,
+        outcome=row.outcome,
+        initiator=row.initiator.username,
+        created_at=row.created_at,
+        closed_at=row.closed_at,
+        seq=row.seq,
+        head_hex=bytes(row.head).hex(),
+        priority=row.priority,
+    )
 
 
 def _visible(principal: Principal) -> QuerySet[Run]:
@@ -246,32 +272,12 @@ def _fold(row: Run) -> tuple[loading.Rules, RunState] | str:
 
 def _unreadable(row: Run, why: str, relations: Relations) -> RunDetail:
     return RunDetail(
-        run=_run_view(row),
+        run=view_run(row),
         inputs=None,
         outputs={},
         steps=(),
         relations=relations,
         unreadable=why,
-    )
-
-
-def _run_view(row: Run) -> RunView:
-    return RunView(
-        id=row.id,
-        number=row.number,
-        project_slug=row.workflow.project.slug,
-        workflow_slug=row.workflow.slug,
-        version_rev=row.version.rev,
-        version_digest_hex=bytes(row.version.digest).hex(),
-        title=row.title,
-        status=row.status,
-        outcome=row.outcome,
-        initiator=row.initiator.username,
-        created_at=row.created_at,
-        closed_at=row.closed_at,
-        seq=row.seq,
-        head_hex=bytes(row.head).hex(),
-        priority=row.priority,
     )
 
 

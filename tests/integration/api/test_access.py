@@ -128,6 +128,7 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-project-resume", "post"): Turned(404, 403, {"reason": "x"}),
     ("api-runs", "get"): Turned(EMPTY, 200),
     ("api-run", "get"): Turned(404, 200),
+    ("api-run-state", "get"): Turned(404, 200),
     ("api-run-steps", "get"): Turned(404, 200),
     ("api-run-events", "get"): Turned(404, 200),
     ("api-run-events", "post"): Turned(404, 403, {"type": "t", "reason": "r"}),

@@ -200,3 +200,39 @@ def test_a_run_that_is_over_is_run_again_over_http(town, flow, problem):
     problem(
         caller.post(f"runs/{run_id}/rerun/", {**body, "step": "moon"}), 422, "engine.step_missing"
     )
+
+
+def test_a_run_is_told_as_it_was_then(town, flow):
+    run_id = _start(town, flow).json()["id"]
+    town.hand.drive(Run.objects.get(pk=run_id).pk)
+    mara = town.as_("mara")
+    now = mara.get(f"runs/{run_id}/").json()
+
+    first = mara.get(f"runs/{run_id}/state/", at_seq=1).json()
+    by_instant = mara.get(f"runs/{run_id}/state/", at=first["written_at"]).json()
+    last = mara.get(f"runs/{run_id}/state/").json()
+
+    assert (first["at_seq"], first["last_seq"], first["kind"]) == (1, now["seq"], "run.started")
+    assert (first["run"]["status"], first["waiting"]) == ("READY", [])
+    assert by_instant == first
+    assert (last["run"], last["waiting"]) == (now, ["approve#1"])
+    assert last["unreadable"] == ""
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ({"at_seq": "0"}, 422, "api.invalid_input"),
+        ({"at_seq": "x"}, 422, "api.invalid_input"),
+        ({"at": "yesterday"}, 422, "api.invalid_input"),
+        ({"at_seq": "1", "at": "2026-01-01T00:00:00Z"}, 422, "api.invalid_input"),
+        ({"at_seq": "9999"}, 404, "engine.moment_missing"),
+        ({"at": "2001-01-01T00:00:00Z"}, 404, "engine.moment_missing"),
+    ],
+)
+def test_a_past_that_is_none_is_refused(town, flow, problem, query, status, code):
+    run_id = _start(town, flow).json()["id"]
+
+    response = town.as_("mara").get(f"runs/{run_id}/state/", **query)
+
+    problem(response, status, code)

@@ -2,6 +2,7 @@
 
 import json
 from collections import deque
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
@@ -322,3 +323,44 @@ def test_watching_outlasts_a_server_that_is_away_for_a_moment(release):
 
     assert [sight.run["status"] for sight in sights] == ["RUNNING", "CLOSED"]
     assert pauses.count(2.0) == 3
+
+
+def a_past(**changes):
+    past = {
+        "at_seq": 3,
+        "last_seq": 5,
+        "kind": "step.completed",
+        "written_at": "2026-01-01T12:00:01Z",
+        "erased": [],
+        "unreadable": "",
+        "run": a_run(status="RUNNING", outcome="", steps=[a_step(outcome=None)]),
+    }
+    return past | changes
+
+
+@pytest.mark.parametrize(
+    ("at", "query"),
+    [("3", {"at_seq": "3"}), ("2026-01-01T12:00:02Z", {"at": "2026-01-01T12:00:02Z"})],
+)
+def test_a_run_is_shown_as_it_was(type_in, server, at, query):
+    server.on(f"GET runs/{RUN_ID}/state/", a_past())
+
+    result = type_in("show", RUN_ID, "--at", at)
+
+    assert result.exit_code == 0, result.output
+    sent = server.received(f"GET runs/{RUN_ID}/state/")[0]
+    assert dict(parse_qsl(urlsplit(sent.path).query)) == query
+    assert "as it was after entry 3 of 5: step.completed" in result.stdout
+    assert "RUNNING" in result.stdout
+
+
+def test_what_was_redacted_of_a_past_is_said(type_in, server):
+    erased = [{"seq": 1, "names": ["inputs"]}]
+    why = "Entry 2 needs values that were redacted; the record itself holds."
+    server.on(f"GET runs/{RUN_ID}/state/", a_past(erased=erased, unreadable=why))
+
+    result = type_in("show", RUN_ID, "--at", "3")
+
+    assert "entry 1: inputs redacted since" in result.stdout
+    assert "needs values that were redacted" in " ".join(result.stdout.split())
+    assert "scan#1" not in result.stdout
