@@ -12,14 +12,33 @@ class AuditConfig(AppConfig):
     def ready(self) -> None:
         """Register the ledger's own tables and the start-up checks."""
         from audit import checks, registry  # noqa: F401  # importing checks registers them
+        from audit.domain.rights import APPEND, DatabaseRole
         from audit.immutability import trigger_names
 
-        for table in ("audit_entry", "audit_leaf", "audit_node", "audit_tree_head", "audit_key"):
-            registry.register_append_only(table)
-        registry.register_append_only("audit_payload", conditional=("audit_payload_no_update",))
-        registry.register_append_only("audit_stream", conditional=("audit_stream_no_update",))
+        seals = {DatabaseRole.SEALER: APPEND}
+        for table in ("audit_leaf", "audit_node", "audit_tree_head", "audit_key"):
+            registry.register_append_only(table, rights=seals)
+        writes = dict.fromkeys(DatabaseRole.writers(), APPEND)
+        registry.register_append_only("audit_entry", rights=writes)
+        registry.register_append_only(
+            "audit_payload",
+            conditional=("audit_payload_no_update",),
+            rights={
+                **writes,
+                DatabaseRole.REDACTOR: {*APPEND, "UPDATE (salt, value)"},
+            },
+        )
+        registry.register_append_only(
+            "audit_stream",
+            conditional=("audit_stream_no_update",),
+            rights=dict.fromkeys(DatabaseRole.writers(), APPEND | {"UPDATE (head, seq)"}),
+        )
         registry.register_append_only(
             "audit_pending",
             triggers=(*trigger_names("audit_pending"), "audit_pending_sealed"),
             conditional=("audit_pending_no_delete",),
+            rights={
+                **writes,
+                DatabaseRole.SEALER: {*APPEND, "DELETE"},
+            },
         )

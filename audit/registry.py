@@ -3,9 +3,10 @@
 Read `register_stream_head` first. Registering the same thing twice is harmless.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
+from audit.domain.rights import APPEND, DatabaseRole
 from audit.immutability import trigger_names
 
 # The words of streams whose guard row is a row of their own, above this package.
@@ -13,17 +14,22 @@ _heads: dict[str, str] = {}
 _tables: dict[str, "AppendOnlyTable"] = {}
 
 
+_RIGHTS = dict.fromkeys((DatabaseRole.APP, DatabaseRole.REDACTOR), APPEND)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AppendOnlyTable:
     """A table whose triggers verification looks for: each enabled ALWAYS.
 
     Triggers named as by `MakeAppendOnly` must also be what it makes; those in `conditional` may
-    let something through.
+    let something through. `rights` is what each database role may do with it; see
+    `audit.domain.rights` for a role that is not named there.
     """
 
     name: str
     triggers: tuple[str, ...]
     conditional: frozenset[str] = frozenset()
+    rights: Mapping[DatabaseRole, frozenset[str]] = field(default_factory=dict)
 
 
 def register_stream_head(noun: str, query: str) -> None:
@@ -39,7 +45,11 @@ def register_stream_head(noun: str, query: str) -> None:
 
 
 def register_append_only(
-    table: str, *, triggers: Iterable[str] = (), conditional: Iterable[str] = ()
+    table: str,
+    *,
+    triggers: Iterable[str] = (),
+    conditional: Iterable[str] = (),
+    rights: Mapping[DatabaseRole, Iterable[str]] | None = None,
 ) -> None:
     """Say that a table is append-only, so that verification looks for its triggers.
 
@@ -47,11 +57,15 @@ def register_append_only(
         table: its name.
         triggers: their names, if they are not just those of `MakeAppendOnly`.
         conditional: the names of those that `MakeAppendOnly` was told to let something through.
+        rights: what a database role may do beside reading, such as `INSERT` or `UPDATE (salt)`;
+            without it, all that append but the sealer may append.
     """
+    given = _RIGHTS if rights is None else rights
     _tables[table] = AppendOnlyTable(
         name=table,
         triggers=tuple(triggers) or trigger_names(table),
         conditional=frozenset(conditional),
+        rights={role: frozenset(rights) for role, rights in given.items()},
     )
 
 

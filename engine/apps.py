@@ -14,6 +14,7 @@ class EngineConfig(AppConfig):
     def ready(self) -> None:
         """Register the built-in actions and the functions this deployment brings."""
         from audit import registry as ledger_registry
+        from audit.domain.rights import APPEND, DatabaseRole
         from core.identity.console.places import register_places
         from core.toolkit.portal.frame import NavItem, register_nav
         from core.toolkit.socket.topics import register_topic
@@ -56,6 +57,10 @@ class EngineConfig(AppConfig):
         ledger_registry.register_append_only(
             "engine_version",
             triggers=("engine_version_guard_row", "engine_version_guard_truncate"),
+            rights=dict.fromkeys(
+                (DatabaseRole.APP, DatabaseRole.REDACTOR),
+                APPEND | {"UPDATE (published_at, published_by_id, status)"},
+            ),
         )
         _register_sealed_columns()
         process.follow_celery()

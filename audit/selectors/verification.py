@@ -116,7 +116,7 @@ def verify_ledger(
         )
         if found is None and stream is None:
             pending_count, leaf_count, found = _verify_queue()
-            found = found or _verify_triggers()
+            found = found or find_trigger_fault()
     return Verification(
         entry_count=tally.entry_count,
         stream_count=tally.stream_count,
@@ -260,7 +260,8 @@ def _name_stray(
     )
 
 
-def _verify_triggers() -> Discrepancy | None:
+def find_trigger_fault() -> Discrepancy | None:
+    """Return the first guard of a table of evidence that is gone, weakened or replaced."""
     tables = registry.append_only_tables()
     with connection.cursor() as cursor:
         cursor.execute(_CACHE)
