@@ -64,3 +64,24 @@ class NoteUnverifiedError(InvalidError):
 
     code = "audit.note_unverified"
     title = "The note's signature does not hold."
+
+
+class EntryNotSealedError(ConflictError):
+    """An entry is on record and not yet in the tree; `details["retry_after_seconds"]` says when."""
+
+    code = "audit.not_sealed"
+    title = "The entry is not sealed yet; try again in a moment."
+
+
+class HeadMissingError(MissingError):
+    """No tree head of that size was signed."""
+
+    code = "audit.head_missing"
+    title = "There is no such tree head."
+
+
+class LogMissingError(MissingError):
+    """There is no log, or the caller may not see it."""
+
+    code = "audit.log_missing"
+    title = "There is no such log."

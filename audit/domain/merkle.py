@@ -5,7 +5,7 @@ A tree is never held whole. Whoever stores it keeps the hash of every complete s
 RFC 9162 §2.1 (the same tree as RFC 6962 §2.1); C2SP tlog-tiles for the levels.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
 from typing import TypeAlias
 
@@ -82,19 +82,7 @@ class Tree:
         Raises:
             ProofInvalidError: if there is no such leaf in the tree.
         """
-        if not 0 <= index < self.size:
-            raise ProofInvalidError(f"There is no leaf {index} in a tree of {self.size}.")
-        path: list[bytes] = []
-        start, end = 0, self.size
-        while end - start > 1:
-            middle = start + split(end - start)
-            if index < middle:
-                path.append(self.subtree(middle, end))
-                end = middle
-            else:
-                path.append(self.subtree(start, middle))
-                start = middle
-        return path[::-1]
+        return [self.subtree(*part) for part in inclusion_ranges(index, size=self.size)]
 
     def consistency_path(self, first: int) -> list[bytes]:
         """Return the proof that the first `first` leaves are a tree's that was seen earlier.
@@ -104,24 +92,7 @@ class Tree:
         Raises:
             ProofInvalidError: if the earlier tree is larger.
         """
-        if not 0 <= first <= self.size:
-            raise ProofInvalidError(f"A tree of {self.size} does not contain one of {first}.")
-        if first in {0, self.size}:
-            return []
-        path: list[bytes] = []
-        start, end, is_whole = 0, self.size, True
-        while first != end:
-            middle = start + split(end - start)
-            if first <= middle:
-                path.append(self.subtree(middle, end))
-                end = middle
-            else:
-                path.append(self.subtree(start, middle))
-                start, is_whole = middle, False
-        # The earlier root itself is known to whoever checks, unless it was split on the way.
-        if not is_whole:
-            path.append(self.subtree(start, end))
-        return path[::-1]
+        return [self.subtree(*part) for part in consistency_ranges(first, size=self.size)]
 
     def batch_path(self, ranges: Sequence[Range]) -> list[bytes]:
         """Return what proves any set of leaves at once, from left to right.
@@ -150,8 +121,7 @@ class Tree:
     def _tile(self, level: int, index: int) -> Sequence[bytes]:
         found = self._tiles.get((level, index))
         if found is None:
-            start = index * TILE_WIDTH
-            count = min(TILE_WIDTH, (self.size >> level * TILE_HEIGHT) - start)
+            start, count = _tile_span(level, index, size=self.size)
             found = self._read(level, start, count)
             if len(found) != count:
                 raise ProofInvalidError(
@@ -160,6 +130,75 @@ class Tree:
                 )
             self._tiles[level, index] = found
         return found
+
+
+def inclusion_ranges(index: int, *, size: int) -> list[Range]:
+    """Return the subtrees whose hashes an inclusion path has; see `Tree.inclusion_path`.
+
+    Raises:
+        ProofInvalidError: if there is no such leaf in the tree.
+    """
+    if not 0 <= index < size:
+        raise ProofInvalidError(f"There is no leaf {index} in a tree of {size}.")
+    found: list[Range] = []
+    start, end = 0, size
+    while end - start > 1:
+        middle = start + split(end - start)
+        if index < middle:
+            found.append((middle, end))
+            end = middle
+        else:
+            found.append((start, middle))
+            start = middle
+    return found[::-1]
+
+
+def consistency_ranges(first: int, *, size: int) -> list[Range]:
+    """Return the subtrees whose hashes a consistency path has; see `Tree.consistency_path`.
+
+    Raises:
+        ProofInvalidError: if the earlier tree is larger.
+    """
+    if not 0 <= first <= size:
+        raise ProofInvalidError(f"A tree of {size} does not contain one of {first}.")
+    if first in {0, size}:
+        return []
+    found: list[Range] = []
+    start, end, is_whole = 0, size, True
+    while first != end:
+        middle = start + split(end - start)
+        if first <= middle:
+            found.append((middle, end))
+            end = middle
+        else:
+            found.append((start, middle))
+            start, is_whole = middle, False
+    # The earlier root itself is known to whoever checks, unless it was split on the way.
+    if not is_whole:
+        found.append((start, end))
+    return found[::-1]
+
+
+def list_reads(ranges: Iterable[Range], *, size: int) -> list[tuple[int, int, int]]:
+    """Return what a `Tree` reads for the hashes of subtrees, each once: (level, start, count).
+
+    For whoever stores the hashes, so that one query gets all of them.
+    """
+    found: set[tuple[int, int]] = set()
+    for start, end in ranges:
+        while start < end:
+            # The largest complete subtree here: as the split has it, tallest on the left.
+            height = (end - start).bit_length() - 1
+            level = height // TILE_HEIGHT
+            found.add((level, (start >> level * TILE_HEIGHT) // TILE_WIDTH))
+            start += 1 << height  # noqa: PLW2901 - what is left of the range
+    return [(level, *_tile_span(level, index, size=size)) for level, index in sorted(found)]
+
+
+def _tile_span(level: int, index: int, *, size: int) -> tuple[int, int]:
+    """Return where a tile starts in its level, and how many hashes it has in a tree."""
+    start = index * TILE_WIDTH
+    return start, min(TILE_WIDTH, (size >> level * TILE_HEIGHT) - start)
 
 
 class Frontier:

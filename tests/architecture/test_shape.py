@@ -34,6 +34,13 @@ _CONVERSION = re.compile(r"(?:view|make)_\w+|\w+_(?:view|of)")
 
 # Reading functions whose name says it better than a prefix would, each with the reason.
 SELECTORS_NAMED_OTHERWISE = {
+    "audit.selectors.proofs.head_covering": "a tree head, by what it covers",
+    "audit.selectors.proofs.latest_head": "the tree head everybody asks for",
+    "audit.selectors.proofs.prove_consistency": "makes a proof, and checks it",
+    "audit.selectors.proofs.prove_inclusion": "makes a proof, and checks it",
+    "audit.selectors.proofs.prove_leaf": "makes a proof, and checks it",
+    "audit.selectors.proofs.require_log": "refuses whoever may not read the log",
+    "audit.selectors.proofs.tree": "the stored tree, which reads itself",
     "audit.selectors.verification.verify_ledger": "reads everything and judges it",
     "core.identity.selectors.case.read_case": "all facts of one question, in one statement",
     "approvals.selectors.approvers.resolve_keys": "what the names in a rule mean now",

@@ -15,6 +15,9 @@ from audit.domain.merkle import (
     check_batch,
     check_consistency,
     check_inclusion,
+    consistency_ranges,
+    inclusion_ranges,
+    list_reads,
     node_hash,
     split,
     tree_root,
@@ -300,6 +303,23 @@ def test_hashes_are_read_in_whole_tiles_and_each_tile_once():
 
     assert len(path) == 10
     assert sorted(reads) == [(0, 256, 256), (0, 512, 256), (0, 768, 232), (1, 0, 3)]
+
+
+def test_what_will_be_read_is_known_before():
+    leaves = plain.leaves_of(1100)
+    for size in (1, 2, 255, 256, 257, 600, 1024, 1100):
+        for index in {0, size // 3, size - 1}:
+            reads: list[tuple[int, int, int]] = []
+            tree_of(leaves, size, reads=reads).inclusion_path(index)
+            told = list_reads(inclusion_ranges(index, size=size), size=size)
+            assert told == sorted(reads)
+            reads.clear()
+            tree_of(leaves, size, reads=reads).consistency_path(index + 1)
+            told = list_reads(consistency_ranges(index + 1, size=size), size=size)
+            assert told == sorted(reads)
+        reads = []
+        tree_of(leaves, size, reads=reads).root()
+        assert list_reads([(0, size)], size=size) == sorted(reads)
 
 
 def test_every_set_of_leaves_of_a_small_tree_is_proved_at_once():
