@@ -1,5 +1,8 @@
 """What may go wrong with the ledger, for callers to act on."""
 
+from enum import StrEnum
+from typing import Any
+
 from core.kernel.errors import ConflictError, InvalidError, MissingError, TooLargeError
 
 
@@ -85,3 +88,46 @@ class LogMissingError(MissingError):
 
     code = "audit.log_missing"
     title = "There is no such log."
+
+
+class SealRefusal(StrEnum):
+    """Why the sealer will not sign."""
+
+    KEY_FOLDER = "key_folder"  # its rights, or a file in it
+    NO_KEY = "no_key"
+    KEY_UNREGISTERED = "key_unregistered"
+    HEAD_UNVERIFIED = "head_unverified"
+    ORIGIN_CHANGED = "origin_changed"
+    LAST_SIGNED_MISSING = "last_signed_missing"
+    LAST_SIGNED_INVALID = "last_signed_invalid"
+    BEHIND_LAST_SIGNED = "behind_last_signed"
+    DIFFERS_FROM_LAST_SIGNED = "differs_from_last_signed"
+    BEHIND_ANCHOR = "behind_anchor"
+    DIFFERS_FROM_ANCHOR = "differs_from_anchor"
+    TREE_DAMAGED = "tree_damaged"
+    ISOLATION = "isolation"
+
+
+class SealRefusedError(ConflictError):
+    """The sealer will not sign what it finds; `reason` is in the details."""
+
+    code = "audit.seal_refused"
+    title = "The ledger is not sealed."
+
+    def __init__(self, message: str, *, reason: SealRefusal, **details: Any) -> None:
+        super().__init__(message, reason=reason.value, **details)
+        self.reason = reason
+
+
+class SigningKeyError(ConflictError):
+    """What was asked of the signing keys cannot be done."""
+
+    code = "audit.signing_key"
+    title = "The signing keys do not allow this."
+
+
+class RestoreRefusedError(ConflictError):
+    """A restore cannot be accepted as it was asked."""
+
+    code = "audit.restore_refused"
+    title = "The restore cannot be accepted."

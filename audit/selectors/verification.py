@@ -5,7 +5,7 @@ each other: an entry that is appended between counting entries and counting the 
 like a theft. Rows are streamed, so memory does not grow with the ledger.
 """
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -17,8 +17,13 @@ from django.db import connection, transaction
 
 from audit import registry
 from audit.domain.entry import stream_id_of
+from audit.domain.notes import VerifierKey
+from audit.domain.tree_verification import TreeTally
 from audit.domain.verification import Discrepancy, HeadRow, StoredRow, Tally, verify_chains
 from audit.immutability import FUNCTION_BODY, FUNCTION_NAME
+from audit.sealing import rows
+from audit.sealing.verifying import verify_stored_tree
+from core.kernel.limits import SEAL_LAG_SECONDS_MAX
 
 _FETCH_ROW_COUNT = 250  # rows held at once; a payload may have a mebibyte
 _PROGRESS_ENTRY_COUNT = 10_000
@@ -48,8 +53,8 @@ WHERE e.id IS NULL OR (l.entry_id IS NULL) = (p.entry_id IS NULL)
 ORDER BY COALESCE(e.id, l.entry_id, p.entry_id) LIMIT 1"""
 
 _COUNTS = """
-SELECT (SELECT count(*) FROM audit_pending), count(*), min(leaf_index), max(leaf_index),
-       (SELECT count(*) FROM audit_tree_head) FROM audit_leaf"""
+SELECT (SELECT count(*) FROM audit_pending), count(*), min(leaf_index), max(leaf_index)
+FROM audit_leaf"""
 
 _CACHE = """
 SELECT seqcache FROM pg_sequence
@@ -76,8 +81,9 @@ _TRIGGER_TYPES = {"_no_update": 19, "_no_delete": 11, "_no_truncate": 34}
 class Verification:
     """What was checked, and the first thing that is wrong, if any.
 
-    `pending_count` entries wait for the sealer, `leaf_count` are in the tree; both are 0 where only
-    one stream was checked.
+    `pending_count` entries wait for the sealer, `leaf_count` are in the tree, `head_count` heads of
+    it are signed, the last of them under the name `origin`; where only one stream was checked, 0.
+    `warnings` are sentences about what does not hurt the evidence.
     """
 
     entry_count: int
@@ -86,6 +92,10 @@ class Verification:
     erased_count: int
     pending_count: int
     leaf_count: int
+    node_count: int
+    head_count: int
+    origin: str
+    warnings: tuple[str, ...]
     discrepancy: Discrepancy | None
 
 
@@ -95,19 +105,22 @@ def verify_ledger(
     on_progress: Callable[[int], None] | None = None,
     on_head: Callable[[HeadRow], None] | None = None,
     kept: Iterable[HeadRow] = (),
+    trusted: Sequence[VerifierKey] = (),
 ) -> Verification:
-    """Check every entry, payload, guard row and trigger, and that each entry is queued or sealed.
+    """Check every entry, payload, guard row and trigger, the queue, the tree and its signed heads.
 
     Args:
         stream: check this one only, and nothing that concerns all.
         on_progress: told the number of entries checked, every 10,000.
         on_head: told where each stream ends according to its guard row, before it is checked.
         kept: heads noted earlier; each must still be in its stream.
+        trusted: who may have signed tree heads; if none are given, the keys on record.
 
     Transaction: opens one, read-only, at REPEATABLE READ; it cannot run inside another.
     """
-    tally = Tally()
+    tally, tree = Tally(), TreeTally()
     leaf_count = pending_count = 0
+    warnings: tuple[str, ...] = ()
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             cursor.execute(_SNAPSHOT)
@@ -117,6 +130,8 @@ def verify_ledger(
         if found is None and stream is None:
             pending_count, leaf_count, found = _verify_queue()
             found = found or find_trigger_fault()
+            found = found or verify_stored_tree(trusted=trusted, tally=tree)
+            warnings = _list_warnings()
     return Verification(
         entry_count=tally.entry_count,
         stream_count=tally.stream_count,
@@ -124,6 +139,10 @@ def verify_ledger(
         erased_count=tally.erased_count,
         pending_count=pending_count,
         leaf_count=leaf_count,
+        node_count=tree.node_count,
+        head_count=tree.head_count,
+        origin=tree.origin,
+        warnings=warnings,
         discrepancy=found,
     )
 
@@ -228,7 +247,7 @@ def _verify_queue() -> tuple[int, int, Discrepancy | None]:
     """Return the number of pending entries and of leaves, and what is wrong with them."""
     with connection.cursor() as cursor:
         cursor.execute(_COUNTS)
-        pending_count, leaf_count, first, last, tree_head_count = cursor.fetchone()
+        pending_count, leaf_count, first, last = cursor.fetchone()
         cursor.execute(_QUEUE)
         row = cursor.fetchone()
     if row is not None:
@@ -238,10 +257,14 @@ def _verify_queue() -> tuple[int, int, Discrepancy | None]:
         found = _about_all(
             "audit_leaf", expected=f"indexes 0 to {leaf_count - 1}", found=f"{first} to {last}"
         )
-    elif tree_head_count:
-        # Fail closed: this version neither makes tree heads nor can tell a true one.
-        found = _about_all("audit_tree_head", expected="none", found=f"{tree_head_count}")
     return pending_count, leaf_count, found
+
+
+def _list_warnings() -> tuple[str, ...]:
+    count, seconds = rows.read_lag()
+    if seconds <= SEAL_LAG_SECONDS_MAX:
+        return ()
+    return (f"{count:,} entries wait to be sealed, the first for {seconds:,.0f} s",)
 
 
 def _name_stray(

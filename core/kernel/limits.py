@@ -268,3 +268,12 @@ CARRIED_CHARS_MAX = 200_000  # typed text, signed, that a sign-in page carries; 
 LOGIN_BUCKET_COUNT_MAX = 10_000  # names and addresses a process counts by itself without Redis
 INBOX_COUNT_MAX = 200  # requests one page of the inbox shows, most pressing first
 INBOX_CANDIDATE_COUNT_MAX = 5_000  # requests of somebody's audiences that are looked at for it
+
+# --- the ledger's tree -----------------------------------------------------------------------
+SEAL_ENTRY_COUNT_MAX = 10_000  # entries of one batch and so of one transaction: half a second
+SEAL_LAG_SECONDS_MAX = 60.0  # an entry that waits longer has no sealer; batches take a second
+SEAL_LOOK_OUTSIDE_SECONDS = 300.0  # between two questions to anchors what they know of the log
+SIGNING_KEY_COUNT_MAX = 8  # keys that sign at once; rotating takes two
+SIGNING_KEY_BYTES_MAX = 1_024  # a key file: a name of 255 characters and 60 of key
+SEAL_REFUSED_SECONDS = 5.0  # between two looks of a sealer that may not sign
+SEAL_WARN_SECONDS = 60.0  # between two log lines that say so

@@ -266,6 +266,11 @@ SHELL_RUN = ENVIRONMENT.shell_run
 SHELL_MEMORY_MB = ENVIRONMENT.shell_memory_mb
 MAIL_DOMAINS_ALLOWED = list(ENVIRONMENT.mail_domains_allowed)
 
+# --- the ledger's tree ---------------------------------------------------------------------------
+LEDGER_ORIGIN = ENVIRONMENT.ledger.origin
+LEDGER_KEYS_DIR = ENVIRONMENT.ledger.keys_dir
+LEDGER_SEAL_SECONDS = ENVIRONMENT.ledger.seal_seconds
+
 # --- how much may be started ---------------------------------------------------------------------
 WORKFLOW_READY_RUNS_MAX = ENVIRONMENT.workflow_ready_runs_max
 PROJECT_READY_RUNS_MAX = ENVIRONMENT.project_ready_runs_max

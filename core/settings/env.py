@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from django.core.exceptions import ImproperlyConfigured
 
 from core.settings.ai_endpoints import ai_endpoint
+from core.settings.ledger import LedgerSettings, read_ledger
 from core.settings.reader import Reader
 from core.toolkit.embedded.process import is_alive
 from core.toolkit.sealing import derive_key, read_key
@@ -52,6 +53,7 @@ class ProcessRole(StrEnum):
     WORKER = "worker"
     MAILER = "mailer"
     SWEEP = "sweep"
+    SEALER = "sealer"
     COMMAND = "command"
 
 
@@ -143,6 +145,7 @@ class Environment:
     log_level: LogLevel
     log_format: LogFormat
     mail: MailSettings
+    ledger: LedgerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -349,6 +352,7 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
             "LOG_FORMAT", LogFormat, default=LogFormat.JSON if strict else LogFormat.CONSOLE
         ),
         mail=_read_mail(reader, profile=profile),
+        ledger=read_ledger(reader, strict=strict, var=var),
     )
 
 

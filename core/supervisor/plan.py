@@ -107,6 +107,12 @@ def _list_servers(launch: Launch) -> tuple[Child, ...]:
             command=(python, "manage.py", "sweep"),
             stop_stage=1,
         ),
+        Child(
+            name="sealer",
+            role=ProcessRole.SEALER,
+            command=(python, "manage.py", "ledger", "seal", "--forever"),
+            stop_stage=3,  # what the others write last is sealed too
+        ),
     )
 
 
@@ -130,6 +136,11 @@ def list_preparations() -> tuple[Preparation, ...]:
         Preparation(
             name="migrate",
             command=(*manage, "migrate", "--no-input"),
+            is_shown_when_ready=False,
+        ),
+        Preparation(
+            name="keys",
+            command=(*manage, "ledger", "keygen"),
             is_shown_when_ready=False,
         ),
         Preparation(

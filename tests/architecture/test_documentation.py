@@ -270,10 +270,14 @@ def _menu_pages(menu: object) -> list[str]:
 
 
 def _variables_read() -> set[str]:
-    """Return the names `core.settings.env` reads, from its calls of `reader`."""
-    tree = ast.parse((Path(ROOT) / "core/settings/env.py").read_text(encoding="utf-8"))
+    """Return the names that settings are read from, by the calls of `reader`."""
+    trees = [
+        ast.parse(path.read_text(encoding="utf-8"))
+        for path in (Path(ROOT) / "core/settings").glob("*.py")
+    ]
     return {
         node.args[0].value
+        for tree in trees
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)

@@ -3,13 +3,14 @@
 import json
 import re
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError
 
+from audit.domain.notes import VerifierKey
 from audit.domain.verification import HeadRow
 from audit.selectors.verification import Verification, find_stream, verify_ledger
 from core.kernel.clock import SYSTEM_CLOCK
@@ -25,9 +26,9 @@ class Command(BaseCommand):
     """Checks the ledger and names the first thing that is wrong."""
 
     help = (
-        "Check every entry, payload, stream head and trigger of the ledger against its hashes, in "
-        "one snapshot. Ends with 1 and names the first discrepancy, if there is one. Nothing is "
-        "changed."
+        "Check every entry, payload, stream head and trigger of the ledger against its hashes, and "
+        "the tree over them against its signed heads, in one snapshot. Ends with 1 and names the "
+        "first discrepancy, if there is one. Nothing is changed."
     )
     # The checks of other parts say nothing about the evidence, and may keep it from being read.
     requires_system_checks = ()
@@ -47,6 +48,14 @@ class Command(BaseCommand):
             metavar="FILE",
             help="an earlier output of --heads: each of its heads must still be there",
         )
+        parser.add_argument(
+            "--key",
+            action="append",
+            dest="keys",
+            metavar="VKEY",
+            help="a public key that may have signed tree heads, repeatable; without one, those on "
+            "record, which only whoever trusts this database believes",
+        )
 
     def handle(self, *_args: Any, **options: Any) -> None:
         """Do it. Raises: CommandError."""
@@ -56,12 +65,15 @@ class Command(BaseCommand):
             on_progress=None if options["json"] else self._report_progress,
             on_head=self._print_head if options["heads"] else None,
             kept=_read_kept(options["against"]) if options["against"] else (),
+            trusted=_read_keys(options["keys"] or ()),
         )
         seconds = SYSTEM_CLOCK.monotonic() - started
         if options["json"]:
             self.stdout.write(json.dumps(_summarize(found, seconds), sort_keys=True))
         elif found.discrepancy is None:
             self.stdout.write(_describe(found, seconds))
+        for warning in found.warnings if not options["json"] else ():
+            self.stderr.write(f"Warning: {warning}.")
         if found.discrepancy is not None:
             raise CommandError(f"The ledger does not verify: {found.discrepancy}.", returncode=1)
 
@@ -83,6 +95,13 @@ def _find(text: str | None) -> UUID | None:
     if stream is None:
         raise CommandError(f"There is no stream {text}.", returncode=2)
     return stream
+
+
+def _read_keys(texts: Sequence[str]) -> tuple[VerifierKey, ...]:
+    try:
+        return tuple(VerifierKey.parse(text) for text in texts)
+    except PlatformError as error:
+        raise CommandError(error.message, returncode=2) from error
 
 
 def _read_kept(path: Path) -> Iterator[HeadRow]:
@@ -112,6 +131,10 @@ def _summarize(found: Verification, seconds: float) -> dict[str, Any]:
         "erased": found.erased_count,
         "pending": found.pending_count,
         "leaves": found.leaf_count,
+        "nodes": found.node_count,
+        "tree_heads": found.head_count,
+        "origin": found.origin,
+        "warnings": list(found.warnings),
         "seconds": round(seconds, 3),
         "entries_per_second": _rate(found, seconds),
         "discrepancy": None
@@ -127,9 +150,10 @@ def _summarize(found: Verification, seconds: float) -> dict[str, Any]:
 
 
 def _describe(found: Verification, seconds: float) -> str:
-    sealed = f"{found.leaf_count:,} are sealed, {found.pending_count:,} wait for it"
-    if not found.leaf_count:
-        sealed = "none is sealed yet, which a later version brings"
+    sealed = (
+        f"{found.leaf_count:,} are sealed under {found.head_count:,} tree heads,"
+        f" {found.pending_count:,} wait for it"
+    )
     return (
         f"The ledger verifies: {found.entry_count:,} entries in {found.stream_count:,} streams,"
         f" {found.payload_count:,} payloads; {sealed}."

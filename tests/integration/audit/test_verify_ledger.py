@@ -17,6 +17,7 @@ from audit.selectors.verification import verify_ledger
 from core.kernel import ids
 from tests.fakes.drafts import draft
 from tests.integration.audit.streams import append, fill
+from tests.sealed import ORIGIN, SealedLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -115,13 +116,15 @@ def test_it_reads_through_a_cursor_and_reports_how_far_it_is(ledger, monkeypatch
     assert seen == [4, 8]
 
 
-def test_sealed_entries_are_leaves_and_no_longer_pending(ledger):
-    seal(first=3)
+def test_sealed_entries_are_leaves_and_no_longer_pending(ledger, tmp_path):
+    SealedLog(tmp_path).seal()
+    append(ledger)
 
     found = verify_ledger()
 
     assert found.discrepancy is None
-    assert (found.leaf_count, found.pending_count) == (3, 6)
+    assert (found.leaf_count, found.pending_count, found.head_count) == (10, 1, 1)
+    assert found.origin == ORIGIN
 
 
 def seal(*, first, start=0):
@@ -265,7 +268,7 @@ def test_leaf_indexes_are_dense_from_zero(ledger, start):
 def test_a_tree_head_nobody_can_have_made_is_caught(ledger):
     TreeHead.objects.create(tree_size=0, root=bytes(32), note="forged", at=now())
 
-    assert place_of(verify_ledger()) == ("", 0, "audit_tree_head")
+    assert place_of(verify_ledger()) == ("", 0, "tree head 0, root")
 
 
 # --- triggers -----------------------------------------------------------------------------------
@@ -343,7 +346,7 @@ def test_a_sequence_with_a_cache_is_named(mended):
 def test_the_command_says_what_it_checked(ledger):
     text = run()
 
-    assert text.startswith("The ledger verifies: 9 entries in 3 streams, 6 payloads; none")
+    assert text.startswith("The ledger verifies: 9 entries in 3 streams, 6 payloads; 0 are")
     assert re.search(r"[0-9,]+ entries a second", text)
 
 
@@ -422,7 +425,7 @@ def test_the_heads_are_printed(ledger, kept):
     lines = kept.read_text(encoding="utf-8").splitlines()
 
     assert f"{ledger.stream} 4 {ledger.head.hex()}" in lines
-    assert len(lines) == 4
+    assert len(lines) == 5  # with the summary, and that nobody seals
 
 
 def test_a_ledger_that_only_grew_still_has_the_heads_kept_elsewhere(ledger, kept):

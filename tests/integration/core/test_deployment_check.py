@@ -22,6 +22,7 @@ def _check(profile, **variables):
             "SECRET_KEY": "Dq8vKx2mTz6nRb4wYc9pLf3hGj7sXe5aUo1iNk0tVrMdBqWyEz",
             "SECRETS_KEYS": "HpYy8Nn0nS9m4qYwq5nq0oVq3G1kq0a8F2c7l5w9xZs=",
             "PUBLIC_URL": "https://countersign.example.org",
+            "LEDGER_ORIGIN": "countersign.example.org/ledger",
             **variables,
         },
         capture_output=True,

@@ -34,6 +34,7 @@ def _production(**variables):
         "SECRET_KEY": _SECRET,
         "SECRETS_KEYS": _SEALING,
         "PUBLIC_URL": "https://countersign.example.org",
+        "LEDGER_ORIGIN": "countersign.example.org/ledger",
         **variables,
     }
 
@@ -56,7 +57,14 @@ def test_a_complete_production_environment_is_accepted():
 def test_every_missing_variable_is_named_at_once():
     message = _refusal({"DJANGO_SETTINGS_MODULE": "core.settings.production"})
 
-    for name in ("DATABASE_URL", "REDIS_URL", "SECRET_KEY", "SECRETS_KEYS", "PUBLIC_URL"):
+    for name in (
+        "DATABASE_URL",
+        "REDIS_URL",
+        "SECRET_KEY",
+        "SECRETS_KEYS",
+        "PUBLIC_URL",
+        "LEDGER_ORIGIN",
+    ):
         assert f"  {name} is not set." in message
 
 
@@ -77,6 +85,9 @@ def test_every_missing_variable_is_named_at_once():
         ("SECRETS_KEYS", "hunter2", "number 1, that is no 32 random bytes"),
         ("SECRETS_KEYS", f"{_SEALING},{'A' * 43}=", "number 2, that is no 32 random bytes"),
         ("SECRETS_KEYS", _SEALING[4:], "number 1, that is no 32 random bytes"),
+        ("LEDGER_ORIGIN", "our ledger", "without spaces"),
+        ("LEDGER_ORIGIN", "a+b", "without spaces"),
+        ("LEDGER_SEAL_SECONDS", "0", "not a whole number from 1 to 3600"),
         ("DATABASE_URL", "mysql://db.example.org/countersign", "PostgreSQL is the only"),
         ("DATABASE_URL", "postgresql://db.example.org", "names no database"),
         ("DATABASE_URL", "postgresql://db.example.org/countersign?nonsense=1", "cannot be read"),

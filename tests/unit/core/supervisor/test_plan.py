@@ -13,7 +13,7 @@ def children():
 
 
 def test_every_part_of_the_system_is_there(children):
-    assert set(children) == {"target", "web", "worker", "mailer", "sweep", "history"}
+    assert set(children) == {"target", "web", "worker", "mailer", "sweep", "sealer", "history"}
 
 
 def test_the_demos_history_ends_by_itself_and_can_be_left_out(children):
@@ -57,13 +57,15 @@ def test_what_lets_work_in_stops_before_what_does_it_and_the_target_last(childre
 
     assert stages["web"] < stages["worker"] < stages["target"]
     assert stages["sweep"] < stages["worker"]
+    assert stages["worker"] < stages["sealer"]
 
 
 def test_roles_decide_how_the_database_is_used(children):
     assert children["web"].role is ProcessRole.WEB
     assert children["worker"].role is ProcessRole.WORKER
     assert children["sweep"].role is ProcessRole.SWEEP
+    assert children["sealer"].role is ProcessRole.SEALER
 
 
-def test_the_database_is_migrated_before_the_demo_is_loaded():
-    assert [item.name for item in list_preparations()] == ["migrate", "static", "demo"]
+def test_the_database_is_migrated_before_anything_writes_to_it():
+    assert [item.name for item in list_preparations()] == ["migrate", "keys", "static", "demo"]

@@ -1,0 +1,1 @@
+"""Sealing: entries get their places in the tree, and the tree is signed."""

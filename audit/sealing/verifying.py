@@ -1,0 +1,96 @@
+"""The stored tree against its own leaves. Read `verify_stored_tree`.
+
+Needs the one snapshot that `audit.selectors.verification` opens.
+"""
+
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from typing import Any, Final
+
+from django.db import connection
+
+from audit.domain.entry import read_entry
+from audit.domain.errors import NoteInvalidError
+from audit.domain.notes import VerifierKey
+from audit.domain.tree_verification import (
+    LeafRow,
+    NodeRow,
+    TreeHeadRow,
+    TreeTally,
+    about,
+    verify_tree,
+)
+from audit.domain.verification import Discrepancy
+from audit.sealing import guarding, registering, rows
+from audit.sealing.rows import StoredKey
+
+_FETCH_ROW_COUNT: Final = 5_000  # small rows: a hash each
+
+_LEAVES = """
+SELECT l.leaf_index, e.leaf FROM audit_leaf l LEFT JOIN audit_entry e ON e.id = l.entry_id
+ORDER BY l.leaf_index"""
+
+# The order in which a growing tree completes them: by the leaves up to its end, then by level.
+_NODES = """
+SELECT level, index, hash FROM audit_node
+ORDER BY (index + 1)::numeric * 256::numeric ^ level, level"""
+
+_HEADS = "SELECT tree_size, root, note FROM audit_tree_head ORDER BY tree_size"
+
+
+def verify_stored_tree(*, trusted: Sequence[VerifierKey], tally: TreeTally) -> Discrepancy | None:
+    """Check every leaf, node, tree head and key.
+
+    Args:
+        trusted: who may have signed; if none are given, the keys on record.
+        tally: counts what was checked.
+    """
+    stored = rows.list_keys()
+    found = _verify_keys(stored)
+    if found is not None:
+        return found
+    keys = tuple(trusted) or tuple(VerifierKey.parse(key.vkey) for key in stored)
+    with (
+        closing(_fetch(_LEAVES)) as leaves,
+        closing(_fetch(_NODES)) as nodes,
+        closing(_fetch(_HEADS)) as heads,
+    ):
+        return verify_tree(
+            leaves=map(LeafRow._make, leaves),
+            nodes=map(NodeRow._make, nodes),
+            heads=map(TreeHeadRow._make, heads),
+            keys=keys,
+            restored=guarding.list_restored(),
+            tally=tally,
+        )
+
+
+def _verify_keys(stored: Sequence[StoredKey]) -> Discrepancy | None:
+    """Check that each key's columns say what its line says, and that its making is on record."""
+    recorded = set()
+    for kind in (registering.ADDED_KIND, registering.ROTATED_KIND):
+        for body in rows.list_recorded(kind=kind):
+            entry = read_entry(body)
+            recorded.add((str(entry.data["vkey"]), entry.at))
+    for key in stored:
+        field = f"key {key.key_id}"
+        try:
+            parsed = VerifierKey.parse(key.vkey)
+        except NoteInvalidError as error:
+            return about(field, expected="a key", found=error.message)
+        if (parsed.key_id.hex(), parsed.name) != (key.key_id, key.name):
+            return about(field, expected=parsed.text, found=f"{key.name}+{key.key_id}")
+        if (key.vkey, key.added_at) not in recorded:
+            return about(field, expected="its making on record, at that time", found="none")
+        recorded.remove((key.vkey, key.added_at))
+    for vkey, _ in sorted(recorded):
+        return about("audit_key", expected=vkey, found="none")
+    return None
+
+
+def _fetch(statement: str) -> Generator[tuple[Any, ...]]:
+    """Yield rows through a cursor on the server."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(statement)
+        while batch := cursor.fetchmany(_FETCH_ROW_COUNT):
+            yield from batch
