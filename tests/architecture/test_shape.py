@@ -17,6 +17,11 @@ from tests.architecture.sources import (
 
 MODULE_LINE_COUNT_MAX = 500
 FUNCTION_LINE_COUNT_MAX = 70
+
+# Modules that must be one file, with the most lines each may have and why.
+LONGER_MODULES = {
+    "countersign/verify.py": (2000, "auditors copy it alone and read it from its top"),
+}
 NAMES_THAT_SAY_NOTHING = frozenset(
     {"utils", "util", "helpers", "helper", "common", "misc", "signals"}
 )
@@ -73,7 +78,8 @@ def test_no_module_is_longer_than_a_reader_can_hold():
     long = {
         file.path: count
         for file in python_files()
-        if (count := file.text.count("\n")) > MODULE_LINE_COUNT_MAX
+        if (count := file.text.count("\n"))
+        > LONGER_MODULES.get(file.path, (MODULE_LINE_COUNT_MAX, ""))[0]
     }
 
     assert not long, long

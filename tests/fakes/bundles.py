@@ -170,9 +170,9 @@ def make_members(contents: Contents) -> list[Member]:
         lines = b"".join(entry.body + b"\n" for entry in part)
         members.append(Member(name=f"entries/{number:06}.jsonl", content=lines))
     for number, part in enumerate(parts):
-        lines = "".join(_opening_line(entry.index, it) for entry in part for it in entry.openings)
-        if lines:
-            members.append(Member(name=f"payloads/{number:06}.jsonl", content=lines.encode()))
+        shown = "".join(_opening_line(entry.index, it) for entry in part for it in entry.openings)
+        if shown:
+            members.append(Member(name=f"payloads/{number:06}.jsonl", content=shown.encode()))
     known = [entry.index for entry in entries]
     runs = "".join(f"{start} {count}\n" for start, count in _runs(known))
     members.append(Member(name="leaves", content=runs.encode()))
@@ -213,7 +213,7 @@ def write_archive(members: Sequence[Member], manifest: Mapping[str, Any]) -> byt
     text = canonical(manifest).encode()
     last = Member(name="manifest.json", content=text, method=STORED)
     body, directory = b"", b""
-    for member in (*members, last):
+    for member in [*members, last]:
         packed = pack(member)
         offset = len(body)
         values = struct.pack(

@@ -1,0 +1,1973 @@
+#!/usr/bin/env python3
+"""Check what a Countersign server exported, without the server. This file is the whole verifier.
+
+    python countersign_verify.py bundle.zip --key 'log.example/ledger+1a2b3c4d+AT…'
+
+It needs Python 3.9 or newer and the package `cryptography`, opens no connection, writes no file and
+shares no code with the server: a second implementation, so that a fault in the one is not repeated
+in the other. Read it from the top; `verify` in section 8 is the way in.
+
+    1  what may go wrong       DiscrepancyError, UnusableError
+    2  signed notes            C2SP signed-note, tlog-checkpoint, tlog-cosignature
+    3  the tree                RFC 6962 §2.1, RFC 9162 §2.1
+    4  canonical JSON          RFC 8785
+    5  entries                 the ledger's own form, their chain and their payloads
+    6  the archive             a ZIP of which every byte is determined
+    7  bundles                 countersign-bundle/v1
+    8  receipts, checkpoints   countersign-receipt/v1, and `verify`
+    9  the command line        exit code 0: holds; 1: does not; 2: nothing to judge
+
+What it believes is the keys it is given, SHA-256 and Ed25519. What a result means and does not
+mean: docs/how-to/verify-offline.md; the formats: docs/reference/bundle.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import binascii
+import json
+import re
+import struct
+import sys
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import sha256
+from itertools import islice
+from json.encoder import encode_basestring
+from pathlib import Path
+from typing import Any, BinaryIO, NoReturn
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+BUNDLE_FORMAT = "countersign-bundle/v1"
+RECEIPT_FORMAT = "countersign-receipt/v1"
+
+# Bounds, so that no file makes this program slow or large. Each is above anything a server writes.
+ENTRY_BYTES_MAX = 65_535  # the ledger's own bound
+OPENING_BYTES_MAX = 3 * 1024 * 1024  # a value has 1 MiB, and a byte becomes at most two
+NOTE_BYTES_MAX = 64 * 1024  # a checkpoint has some hundred bytes
+SIGNATURE_COUNT_MAX = 32  # a log, keys that overlap, and its witnesses
+PATH_LENGTH_MAX = 64  # the height of a tree of 2^63 leaves
+RECEIPT_BYTES_MAX = 64 * 1024 * 1024  # one entry with its payloads
+MANIFEST_BYTES_MAX = 16 * 1024 * 1024  # 65,534 members of about 200 bytes
+DEPTH_MAX = 200  # levels of JSON
+KEY_FILE_BYTES_MAX = 1024 * 1024  # thousands of keys
+PART_LINE_COUNT = 10_000  # entries in one member
+BLOCK_BYTES = 256 * 1024  # read at once
+SHOWN_CHARS = 300  # of a value in a message
+
+
+# -- 1. What may go wrong -------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where something is. What is not known is empty, or -1 for the leaf index."""
+
+    member: str = ""  # of a bundle
+    stream: str = ""
+    seq: int = 0
+    leaf: int = -1
+
+    def __str__(self) -> str:
+        entry = f"stream {self.stream}, entry {self.seq}" if self.stream else ""
+        leaf = f"leaf {self.leaf}" if self.leaf >= 0 else ""
+        return ", ".join(part for part in (self.member, entry, leaf) if part)
+
+
+NOWHERE = Place()
+
+
+class ProblemError(Exception):
+    """Why a file is not believed: a stable code, a sentence, and what was expected where."""
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        code: str,
+        sentence: str,
+        *,
+        where: Place = NOWHERE,
+        about: str = "",
+        expected: object = "",
+        found: object = "",
+    ) -> None:
+        super().__init__(sentence)
+        self.code = code
+        self.sentence = sentence
+        self.where = where
+        self.about = about
+        self.expected = _printable(expected)
+        self.found = _printable(found)
+
+    def __str__(self) -> str:
+        place = ", ".join(part for part in (str(self.where), self.about) if part)
+        values = f" Expected {self.expected}; found {self.found}." if self.expected else ""
+        return _printable(f"{place + ': ' if place else ''}{self.sentence}", limit=2000) + values
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every part by name."""
+        leaf = self.where.leaf
+        return {
+            "code": self.code,
+            "message": self.sentence,
+            "member": self.where.member or None,
+            "stream": self.where.stream or None,
+            "seq": self.where.seq or None,
+            "leaf_index": leaf if leaf >= 0 else None,
+            "field": self.about or None,
+            "expected": self.expected or None,
+            "found": self.found or None,
+        }
+
+
+class DiscrepancyError(ProblemError):
+    """Something is not what it must be: the file, or what it says, was changed or is incomplete."""
+
+
+class UnusableError(ProblemError):
+    """Nothing can be judged: no file, no key, no proof for what was asked."""
+
+    exit_code = 2
+
+
+def _printable(value: object, *, limit: int = SHOWN_CHARS) -> str:
+    """Return a text that does nothing to a terminal: what a file says may be an attacker's."""
+    text = "".join(char if char.isprintable() else "\ufffd" for char in str(value)[: limit + 1])
+    return text[:limit] + "…" if len(text) > limit else text
+
+
+# -- 2. Signed notes ------------------------------------------------------------------------------
+
+ED25519 = 1  # signature types of C2SP signed-note
+COSIGNATURE = 4
+_HASH_BYTES = 32
+_KEY_BYTES = 33  # the type, then the public key
+_ID_BYTES = 4
+_TIME_BYTES = 8
+_SIGNATURE_BYTES = {ED25519: 64, COSIGNATURE: _TIME_BYTES + 64}
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - always written as UTC, and Python 3.9 is enough
+
+
+@dataclass(frozen=True)
+class Key:
+    """A public key to believe: `<name>+<8 hex digits of its id>+<base64 of type and key>`."""
+
+    name: str
+    id: bytes
+    kind: int
+    public: bytes
+
+    @property
+    def label(self) -> str:
+        """The name and the id, as people compare them."""
+        return f"{self.name}+{self.id.hex()}"
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A tree head, with who of the given keys signed it."""
+
+    origin: str
+    size: int
+    root: bytes
+    signers: tuple[str, ...]
+    witnesses: tuple[str, ...]  # with the time each says it saw the head
+    unknown_count: int  # signatures of keys that were not given
+
+
+def parse_key(text: str) -> Key:
+    """Read a verifier key. Source: C2SP signed-note. Raises: UnusableError."""
+    if text.startswith("PRIVATE+KEY+"):
+        raise UnusableError("key.private", "This is a PRIVATE key. Keep it secret; give the other.")
+    parts = text.split("+", 2)  # the base64 may hold a plus, the name may not
+    if len(parts) != 3 or not parts[0] or any(char.isspace() for char in text):  # noqa: PLR2004
+        raise UnusableError("key.form", "A key is written <name>+<8 hex digits>+<base64>.")
+    name, key_id, encoded = parts
+    key = _unbase64(encoded)
+    if key is None or len(key) != _KEY_BYTES or key[0] not in _SIGNATURE_BYTES:
+        raise UnusableError("key.form", f"The key of {name} is not of type Ed25519.")
+    expected = sha256(name.encode() + b"\n" + key).digest()[:_ID_BYTES]
+    if key_id != expected.hex():
+        raise UnusableError(
+            "key.id", "The key's id does not fit the key.", expected=expected.hex(), found=key_id
+        )
+    return Key(name=name, id=expected, kind=key[0], public=key[1:])
+
+
+def open_checkpoint(raw: bytes, keys: Sequence[Key], *, member: str) -> Checkpoint:
+    """Read a signed checkpoint and check its signatures under the given keys.
+
+    A signature of a key that was not given is counted and passed over, as C2SP signed-note demands;
+    one of a given key that does not fit is a discrepancy; at least one must fit.
+    """
+    where = Place(member=member)
+    text, lines = _split_note(raw, where)
+    signers, witnesses, unknown_count = [], [], 0
+    for line in lines:
+        name, signature = _read_signature(line, where)
+        key = next((k for k in keys if (k.name, k.id) == (name, signature[:_ID_BYTES])), None)
+        if key is None:
+            unknown_count += 1
+            continue
+        at = _check_signature(key, text, signature[_ID_BYTES:], where)
+        if at:
+            witnesses.append(f"{key.label} at {at}")
+        else:
+            signers.append(key.label)
+    if not signers and not witnesses:
+        names = " ".join(sorted({line.split(" ")[1] for line in lines}))
+        raise DiscrepancyError(
+            "note.unknown_key",
+            "No given key has signed this checkpoint.",
+            where=where,
+            about="signatures",
+            expected=" or ".join(key.label for key in keys),
+            found=names,
+        )
+    origin, size, root = _read_checkpoint(text, where)
+    return Checkpoint(origin, size, root, tuple(signers), tuple(witnesses), unknown_count)
+
+
+def _split_note(raw: bytes, where: Place) -> tuple[str, list[str]]:
+    """Return a note's text and its signature lines. Source: C2SP signed-note."""
+    if len(raw) > NOTE_BYTES_MAX:
+        raise DiscrepancyError("note.too_large", "The signed note is too large.", where=where)
+    if b"\r" in raw:
+        raise DiscrepancyError("note.crlf", "Lines end with a carriage return.", where=where)
+    try:
+        note = raw.decode()
+    except UnicodeDecodeError:
+        raise DiscrepancyError("note.utf8", "The note is not UTF-8.", where=where) from None
+    text, gap, signatures = note.rpartition("\n\n")
+    lines = signatures.split("\n")
+    if not gap or any(char < " " and char != "\n" for char in note) or lines.pop() or not lines:
+        raise DiscrepancyError("note.form", "This is not a signed note.", where=where)
+    if len(lines) > SIGNATURE_COUNT_MAX:
+        raise DiscrepancyError("note.too_large", "The note has too many signatures.", where=where)
+    return text + "\n", lines
+
+
+def _read_signature(line: str, where: Place) -> tuple[str, bytes]:
+    """Return the key's name, and its id with the signature."""
+    parts = line.split(" ")
+    signature = _unbase64(parts[2]) if len(parts) == 3 and parts[0] == "\u2014" else None  # noqa: PLR2004
+    if signature is None or len(signature) <= _ID_BYTES or not parts[1] or "+" in parts[1]:
+        raise DiscrepancyError(
+            "note.form", "This is not a signature line.", where=where, about="signatures"
+        )
+    return parts[1], signature
+
+
+def _check_signature(key: Key, text: str, signature: bytes, where: Place) -> str:
+    """Check one signature of a given key; return when, for a cosignature."""
+    at, signed = "", text.encode()
+    is_good = len(signature) == _SIGNATURE_BYTES[key.kind]
+    if is_good and key.kind == COSIGNATURE:  # C2SP tlog-cosignature, cosignature/v1
+        (seconds,) = struct.unpack(">Q", signature[:_TIME_BYTES])
+        signed = f"cosignature/v1\ntime {seconds}\n".encode() + signed
+        signature = signature[_TIME_BYTES:]
+        at = _write_time(seconds)
+    try:
+        Ed25519PublicKey.from_public_bytes(key.public).verify(signature, signed)
+    except (InvalidSignature, ValueError):
+        is_good = False
+    if not is_good:
+        raise DiscrepancyError(
+            "note.bad_signature",
+            f"The signature of {key.label} does not fit: the checkpoint was changed, or the key is"
+            " another one.",
+            where=where,
+            about="signatures",
+        )
+    return at
+
+
+def _write_time(seconds: int) -> str:
+    try:
+        return (_EPOCH + timedelta(seconds=seconds)).isoformat() + "Z"
+    except OverflowError:
+        return f"second {seconds}"
+
+
+def _read_checkpoint(text: str, where: Place) -> tuple[str, int, bytes]:
+    """Return origin, size and root. Source: C2SP tlog-checkpoint."""
+    lines = text.split("\n")
+    size = re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]) if len(lines) > 3 else None  # noqa: PLR2004
+    root = _unbase64(lines[2]) if size else None
+    if size is None or root is None or len(root) != _HASH_BYTES or not all(lines[:-1]):
+        raise DiscrepancyError("note.form", "This note is not a checkpoint.", where=where)
+    if int(size[0]) == 0 and root != EMPTY_ROOT:
+        raise DiscrepancyError("note.form", "An empty tree has another root.", where=where)
+    return lines[0], int(size[0]), root
+
+
+def _unbase64(text: str) -> bytes | None:
+    """Return what a base64 text says, if it is written in the one usual way."""
+    try:
+        decoded = base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return decoded if base64.b64encode(decoded).decode() == text else None
+
+
+# -- 3. The tree ----------------------------------------------------------------------------------
+
+EMPTY_ROOT = sha256(b"").digest()  # RFC 6962 §2.1
+_BLOCK_LEAVES = 1024  # hashed level by level
+
+
+def hash_leaf(body: bytes) -> bytes:
+    """Return an entry's leaf. Source: RFC 6962 §2.1."""
+    return sha256(b"\x00" + body).digest()
+
+
+def hash_node(left: bytes, right: bytes) -> bytes:
+    """Return the hash of two subtrees. Source: RFC 6962 §2.1."""
+    return sha256(b"\x01" + left + right).digest()
+
+
+def split_of(size: int) -> int:
+    """Return the largest power of two below a size: where RFC 6962 §2.1 splits a tree."""
+    return 1 << ((size - 1).bit_length() - 1)
+
+
+def root_of_inclusion(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """Return the root that an inclusion path gives. Source: RFC 9162 §2.1.3.2."""
+    if index >= size:
+        return None
+    fn, sn, root = index, size - 1, leaf
+    for sibling in path:
+        if sn == 0:
+            return None
+        if fn & 1 or fn == sn:
+            root = hash_node(sibling, root)
+            while fn and not fn & 1:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            root = hash_node(root, sibling)
+        fn, sn = fn >> 1, sn >> 1
+    return root if sn == 0 else None
+
+
+def check_consistency(
+    older: Checkpoint, newer: Checkpoint, path: Sequence[bytes], where: Place
+) -> None:
+    """Check that the newer tree begins with the older one. Source: RFC 9162 §2.1.4.2."""
+    if older.size in {0, newer.size}:  # nothing to show, or already compared by `compare_heads`
+        if path:
+            raise DiscrepancyError("older.inconsistent", "The path must be empty.", where=where)
+        return
+    roots = _roots_of_consistency(older, newer, path)
+    for name, head, root in zip(("older", "newer"), (older, newer), roots):  # noqa: B905 - 3.9
+        if root != head.root:
+            raise DiscrepancyError(
+                "older.inconsistent",
+                "The newer tree does not begin with the older one: the record was rewritten, or"
+                " the path is not of these two.",
+                where=where,
+                about=f"root of the {name} tree",
+                expected=head.root.hex(),
+                found=root.hex() if root else "no root",
+            )
+
+
+def _roots_of_consistency(
+    older: Checkpoint, newer: Checkpoint, path: Sequence[bytes]
+) -> tuple[bytes | None, bytes | None]:
+    nodes = [older.root, *path] if older.size & (older.size - 1) == 0 else list(path)
+    if not path:
+        return None, None
+    fn, sn = older.size - 1, newer.size - 1
+    while fn & 1:
+        fn, sn = fn >> 1, sn >> 1
+    first = second = nodes[0]
+    for node in nodes[1:]:
+        if sn == 0:
+            return None, None
+        if fn & 1 or fn == sn:
+            first, second = hash_node(node, first), hash_node(node, second)
+            while fn and not fn & 1:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            second = hash_node(second, node)
+        fn, sn = fn >> 1, sn >> 1
+    return (first, second) if sn == 0 else (None, None)
+
+
+def compare_heads(older: Checkpoint, newer: Checkpoint, where: Place) -> None:
+    """Refuse a newer head that is smaller than the older one, or another one of the same size."""
+    if older.origin != newer.origin:
+        raise DiscrepancyError(
+            "older.other_log",
+            "The two checkpoints are of different logs.",
+            where=where,
+            about="origin",
+            expected=newer.origin,
+            found=older.origin,
+        )
+    if older.size > newer.size:
+        raise DiscrepancyError(
+            "older.larger",
+            "The checkpoint that was known before is of a larger tree: this one is older than it,"
+            " or the log was cut back.",
+            where=where,
+            about="size",
+            expected=f"at most {newer.size}",
+            found=older.size,
+        )
+    if older.size == newer.size and older.root != newer.root:
+        raise DiscrepancyError(
+            "older.fork",
+            "Two signed trees of the same size differ: the log shows different records to"
+            " different people.",
+            where=where,
+            about="root",
+            expected=older.root.hex(),
+            found=newer.root.hex(),
+        )
+
+
+class Frontier:
+    """The root over leaves that come one by one: complete subtrees, the largest first."""
+
+    def __init__(self) -> None:
+        self._subtrees: list[tuple[int, bytes]] = []  # height, hash
+
+    def push(self, leaf: bytes) -> None:
+        """Add a leaf at the right."""
+        height, node = 0, leaf
+        while self._subtrees and self._subtrees[-1][0] == height:
+            node = hash_node(self._subtrees.pop()[1], node)
+            height += 1
+        self._subtrees.append((height, node))
+
+    def root(self) -> bytes:
+        """Return the root over all leaves so far."""
+        if not self._subtrees:
+            return EMPTY_ROOT
+        node = self._subtrees[-1][1]
+        for _, left in reversed(self._subtrees[:-1]):
+            node = hash_node(left, node)
+        return node
+
+
+class BatchTree:
+    """The root over some leaves and the hashes of the rest, walked once from left to right."""
+
+    def __init__(
+        self, runs: Iterator[tuple[int, int]], leaves: Iterator[bytes], path: Iterator[bytes]
+    ) -> None:
+        self._runs = runs
+        self._leaves = leaves
+        self._path = path
+        self._start, self._end = next(runs, (-1, -1))  # leaves of the bundle, not taken yet
+
+    def root(self, size: int) -> bytes:
+        """Return the root of the tree of this many leaves."""
+        root = self._walk(0, size) if size else EMPTY_ROOT
+        if next(self._path, None) is not None:
+            raise DiscrepancyError(
+                "proof.length", "The proof has hashes left over.", where=Place(member="proof")
+            )
+        return root
+
+    def _walk(self, start: int, size: int) -> bytes:
+        if not start <= self._start < start + size:
+            return self._take_hash()
+        if self._start == start and self._end >= start + size:
+            if size == 1:
+                return self._take_leaves(1)[0]
+            if size <= _BLOCK_LEAVES and size & (size - 1) == 0:
+                return _root_of_block(self._take_leaves(size))
+        split = split_of(size)
+        left = self._walk(start, split)
+        return hash_node(left, self._walk(start + split, size - split))
+
+    def _take_hash(self) -> bytes:
+        node = next(self._path, None)
+        if node is None:
+            raise DiscrepancyError(
+                "proof.length", "The proof has too few hashes.", where=Place(member="proof")
+            )
+        return node
+
+    def _take_leaves(self, count: int) -> list[bytes]:
+        leaves = list(islice(self._leaves, count))
+        if len(leaves) < count:  # pragma: no cover - the manifest counts both
+            raise DiscrepancyError("leaves.count", "There are fewer entries than leaves.")
+        self._start += count
+        if self._start == self._end:
+            self._start, self._end = next(self._runs, (-1, -1))
+        return leaves
+
+
+def _root_of_block(level: list[bytes]) -> bytes:
+    """Return the root over a power of two of leaves."""
+    while len(level) > 1:
+        pairs = zip(level[::2], level[1::2])  # noqa: B905 - Python 3.9
+        level = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
+    return level[0]
+
+
+# -- 4. Canonical JSON ----------------------------------------------------------------------------
+
+_INTEGER_MAX = 2**53 - 1  # RFC 8785 §3.2.2.3, by way of RFC 7493
+_DIGITS_MAX = 16
+_LONG_NUMBER = re.compile(r"[0-9]{16}")
+_FLAT_CHARS_MAX = 4096  # the pattern keeps a note for each escape
+
+# A string's inside: no raw control characters, the shortest escape of each, nothing else escaped
+# (RFC 8785 §3.2.2.2). One character in one way only, so that a match never goes back and forth.
+_PLAIN = r'[^"\\\x00-\x1f]*'
+_CONTROL = r"u00(?:0[1-7bef]|1[0-9a-f])"
+_INSIDE = rf'{_PLAIN}(?:\\(?:["\\bfnrt]|u0000|{_CONTROL}){_PLAIN})*'
+_SCALAR = rf'(?:"{_INSIDE}"|0|-?[1-9][0-9]{{0,14}}|null|true|false|\[\]|\{{\}})'
+_KEY = r'"[ !#-\[\]-~]+":'
+_match_flat = re.compile(rf"{_SCALAR}|\{{{_KEY}{_SCALAR}(?:,{_KEY}{_SCALAR})*\}}").fullmatch
+_find_keys = re.compile(_KEY).findall  # a quote inside a text has a backslash before it
+_dump = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
+class _UncanonicalError(ValueError):
+    """A text is not the one canonical form of its value."""
+
+
+def load_canonical(text: str, *, floats: bool = False) -> Any:
+    """Return the value of a text that is its canonical form. Source: RFC 8785.
+
+    Without `floats`, as in entries and formats of ours: whole numbers up to 2^53-1, and keys of
+    printable ASCII.
+
+    Raises:
+        ValueError: if it is not.
+    """
+    if text.count("[") + text.count("{") > DEPTH_MAX and _depth_of(text) > DEPTH_MAX:
+        raise _UncanonicalError(f"nested deeper than {DEPTH_MAX} levels")
+    value = json.loads(
+        text, parse_int=_read_integer, parse_float=_read_float, parse_constant=_refuse_constant
+    )
+    if write_canonical(value, floats=floats) != text:
+        raise _UncanonicalError("not in canonical form (RFC 8785)")
+    return value
+
+
+def write_canonical(value: Any, *, floats: bool) -> str:
+    """Return the canonical form of a JSON value. Source: RFC 8785 §3.2."""
+    if isinstance(value, str):
+        return encode_basestring(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        if not floats:
+            raise _UncanonicalError("a number that is not whole, or over 2^53-1")
+        return _write_float(value)
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, list):
+        return "[" + ",".join(write_canonical(item, floats=floats) for item in value) + "]"
+    if not floats and not all(key and key.isascii() and key.isprintable() for key in value):
+        raise _UncanonicalError("a key that is not printable ASCII")
+    members = [
+        f"{encode_basestring(key)}:{write_canonical(value[key], floats=floats)}"
+        for key in sorted(value, key=_utf16)  # RFC 8785 §3.2.3
+    ]
+    return "{" + ",".join(members) + "}"
+
+
+def check_value(text: str) -> None:
+    """Check that a payload's text is canonical. Raises: ValueError."""
+    if is_flat(text):
+        return
+    is_plain = text.isascii() and _LONG_NUMBER.search(text) is None
+    if is_plain and text.count("[") + text.count("{") <= DEPTH_MAX:
+        try:  # quicker: there Python's encoder writes what RFC 8785 demands
+            value = json.loads(text, parse_float=_refuse_constant, parse_constant=_refuse_constant)
+            if _dump(value) == text:
+                return
+        except _UncanonicalError:
+            pass
+    load_canonical(text, floats=True)
+
+
+def is_flat(text: str) -> bool:
+    """Tell whether a text is surely canonical: a plain object of texts and whole numbers.
+
+    One pattern and the order of the keys, which is what most values are, and four times as fast.
+    """
+    if len(text) > _FLAT_CHARS_MAX or _match_flat(text) is None:
+        return False
+    keys = _find_keys(text)
+    return len(keys) < 2 or keys == sorted(set(keys))  # noqa: PLR2004 - one is in order
+
+
+def _utf16(key: str) -> bytes:
+    return key.encode("utf-16-be", "surrogatepass")
+
+
+def _read_integer(text: str) -> float:
+    if len(text.lstrip("-")) <= _DIGITS_MAX and abs(int(text)) <= _INTEGER_MAX:
+        return int(text)
+    return float(text)  # a double that RFC 8785 writes without an exponent
+
+
+def _read_float(text: str) -> float:
+    return float(text)
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise _UncanonicalError(f"{text[:20]} cannot be written")
+
+
+def _write_float(value: float) -> str:
+    """Return a number as ECMAScript writes it. Source: RFC 8785 §3.2.2.3."""
+    if value in {float("inf"), float("-inf")}:
+        raise _UncanonicalError("a number that is too large")
+    if value == 0:
+        return "0"
+    sign, (mantissa, _, exponent) = "-" if value < 0 else "", repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    fraction = fraction if fraction != "0" else ""
+    digits = (whole + fraction).lstrip("0")
+    point = len(digits) - len(fraction) + int(exponent or 0)  # digits before the decimal point
+    digits = digits.rstrip("0")
+    if len(digits) <= point <= 21:  # noqa: PLR2004 - where ECMAScript begins to use an exponent
+        return sign + digits + "0" * (point - len(digits))
+    if 0 < point <= 21:  # noqa: PLR2004
+        return f"{sign}{digits[:point]}.{digits[point:]}"
+    if -6 < point <= 0:  # noqa: PLR2004
+        return f"{sign}0.{'0' * -point}{digits}"
+    tail = f".{digits[1:]}" if len(digits) > 1 else ""
+    return f"{sign}{digits[0]}{tail}e{point - 1:+d}"
+
+
+def _depth_of(text: str) -> int:
+    """Return how deep a JSON text is nested, without recursion."""
+    depth = deepest = 0
+    for sign in re.findall(r'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
+        if sign in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif sign in "]}":
+            depth -= 1
+    return deepest
+
+
+# -- 5. Entries -----------------------------------------------------------------------------------
+
+ENTRY_VERSION = 1
+FIRST_PREV = "0" * 64
+SOURCE = "source"  # the payload whose commitment has a key of its own
+CLOSING_KIND = "run.closed"  # the last entry of a run, ever
+ERASING_KIND = "payload.redacted"
+LEDGER_STREAM = "fe14010b-4fe8-3303-852f-0467c919ef9a"  # first 16 bytes of SHA-256("ledger")
+
+_COLUMN = rf'{_PLAIN}(?:\\(?:["\\bfnrt]|{_CONTROL}){_PLAIN})*'  # without NUL
+_DIGEST = r"[0-9a-f]{64}"
+_UUID = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_TEXT = rf'null|"(?!"){_INSIDE}"'
+_ACTOR = rf'\{{"id":"(?!"){_COLUMN}","kind":"[a-z][a-z0-9_-]*"\}}'
+_NAME = r"[A-Za-z0-9][A-Za-z0-9_.:/#-]{0,199}"
+_COMMITMENT = rf'"{_NAME}":"{_DIGEST}"'
+
+# Every key of an entry in its order, with what may stand behind it.
+FIELDS = {
+    "actor": _ACTOR,
+    "at": r'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z"',
+    "auth": _TEXT,
+    "data": r"\{.*\}",  # canonical JSON of its own, checked by itself
+    "from": _TEXT,
+    "kind": r'"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*"',
+    "on_behalf_of": rf"null|{_ACTOR}",
+    "payloads": rf"\{{(?:{_COMMITMENT}(?:,{_COMMITMENT})*)?\}}",
+    "policy": _TEXT,
+    "prev": rf'"{_DIGEST}"',
+    "reason": _TEXT,
+    "request_id": _TEXT,
+    "scope": rf'null|"{_UUID}"',
+    "seq": r"[1-9][0-9]{0,15}",
+    "shown": rf'null|"{_DIGEST}"',
+    "source": rf'null|"{_DIGEST}"',
+    "stream": rf'"{_UUID}"',
+    "subject": rf'null|"(?!"){_COLUMN}"',
+    "to": _TEXT,
+    "v": str(ENTRY_VERSION),
+    "version": rf'null|"{_DIGEST}"',
+    "via": r'"[a-z][a-z0-9_-]*"',
+}
+_USED = ("at", "data", "kind", "payloads", "prev", "seq", "source", "stream")
+_match_entry = re.compile(
+    r"\{" + ",".join(f'"{key}":(?P<{key}>{form})' for key, form in FIELDS.items()) + r"\}"
+).fullmatch
+
+
+def read_entry(body: bytes, where: Place) -> tuple[str, ...]:
+    """Check that bytes are an entry in its one form; return the literals of the keys in `_USED`."""
+    if len(body) > ENTRY_BYTES_MAX:
+        raise DiscrepancyError("entry.too_large", "The entry is too large.", where=where)
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        raise DiscrepancyError("entry.utf8", "The entry is not UTF-8.", where=where) from None
+    match = _match_entry(text)
+    if match is None:
+        raise _describe_fault(text, where)
+    literals = match.group(*_USED)
+    at, data, _, payloads, *_ = literals
+    try:
+        datetime.fromisoformat(at[1:-2])
+    except ValueError:
+        raise _field_error("at", "a date that exists", at, where) from None
+    if data != "{}" and not is_flat(data):
+        try:
+            load_canonical(data)
+        except (ValueError, RecursionError) as error:
+            raise _field_error("data", "canonical JSON", error, where) from None
+    if payloads.count(":") > 1:
+        names = list(read_commitments(payloads, "null"))
+        if payloads.count('":"') != len(names) or names != sorted(names):
+            raise _field_error("payloads", "names in order, each once", names, where)
+    return literals
+
+
+def read_commitments(payloads: str, source: str) -> dict[str, str]:
+    """Return the commitments of an entry in hex, by name. No name holds a quote or a comma."""
+    members = payloads[2:-2].split('","') if payloads != "{}" else []
+    commitments = dict(member.split('":"') for member in members)
+    if source != "null":
+        commitments[SOURCE] = source[1:-1]
+    return commitments
+
+
+def hash_payload(place: tuple[str, int, str], salt: str, value: str) -> str:
+    """Return what an entry says about a payload: docs/design/ledger.md §1."""
+    stream, seq, name = place
+    committed = f'["{stream}",{seq},"{name}",{value}]'.encode()
+    return sha256(b"countersign/commit/v1\n" + bytes.fromhex(salt) + committed).hexdigest()
+
+
+def _describe_fault(text: str, where: Place) -> DiscrepancyError:
+    """Name the first key of an entry that is not as it must be."""
+    at = 1 if text.startswith("{") else 0
+    for number, (key, form) in enumerate(FIELDS.items()):
+        start = f'{"," if number else ""}"{key}":'
+        if not at or not text.startswith(start, at):
+            return _field_error(key, f"{start}… at byte {at}", text[at : at + 80], where)
+        at += len(start)
+        match = re.compile(f"(?:{form})(?=[,}}])").match(text, at)
+        if match is None:
+            if key == "v" and (other := re.compile("[0-9]+").match(text, at)):
+                return DiscrepancyError(
+                    "entry.version",
+                    "The entry is of a version of the format that this program does not know.",
+                    where=where,
+                    about="v",
+                    expected=ENTRY_VERSION,
+                    found=other[0],
+                )
+            return _field_error(key, "a value this key may have", text[at : at + 80], where)
+        at = match.end()
+    if text.endswith("\r"):
+        return DiscrepancyError("entry.crlf", "A line ends with a carriage return.", where=where)
+    return _field_error("end", "} and nothing behind it", text[at : at + 80], where)
+
+
+def _field_error(key: str, expected: object, found: object, where: Place) -> DiscrepancyError:
+    return DiscrepancyError(
+        "entry.form",
+        "This is not an entry in its one canonical form.",
+        where=where,
+        about=key,
+        expected=expected,
+        found=found,
+    )
+
+
+class Chains:
+    """Where each stream ends, as its entries come: numbers, links, and nothing after the end.
+
+    Memory: some 200 bytes a stream, whatever the number of entries.
+    """
+
+    def __init__(self, *, may_have_gaps: bool) -> None:
+        self._may_have_gaps = may_have_gaps
+        self._ends: dict[str, tuple[int, str, bool]] = {}  # seq, leaf in hex, whether closed
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def add(self, literals: tuple[str, ...], leaf: bytes, where: Place) -> None:
+        """Add the next entry of its stream."""
+        _, _, kind, _, prev, seq_literal, _, stream = literals
+        seq, link = int(seq_literal), prev[1:-1]
+        last, head, is_closed = self._ends.get(stream, (0, FIRST_PREV, False))
+        if seq != last + 1 and (seq <= last or not self._may_have_gaps):
+            raise DiscrepancyError(
+                "chain.seq",
+                "An entry is missing, doubled or out of place.",
+                where=where,
+                about="seq",
+                expected=f"over {last}" if self._may_have_gaps else last + 1,
+                found=seq,
+            )
+        if seq == last + 1 and link != head:
+            raise DiscrepancyError(
+                "chain.prev",
+                f"The entry does not link to entry {last} as it is here: one of the two was"
+                " changed."
+                if last
+                else "The first entry of a stream links to nothing.",
+                where=where,
+                about="prev",
+                expected=head,
+                found=link,
+            )
+        if is_closed:
+            raise DiscrepancyError(
+                "chain.closed", "Nothing may follow the closing entry of a run.", where=where
+            )
+        self._ends[stream] = (seq, leaf.hex(), kind[1:-1] == CLOSING_KIND)
+
+    def end_of(self, stream: str) -> tuple[int, bool]:
+        """Return the number of a stream's last entry, 0 if it has none, and whether it closes."""
+        seq, _, is_closed = self._ends.get(f'"{stream}"', (0, "", False))
+        return seq, is_closed
+
+
+# -- 6. The archive -------------------------------------------------------------------------------
+
+_LOCAL = struct.Struct("<4sHHHHHIIIHH")
+_LOCAL_PARTS = (
+    *("signature", "version needed", "flags", "method", "time", "date"),
+    *("CRC-32", "packed size", "size", "length of the name", "length of the extra field"),
+)
+_CENTRAL = struct.Struct("<4sHHHHHHIIIHHHHHII")
+_CENTRAL_PARTS = (
+    *("signature", "version made by", *_LOCAL_PARTS[1:], "length of the comment", "disk"),
+    *("internal attributes", "external attributes", "offset"),
+)
+_END = struct.Struct("<4sHHHHIIH")
+_END_PARTS = (
+    *("signature", "disk", "disk of the directory", "members on this disk", "members"),
+    *("size of the directory", "offset of the directory", "length of the comment"),
+)
+_METHODS = {"stored": 0, "deflated": 8}
+_VERSION = 20
+_DATE = 33  # 1980-01-01
+_COMMENT_BYTES = 71  # sha256: and 64 digits
+_ZIP64 = 0xFFFFFFFF
+_LINK_MODE = 0o120000
+_MANIFEST = "manifest.json"
+_MEMBER_KEYS = ["bytes", "method", "name", "packed", "sha256"]
+_HASH_LINE_BYTES = 65
+
+
+@dataclass(frozen=True)
+class Member:
+    """One member, as the manifest and the archive describe it. `offset` is where its bytes are."""
+
+    name: str
+    method: int
+    size: int
+    packed: int
+    digest: str
+    offset: int
+    crc: int
+
+
+class Archive:
+    """A bundle's archive, believed in nothing: all its bytes but the members' are recomputed.
+
+    Making one checks the end, the manifest's digest, each header, each member's digest and the
+    directory. Members are then read in pieces.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._size = file.seek(0, 2)
+        count, directory_at, digest = self._read_end()
+        manifest_at, text = self._find_manifest(directory_at, digest)
+        self.manifest = _load_manifest(text)
+        described = self.manifest["members"]
+        directory = [self._check_member(*item) for item in _lay_out(described)]
+        end = directory[-1].offset + directory[-1].packed if directory else 0
+        _expect(_MANIFEST, "offset", end, manifest_at)
+        last = self._check_local(_MANIFEST, 0, len(text), len(text), end)
+        _expect(_MANIFEST, "CRC-32", zlib.crc32(text), last)
+        crc = Member(
+            _MANIFEST, 0, len(text), len(text), "", end + _LOCAL.size + len(_MANIFEST), last
+        )
+        self._check_directory([*directory, crc], directory_at)
+        _expect("end record", "members", len(directory) + 1, count)
+        self.members = {member.name: member for member in directory}
+
+    def blocks(self, name: str) -> Iterator[bytes]:
+        """Yield a member's unpacked bytes, never more of them than the manifest says."""
+        member = self.members[name]
+        unpacked = crc = 0
+        pieces = self._inflate(member) if member.method else self._stored(member)
+        for block in pieces:
+            unpacked += len(block)
+            crc = zlib.crc32(block, crc)
+            if unpacked > member.size:
+                break
+            yield block
+        _expect(
+            name, "size", member.size, f"over {member.size}" if unpacked > member.size else unpacked
+        )
+        _expect(name, "CRC-32", member.crc, crc)
+
+    def lines(self, name: str, longest: int) -> Iterator[list[bytes]]:
+        """Yield a member's lines in lists, without their line feeds."""
+        rest = b""
+        for block in self.blocks(name):
+            lines = (rest + block).split(b"\n")
+            rest = lines.pop()
+            if len(rest) > longest:
+                raise DiscrepancyError(
+                    "member.line", f"A line is over {longest} bytes.", where=Place(member=name)
+                )
+            yield lines
+        if rest:
+            raise DiscrepancyError(
+                "member.line", "The last line has no line feed.", where=Place(member=name)
+            )
+
+    def read(self, name: str, longest: int) -> bytes:
+        """Return the whole of a small member."""
+        if self.members[name].size > longest:
+            raise DiscrepancyError(
+                "member.too_large", f"It has over {longest} bytes.", where=Place(member=name)
+            )
+        return b"".join(self.blocks(name))
+
+    def hashes(self, name: str) -> Iterator[bytes]:
+        """Yield the hashes of a member that holds one a line."""
+        for lines in self.lines(name, _HASH_LINE_BYTES):
+            for line in lines:
+                yield _read_hash(line.decode("latin-1"), Place(member=name))
+
+    def _read_at(self, offset: int, count: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(count)
+
+    def _read_end(self) -> tuple[int, int, str]:
+        """Return the number of members, where the directory begins, and the manifest's digest."""
+        at = self._size - _END.size - _COMMENT_BYTES
+        raw = self._read_at(at, _END.size + _COMMENT_BYTES) if at > 0 else b""
+        comment = re.fullmatch(rb"sha256:([0-9a-f]{64})", raw[_END.size :])
+        if comment is None or not raw.startswith(b"PK\x05\x06"):
+            raise DiscrepancyError(
+                "archive.end",
+                "The file does not end as a bundle does: it is cut short, something was put behind"
+                " it, or it is another archive.",
+                about="end record",
+            )
+        if self._size >= _ZIP64:
+            raise DiscrepancyError("archive.zip64", "The file is larger than a bundle may be.")
+        found = _END.unpack(raw[: _END.size])
+        count, size, offset = found[4], found[5], found[6]
+        if _ZIP64 in {size, offset} or count == _ZIP64 >> 16:
+            raise DiscrepancyError("archive.zip64", "Bundles are not zip64.", about="end record")
+        expected = _END.pack(
+            b"PK\x05\x06", 0, 0, count, count, at - offset if offset < at else 0, offset, 71
+        )
+        _compare(_END, _END_PARTS, "end record", raw[: _END.size], expected)
+        return count, offset, comment[1].decode()
+
+    def _find_manifest(self, directory_at: int, digest: str) -> tuple[int, bytes]:
+        """Return where the manifest's header is, and its bytes."""
+        record = _CENTRAL.size + len(_MANIFEST)
+        at = self._size - _END.size - _COMMENT_BYTES - record
+        raw = self._read_at(at, record) if at >= directory_at else b""
+        if raw[_CENTRAL.size :] != _MANIFEST.encode():
+            raise DiscrepancyError(
+                "archive.directory",
+                "The last member of a bundle is its manifest.",
+                where=Place(member=_MANIFEST),
+                about="central directory, name",
+            )
+        header_at = _CENTRAL.unpack(raw[: _CENTRAL.size])[-1]
+        start = header_at + _LOCAL.size + len(_MANIFEST)
+        if not 0 < directory_at - start <= MANIFEST_BYTES_MAX:
+            raise DiscrepancyError(
+                "archive.directory",
+                "The manifest is not where the directory says.",
+                where=Place(member=_MANIFEST),
+                about="central directory, offset",
+            )
+        text = self._read_at(start, directory_at - start)
+        found = sha256(text).hexdigest()
+        if found != digest:
+            raise DiscrepancyError(
+                "manifest.digest",
+                "The manifest is not the one that the archive's comment names.",
+                where=Place(member=_MANIFEST),
+                about="sha256",
+                expected=digest,
+                found=found,
+            )
+        return header_at, text
+
+    def _check_member(self, item: dict[str, Any], offset: int) -> Member:
+        """Check a member's header and the digest of its packed bytes."""
+        name, method = item["name"], _METHODS[item["method"]]
+        crc = self._check_local(name, method, item["packed"], item["bytes"], offset)
+        start = offset + _LOCAL.size + len(name)
+        member = Member(name, method, item["bytes"], item["packed"], item["sha256"], start, crc)
+        digest = sha256()
+        for block in self._packed(member):
+            digest.update(block)
+        if digest.hexdigest() != member.digest:
+            raise DiscrepancyError(
+                "member.digest",
+                "The member's bytes are not those that the manifest names.",
+                where=Place(member=name),
+                about="sha256",
+                expected=member.digest,
+                found=digest.hexdigest(),
+            )
+        return member
+
+    def _check_local(self, name: str, method: int, packed: int, size: int, offset: int) -> int:
+        """Check a local header; return the CRC-32 it claims, checked when the bytes are read."""
+        raw = self._read_at(offset, _LOCAL.size + len(name))
+        crc = int.from_bytes(raw[14:18], "little")
+        expected = _LOCAL.pack(
+            *(b"PK\x03\x04", _VERSION, 0, method, 0, _DATE, crc, packed, size, len(name), 0)
+        )
+        where = f"local header of {name}"
+        _compare(_LOCAL, _LOCAL_PARTS, where, raw[: _LOCAL.size], expected)
+        _expect(name, "local header, name", name, raw[_LOCAL.size :].decode("latin-1"))
+        return crc
+
+    def _check_directory(self, members: Sequence[Member], offset: int) -> None:
+        for member in members:
+            name = member.name
+            raw = self._read_at(offset, _CENTRAL.size + len(name))
+            header = member.offset - _LOCAL.size - len(name)
+            expected = _CENTRAL.pack(
+                *(b"PK\x01\x02", _VERSION, _VERSION, 0, member.method, 0, _DATE, member.crc),
+                *(member.packed, member.size, len(name), 0, 0, 0, 0, 0, header),
+            )
+            where = f"central directory, {name}"
+            _compare(_CENTRAL, _CENTRAL_PARTS, where, raw[: _CENTRAL.size], expected)
+            _expect(name, "central directory, name", name, raw[_CENTRAL.size :].decode("latin-1"))
+            offset += len(raw)
+        _expect("central directory", "end", self._size - _END.size - _COMMENT_BYTES, offset)
+
+    def _packed(self, member: Member) -> Iterator[bytes]:
+        for at in range(0, member.packed, BLOCK_BYTES):
+            yield self._read_at(member.offset + at, min(BLOCK_BYTES, member.packed - at))
+
+    def _stored(self, member: Member) -> Iterator[bytes]:
+        return self._packed(member)
+
+    def _inflate(self, member: Member) -> Iterator[bytes]:
+        """Yield what raw DEFLATE (RFC 1951) unpacks to, a block at a time."""
+        stream = zlib.decompressobj(-zlib.MAX_WBITS)
+        is_late = False
+        try:
+            for packed in self._packed(member):
+                is_late = stream.eof
+                left = packed
+                while left and not is_late:
+                    yield stream.decompress(left, BLOCK_BYTES)
+                    left = stream.unconsumed_tail
+            while more := stream.decompress(b"", BLOCK_BYTES):
+                yield more
+        except zlib.error as error:
+            raise _bad_deflate(member, f"The packed bytes are damaged: {error}.") from None
+        if is_late or stream.unused_data or not stream.eof:
+            raise _bad_deflate(member, "The packed bytes end too early or too late.")
+
+
+def _bad_deflate(member: Member, sentence: str) -> DiscrepancyError:
+    return DiscrepancyError("member.deflate", sentence, where=Place(member=member.name))
+
+
+def _lay_out(members: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield each member with where its header must be: there are no gaps."""
+    offset = 0
+    for item in members:
+        yield item, offset
+        offset += _LOCAL.size + len(item["name"]) + item["packed"]
+
+
+def _compare(
+    layout: struct.Struct, parts: Sequence[str], where: str, found: bytes, expected: bytes
+) -> None:
+    """Compare a header with what it must be, and name the first part that differs."""
+    if found == expected:
+        return
+    if len(found) < layout.size:
+        raise DiscrepancyError("archive.cut", "The archive ends too early.", about=where)
+    values = zip(parts, layout.unpack(expected), layout.unpack(found))  # noqa: B905 - Python 3.9
+    part, wanted, got = next(item for item in values if item[1] != item[2])
+    code, sentence = "archive.header", "The archive is not in the one form of a bundle."
+    if part == "flags" and got & 1:
+        code, sentence = "archive.encrypted", "The member is encrypted."
+    elif part.endswith("size") and got == _ZIP64:
+        code, sentence = "archive.zip64", "Bundles are not zip64."
+    elif part == "external attributes" and got >> 16 & 0o170000 == _LINK_MODE:
+        code, sentence = "archive.symlink", "The member is a symbolic link."
+    raise DiscrepancyError(code, sentence, about=f"{where}, {part}", expected=wanted, found=got)
+
+
+def _expect(name: str, about: str, expected: object, found: object) -> None:
+    if expected != found:
+        raise DiscrepancyError(
+            "archive.header",
+            "The archive is not what its manifest says.",
+            where=Place(member=name),
+            about=about,
+            expected=expected,
+            found=found,
+        )
+
+
+def _read_hash(text: str, where: Place) -> bytes:
+    if re.fullmatch(_DIGEST, text) is None:
+        raise DiscrepancyError(
+            "proof.form",
+            "This is not a hash in hex.",
+            where=where,
+            found=text,
+            expected="64 digits",
+        )
+    return bytes.fromhex(text)
+
+
+# -- 7. Bundles -----------------------------------------------------------------------------------
+
+_MANIFEST_KEYS = [
+    *("entries", "format", "kind", "members", "payloads", "since", "size", "subject", "unsealed"),
+    "until",
+]
+_COUNTS = ("entries", "payloads", "size", "unsealed")
+_SUBJECT = re.compile(rf"(?:run|project):({_UUID})")
+_RUN_LINE = re.compile(r"(0|[1-9][0-9]{0,15}) ([1-9][0-9]{0,15})")
+_RUN_LINE_BYTES = 40
+_OPENING = re.compile(
+    rf'\{{"leaf":(0|[1-9][0-9]{{0,15}}),"name":"({_NAME})","salt":"({_DIGEST})","value":"'
+)
+_ERASED = re.compile(rf'\{{"erased":true,"leaf":(0|[1-9][0-9]{{0,15}}),"name":"({_NAME})"\}}')
+_NO_LEAF = 1 << 63  # after every leaf
+
+
+def _load_manifest(text: bytes) -> dict[str, Any]:
+    """Return a manifest that names the members a bundle has, in their order."""
+    where = Place(member=_MANIFEST)
+    try:
+        manifest = load_canonical(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise DiscrepancyError(
+            "manifest.form", f"Not canonical JSON: {error}.", where=where
+        ) from None
+    if not isinstance(manifest, dict) or manifest.get("format") != BUNDLE_FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else "no object"
+        raise DiscrepancyError(
+            "manifest.format",
+            "The bundle is of a format that this program does not know.",
+            where=where,
+            about="format",
+            expected=BUNDLE_FORMAT,
+            found=found,
+        )
+    fault = _find_manifest_fault(manifest)
+    if fault:
+        raise DiscrepancyError(
+            "manifest.form", "A value is not what it may be.", where=where, about=fault
+        )
+    _check_names([item["name"] for item in manifest["members"]], manifest["entries"])
+    return manifest
+
+
+def _find_manifest_fault(manifest: dict[str, Any]) -> str:
+    """Return the first key whose value cannot be, or ""."""
+    if sorted(manifest) != _MANIFEST_KEYS:
+        return "keys"
+    for key in _COUNTS:
+        if not _is_count(manifest[key]):
+            return key
+    kind, subject = manifest["kind"], manifest["subject"]
+    if kind not in {"run", "period", "project", "whole"}:
+        return "kind"
+    prefix = str(subject).partition(":")[0] if isinstance(subject, str) else None
+    expected = kind if kind in {"run", "project"} else None
+    if prefix != expected or (expected and _SUBJECT.fullmatch(subject) is None):
+        return "subject"
+    times = [manifest[key] for key in ("since", "until")]
+    are_set = [
+        isinstance(at, str) and re.fullmatch(FIELDS["at"], f'"{at}"') is not None for at in times
+    ]
+    is_open = times == [None, None]
+    if not (all(are_set) or is_open) or (
+        is_open if kind == "period" else not is_open and kind != "project"
+    ):
+        return "since and until"
+    members = manifest["members"]
+    return "" if isinstance(members, list) and all(map(_is_member, members)) else "members"
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _INTEGER_MAX
+
+
+def _is_member(item: object) -> bool:
+    return (
+        isinstance(item, dict)
+        and sorted(item) == _MEMBER_KEYS
+        and _is_count(item["bytes"])
+        and _is_count(item["packed"])
+        and item["packed"] < _ZIP64
+        and isinstance(item["name"], str)
+        and isinstance(item["sha256"], str)
+        and re.fullmatch(_DIGEST, item["sha256"]) is not None
+        and item["method"] in _METHODS
+        and (item["method"] == "deflated" or item["bytes"] == item["packed"])
+    )
+
+
+def _check_names(names: list[str], entry_count: int) -> None:
+    """Check that the members are those of a bundle, in order, each once."""
+    parts = -(-entry_count // PART_LINE_COUNT)
+    payloads = [name for name in names if re.fullmatch(r"payloads/[0-9]{6,}\.jsonl", name)]
+    possible = [f"payloads/{number:06}.jsonl" for number in range(parts)]
+    expected = ["checkpoint", *(f"entries/{number:06}.jsonl" for number in range(parts))]
+    expected += sorted(set(payloads) & set(possible))
+    expected += ["leaves", "proof"]
+    expected += ["older", "consistency"] if "older" in names else []
+    if names == expected:
+        return
+    longer = [*names, *[""] * (len(expected) - len(names))]
+    place = next(at for at, name in enumerate(longer) if [name] != expected[at : at + 1])
+    name = longer[place]
+    is_unsafe = name.startswith("/") or ".." in name or "\\" in name or ":" in name
+    raise DiscrepancyError(
+        "manifest.unsafe_name" if is_unsafe else "manifest.members",
+        "The name leads out of the bundle." if is_unsafe else "This member is not expected here.",
+        where=Place(member=_MANIFEST),
+        about=f"member {place}",
+        expected=(expected[place : place + 1] or ["no more members"])[0],
+        found=name or "no more members",
+    )
+
+
+class Bundle:
+    """A bundle that is read once, from its first entry to its last."""
+
+    def __init__(self, archive: Archive, checkpoint: Checkpoint, older: Checkpoint | None) -> None:
+        self.archive = archive
+        self.checkpoint = checkpoint
+        self.manifest = archive.manifest
+        kind = self.manifest["kind"]
+        self.chains = Chains(may_have_gaps=kind in {"period", "project"})
+        self.entry_count = self.opened_count = self.erased_count = self.hidden_count = 0
+        self.unrecorded: dict[tuple[str, int, str], int] = {}  # erased, and no record seen so far
+        self.first_at = self.last_at = ""
+        # A whole bundle has every leaf, so the root of any smaller tree follows from it.
+        self._frontier = Frontier() if older and kind == "whole" else None
+        self._frontier_size = older.size if older else 0
+
+    def check(self) -> None:
+        """Check everything in the bundle. Raises: DiscrepancyError."""
+        leaves = self._read_leaves()
+        tree = BatchTree(self._read_runs(), leaves, self.archive.hashes("proof"))
+        root = tree.root(self.checkpoint.size)
+        for _ in leaves:  # to its end, where what is left over is found
+            pass
+        if root != self.checkpoint.root:
+            raise DiscrepancyError(
+                "proof.root",
+                "The entries are not those that were signed: an entry, its place or the proof was"
+                " changed.",
+                where=Place(member="checkpoint"),
+                about="root",
+                expected=self.checkpoint.root.hex(),
+                found=root.hex(),
+            )
+        lines = self.opened_count + self.erased_count
+        _count("payloads", self.manifest["payloads"], lines)
+        self._check_erased()
+
+    def root_of_older(self) -> bytes | None:
+        """Return the root of the older tree, if the bundle has all of its leaves."""
+        return self._frontier.root() if self._frontier else None
+
+    def check_run(self, *, may_be_open: bool) -> bool:
+        """Check that a run is there from its first to its closing entry; return whether it is."""
+        stream = self.manifest["subject"].partition(":")[2]
+        seq, is_closed = self.chains.end_of(stream)
+        if not seq:
+            raise DiscrepancyError("run.missing", "The bundle has no entry of its run.")
+        if not is_closed and not may_be_open:
+            raise DiscrepancyError(
+                "run.not_closed",
+                "The run ends here without its closing entry: it was still going on when this was"
+                " exported, or entries were cut off. --open accepts that.",
+                where=Place(stream=stream, seq=seq),
+                about="kind",
+                expected=CLOSING_KIND,
+                found="another kind",
+            )
+        return is_closed
+
+    def _read_runs(self) -> Iterator[tuple[int, int]]:
+        """Yield which leaves are in the bundle: first, and the one behind the last."""
+        where, end, size = Place(member="leaves"), -1, self.checkpoint.size
+        is_whole = self.manifest["kind"] == "whole"
+        for lines in self.archive.lines("leaves", _RUN_LINE_BYTES):
+            for line in lines:
+                match = _RUN_LINE.fullmatch(line.decode("latin-1"))
+                start = int(match[1]) if match else -1
+                is_good = start == 0 and end < 0 if is_whole else start > end
+                end = start + int(match[2]) if match else -1
+                if not is_good or end > size or (is_whole and end != size):
+                    expected = f"0 {size}" if is_whole else "runs that ascend and do not touch"
+                    raise DiscrepancyError(
+                        "leaves.form",
+                        "These leaves cannot be.",
+                        where=where,
+                        expected=expected,
+                        found=line.decode("latin-1"),
+                    )
+                yield start, end
+        if is_whole and end != size and size:
+            raise DiscrepancyError("leaves.form", "Leaves are missing.", where=where)
+
+    def _read_leaves(self) -> Iterator[bytes]:
+        """Yield the leaf of each entry, having checked the entry and its payloads."""
+        indexes = (index for run in self._read_runs() for index in range(*run))
+        expected = self.manifest["entries"]
+        for part in range(-(-expected // PART_LINE_COUNT)):
+            name, before = f"entries/{part:06}.jsonl", self.entry_count
+            openings = Openings(self.archive, part)
+            for lines in self.archive.lines(name, ENTRY_BYTES_MAX):
+                for body in lines:
+                    index = next(indexes, -1)
+                    if index < 0:
+                        _count("leaves", self.entry_count, "more entries")
+                    yield self._check_entry(body, Place(name, leaf=index), openings)
+            openings.finish()
+            _count(name, min(expected - before, PART_LINE_COUNT), self.entry_count - before)
+        if next(indexes, None) is not None:
+            _count("leaves", self.entry_count, "more leaves")
+
+    def _check_entry(self, body: bytes, where: Place, openings: Openings) -> bytes:
+        literals = read_entry(body, where)
+        at, data, kind, payloads, _, seq, source, stream = literals
+        where = Place(where.member, stream[1:-1], int(seq), where.leaf)
+        leaf = hash_leaf(body)
+        self.chains.add(literals, leaf, where)
+        self._note_time(at[1:-1], where)
+        if payloads != "{}" or source != "null" or openings.leaf == where.leaf:
+            self._check_payloads(read_commitments(payloads, source), where, openings)
+        if self.unrecorded and kind[1:-1] == ERASING_KIND and where.stream == LEDGER_STREAM:
+            self._strike_erased(data)
+        if self._frontier and self.entry_count < self._frontier_size:
+            self._frontier.push(leaf)
+        self.entry_count += 1
+        return leaf
+
+    def _note_time(self, at: str, where: Place) -> None:
+        since, until = self.manifest["since"], self.manifest["until"]
+        if since is not None and not since <= at < until:
+            raise DiscrepancyError(
+                "entry.period",
+                "The entry is not of the bundle's period.",
+                where=where,
+                about="at",
+                expected=f"{since} to {until}",
+                found=at,
+            )
+        self.first_at = min(self.first_at, at) if self.first_at else at
+        self.last_at = max(self.last_at, at)
+
+    def _check_payloads(
+        self, commitments: dict[str, str], where: Place, openings: Openings
+    ) -> None:
+        self.hidden_count += len(commitments)
+        previous = ""
+        for name, salt, value in openings.take(where.leaf):
+            if name <= previous:
+                _payload_error("payload.order", "Openings are in order, each once.", where, name)
+            previous = name
+            committed = commitments.get(name)
+            if committed is None:
+                _payload_error("payload.unknown", "The entry has no such payload.", where, name)
+            place = (where.stream, where.seq, name)
+            self.hidden_count -= 1
+            if salt:
+                check_opening(place, salt, value, str(committed), where)
+                self.opened_count += 1
+            else:
+                self.unrecorded[place] = where.leaf
+                self.erased_count += 1
+        openings.check_after(where.leaf)
+
+    def _strike_erased(self, data: str) -> None:
+        """Note which erasures an entry `payload.redacted` records."""
+        places = json.loads(data).get("places")
+        for place in places if isinstance(places, list) else ():
+            if isinstance(place, dict) and isinstance(place.get("names"), list):
+                for name in place["names"]:
+                    named: Any = (place.get("stream"), place.get("seq"), str(name))
+                    if all(isinstance(part, (str, int)) for part in named):
+                        self.unrecorded.pop(named, None)
+
+    def _check_erased(self) -> None:
+        if self.unrecorded and self.manifest["kind"] == "whole" and not self.manifest["unsealed"]:
+            (stream, seq, name), leaf = next(iter(self.unrecorded.items()))
+            _payload_error(
+                "payload.erased_unrecorded",
+                "The payload was erased, and no entry payload.redacted says so.",
+                Place(stream=stream, seq=seq, leaf=leaf),
+                name,
+            )
+
+
+class Openings:
+    """The payloads a reader may see, of one part, walked in step with its entries."""
+
+    def __init__(self, archive: Archive, part: int) -> None:
+        self._name = f"payloads/{part:06}.jsonl"
+        lists = (
+            archive.lines(self._name, OPENING_BYTES_MAX) if self._name in archive.members else ()
+        )
+        self._lines = (line for lines in lists for line in lines)
+        self.leaf = _NO_LEAF  # of the next opening
+        self._next: tuple[str, str, str] = ("", "", "")
+        self._read()
+
+    def take(self, leaf: int) -> Iterator[tuple[str, str, str]]:
+        """Yield name, salt and value of each opening of a leaf; an erased one has no salt."""
+        while self.leaf == leaf:
+            taken = self._next
+            self._read()
+            yield taken
+
+    def check_after(self, leaf: int) -> None:
+        """Refuse an opening that should have come before."""
+        if self.leaf < leaf:
+            self._refuse("An opening is out of place.")
+
+    def finish(self) -> None:
+        """Refuse openings of no entry of the part."""
+        if self.leaf != _NO_LEAF:
+            self._refuse("An opening is of no entry that this part has.")
+
+    def _read(self) -> None:
+        line = next(self._lines, None)
+        if line is None:
+            self.leaf = _NO_LEAF
+            return
+        try:
+            text = line.decode()
+            if match := _ERASED.fullmatch(text):
+                self.leaf, self._next = int(match[1]), (match[2], "", "")
+                return
+            match = _OPENING.match(text)
+            literal = text[match.end() - 1 : -1] if match and text.endswith('"}') else ""
+            value = json.loads(literal)
+            is_good = encode_basestring(value) == literal
+        except (ValueError, RecursionError):
+            is_good, match, value = False, None, ""
+        if not is_good or match is None:
+            self._refuse("This is not an opening in its one canonical form.", text=line[:80])
+        self.leaf, self._next = int(match[1]), (match[2], match[3], value)
+
+    def _refuse(self, sentence: str, text: bytes = b"") -> NoReturn:
+        leaf = self.leaf if self.leaf != _NO_LEAF else -1
+        raise DiscrepancyError(
+            "payload.form",
+            sentence,
+            where=Place(member=self._name, leaf=leaf),
+            expected="an opening" if text else "",
+            found=text.decode("latin-1"),
+        )
+
+
+def check_opening(
+    place: tuple[str, int, str], salt: str, value: str, committed: str, where: Place
+) -> None:
+    """Check that a salt and a value open what an entry committed to."""
+    found = hash_payload(place, salt, value)
+    if found != committed:
+        raise DiscrepancyError(
+            "payload.commitment",
+            "The payload is not what its entry committed to: value, salt or entry was changed.",
+            where=where,
+            about=f"payload {place[2]}",
+            expected=committed,
+            found=found,
+        )
+    try:
+        check_value(value)
+    except (ValueError, RecursionError) as error:
+        _payload_error(
+            "payload.value", f"The value is not canonical JSON: {error}.", where, place[2]
+        )
+
+
+def _payload_error(code: str, sentence: str, where: Place, name: str) -> NoReturn:
+    raise DiscrepancyError(code, sentence, where=where, about=f"payload {name}")
+
+
+def _count(name: str, expected: object, found: object) -> None:
+    if expected != found:
+        raise DiscrepancyError(
+            "manifest.count",
+            "The bundle has another number than it says.",
+            where=Place(member=name),
+            about="count",
+            expected=expected,
+            found=found,
+        )
+
+
+# -- 8. Receipts, checkpoints, and the way in ------------------------------------------------------
+
+_RECEIPT_KEYS = ["checkpoint", "entry", "format", "index", "path", "payloads"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to check a file against.
+
+    `older` is a signed checkpoint that the reader kept, `consistency` the path from it, one hash in
+    hex a line; `origin` the log's name; `may_be_open` accepts a run without its closing entry.
+    """
+
+    keys: Sequence[Key]
+    origin: str = ""
+    older: bytes | None = None
+    consistency: bytes | None = None
+    may_be_open: bool = False
+
+
+@dataclass
+class Report:
+    """What was checked and holds, in plain sentences, and what does not follow from it."""
+
+    what: str
+    checkpoint: Checkpoint
+    counts: dict[str, int] = field(default_factory=dict)
+    scope: dict[str, Any] = field(default_factory=dict)
+    said: list[str] = field(default_factory=list)
+    not_shown: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return every part by name."""
+        head = self.checkpoint
+        return {
+            "holds": True,
+            "what": self.what,
+            "origin": head.origin,
+            "size": head.size,
+            "root": head.root.hex(),
+            "signed_by": list(head.signers),
+            "witnessed_by": list(head.witnesses),
+            "unknown_signatures": head.unknown_count,
+            **self.scope,
+            "checked": self.counts,
+            "said": self.said,
+            "not_shown": self.not_shown,
+            "discrepancy": None,
+        }
+
+    def __str__(self) -> str:
+        lines = [f"It holds: this {self.what} is what was signed.", ""]
+        lines += [f"  {line}" for line in self.said]
+        if self.not_shown:
+            lines += ["", "What this does not show:", *(f"  {line}" for line in self.not_shown)]
+        return "\n".join(_printable(line, limit=2000) for line in lines)
+
+
+def verify(file: BinaryIO, request: Request) -> Report:
+    """Check a bundle, a receipt or a checkpoint.
+
+    Args:
+        file: open for reading bytes, at any place; it must be able to seek.
+        request: the keys to believe, and what else is known.
+
+    Raises:
+        DiscrepancyError: it does not hold; the first thing that is wrong.
+        UnusableError: nothing can be judged.
+    """
+    if not request.keys:
+        raise UnusableError("key.none", "No key was given. A key inside the file proves nothing.")
+    file.seek(0)
+    begins = file.read(4)
+    size = file.seek(0, 2)
+    file.seek(max(0, size - _END.size - _COMMENT_BYTES))
+    if begins[:2] == b"PK" or file.read(4) == b"PK\x05\x06":
+        return _verify_bundle(file, request)
+    limit = RECEIPT_BYTES_MAX if begins[:1] == b"{" else NOTE_BYTES_MAX
+    if size > limit:
+        raise UnusableError("file.unknown", "This is no bundle, no receipt and no checkpoint.")
+    file.seek(0)
+    raw = file.read()
+    return _verify_receipt(raw, request) if begins[:1] == b"{" else _verify_note(raw, request)
+
+
+def _verify_bundle(file: BinaryIO, request: Request) -> Report:
+    archive = Archive(file)
+    checkpoint = _open_head(archive.read("checkpoint", NOTE_BYTES_MAX), request, "checkpoint")
+    if checkpoint.size != archive.manifest["size"]:
+        _count("checkpoint", archive.manifest["size"], checkpoint.size)
+    kept = _open_kept(request, checkpoint)
+    inner = _check_inner(archive, checkpoint, request)
+    bundle = Bundle(archive, checkpoint, kept)
+    bundle.check()
+    report = Report("bundle", checkpoint)
+    is_closed = False
+    if bundle.manifest["kind"] == "run":
+        is_closed = bundle.check_run(may_be_open=request.may_be_open)
+    if kept is not None:
+        _link_kept(kept, checkpoint, inner, bundle.root_of_older(), request)
+    _describe_bundle(report, bundle, is_closed=is_closed)
+    _describe_head(report, kept, inner)
+    return report
+
+
+def _verify_receipt(raw: bytes, request: Request) -> Report:
+    try:
+        receipt = load_canonical(raw.decode())
+    except (ValueError, RecursionError) as error:
+        raise DiscrepancyError("receipt.form", f"Not canonical JSON: {error}.") from None
+    if receipt.get("format") != RECEIPT_FORMAT:
+        raise DiscrepancyError(
+            "receipt.format",
+            "The receipt is of a format that this program does not know.",
+            about="format",
+            expected=RECEIPT_FORMAT,
+            found=receipt.get("format"),
+        )
+    fault = _find_receipt_fault(receipt)
+    if fault:
+        raise DiscrepancyError("receipt.form", "A value is not what it may be.", about=fault)
+    where = Place(leaf=receipt["index"])
+    body = receipt["entry"].encode()
+    at, _, kind, payloads, _, seq, source, stream = read_entry(body, where)
+    where = Place(stream=stream[1:-1], seq=int(seq), leaf=receipt["index"])
+    checkpoint = _open_head(receipt["checkpoint"].encode(), request, "checkpoint")
+    path = [_read_hash(item, where) for item in receipt["path"]]
+    root = root_of_inclusion(hash_leaf(body), receipt["index"], checkpoint.size, path)
+    if root != checkpoint.root:
+        raise DiscrepancyError(
+            "proof.root",
+            "The entry is not in the tree that was signed: entry, index, path or checkpoint was"
+            " changed.",
+            where=where,
+            about="root",
+            expected=checkpoint.root.hex(),
+            found=root.hex() if root else "no root: the path does not fit the index",
+        )
+    commitments = read_commitments(payloads, source)
+    _check_receipt_payloads(receipt["payloads"], commitments, where)
+    kept = _open_kept(request, checkpoint)
+    if kept is not None:
+        _link_kept(kept, checkpoint, None, None, request)
+    report = Report("receipt", checkpoint)
+    report.counts = {"entries": 1, "payloads": len(receipt["payloads"])}
+    report.scope = {"stream": where.stream, "seq": where.seq, "leaf_index": where.leaf}
+    report.said.append(
+        f"Entry {where.seq} of stream {where.stream}, {kind[1:-1]} at {at[1:-1]}, is leaf"
+        f" {where.leaf}; {len(receipt['payloads'])} of its {len(commitments)} payloads are opened."
+    )
+    report.not_shown.append("What came before and after this entry.")
+    _describe_head(report, kept, None)
+    return report
+
+
+def _verify_note(raw: bytes, request: Request) -> Report:
+    checkpoint = _open_head(raw, request, "checkpoint")
+    kept = _open_kept(request, checkpoint)
+    if kept is not None:
+        _link_kept(kept, checkpoint, None, None, request)
+    report = Report("checkpoint", checkpoint)
+    report.not_shown.append("Any entry: a checkpoint only says what the entries must add up to.")
+    _describe_head(report, kept, None)
+    return report
+
+
+def _find_receipt_fault(receipt: dict[str, Any]) -> str:
+    """Return the first key whose value cannot be, or ""."""
+    if sorted(receipt) != _RECEIPT_KEYS:
+        return "keys"
+    if not isinstance(receipt["entry"], str):
+        return "entry"
+    if not _is_count(receipt["index"]):
+        return "index"
+    path, payloads = receipt["path"], receipt["payloads"]
+    if not _is_texts(path) or len(path) > PATH_LENGTH_MAX:
+        return "path"
+    if not isinstance(receipt["checkpoint"], str):
+        return "checkpoint"
+    is_good = isinstance(payloads, list) and all(
+        isinstance(item, dict)
+        and sorted(item) == ["name", "salt", "value"]
+        and _is_texts(list(item.values()))
+        for item in payloads
+    )
+    return "" if is_good else "payloads"
+
+
+def _is_texts(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _check_receipt_payloads(
+    openings: list[dict[str, str]], commitments: dict[str, str], where: Place
+) -> None:
+    names = [opening["name"] for opening in openings]
+    if names != sorted(set(names)):
+        raise DiscrepancyError("payload.order", "Openings are in order, each once.", where=where)
+    for opening in openings:
+        name, salt = opening["name"], opening["salt"]
+        if name not in commitments:
+            _payload_error("payload.unknown", "The entry has no such payload.", where, name)
+        if re.fullmatch(_DIGEST, salt) is None:
+            _payload_error("payload.form", "The salt is not 64 digits.", where, name)
+        place = (where.stream, where.seq, name)
+        check_opening(place, salt, opening["value"], commitments[name], where)
+
+
+def _open_head(raw: bytes, request: Request, member: str) -> Checkpoint:
+    checkpoint = open_checkpoint(raw, request.keys, member=member)
+    if request.origin and checkpoint.origin != request.origin:
+        raise DiscrepancyError(
+            "note.other_log",
+            "The checkpoint is of another log.",
+            where=Place(member=member),
+            about="origin",
+            expected=request.origin,
+            found=checkpoint.origin,
+        )
+    return checkpoint
+
+
+def _open_kept(request: Request, checkpoint: Checkpoint) -> Checkpoint | None:
+    """Return the checkpoint that the reader kept, if it is not at odds with the newer one."""
+    if request.older is None:
+        return None
+    kept = _open_head(request.older, request, "the older checkpoint")
+    compare_heads(kept, checkpoint, Place(member="the older checkpoint"))
+    return kept
+
+
+def _check_inner(archive: Archive, checkpoint: Checkpoint, request: Request) -> Checkpoint | None:
+    """Check the older checkpoint inside a bundle and the path from it."""
+    if "older" not in archive.members:
+        return None
+    inner = _open_head(archive.read("older", NOTE_BYTES_MAX), request, "older")
+    compare_heads(inner, checkpoint, Place(member="older"))
+    path = list(islice(archive.hashes("consistency"), PATH_LENGTH_MAX + 2))
+    check_consistency(inner, checkpoint, path, Place(member="consistency"))
+    return inner
+
+
+def _link_kept(
+    kept: Checkpoint,
+    checkpoint: Checkpoint,
+    inner: Checkpoint | None,
+    computed: bytes | None,
+    request: Request,
+) -> None:
+    """Check that the newer tree begins with the one that was kept, by whatever shows it."""
+    where = Place(member="the older checkpoint")
+    if kept.size in {0, checkpoint.size}:
+        return  # compared already
+    if request.consistency is not None:
+        lines = request.consistency.decode("latin-1").split()
+        path = [_read_hash(line, Place(member="the given path")) for line in lines]
+        check_consistency(kept, checkpoint, path, where)
+        return
+    if inner is not None and inner.size == kept.size:
+        compare_heads(kept, inner, where)
+    elif computed is None:
+        raise UnusableError(
+            "older.no_path",
+            f"Nothing shows that the tree of {checkpoint.size} begins with the one of {kept.size}."
+            " Ask for the consistency path between the two and give it with --consistency.",
+        )
+    elif computed != kept.root:
+        raise DiscrepancyError(
+            "older.inconsistent",
+            "The entries do not begin with those of the checkpoint that was known before: the"
+            " record was rewritten.",
+            where=where,
+            about=f"root of the first {kept.size} entries",
+            expected=kept.root.hex(),
+            found=computed.hex(),
+        )
+
+
+def _describe_head(report: Report, kept: Checkpoint | None, inner: Checkpoint | None) -> None:
+    head = report.checkpoint
+    names = " and ".join(head.signers) or "no key of the log that was given"
+    report.said.append(
+        f"The log {head.origin} had {head.size} entries, with the root {head.root.hex()},"
+        f" signed by {names}."
+    )
+    report.said.extend(f"Witnessed by {witness}." for witness in head.witnesses)
+    for older, name in ((inner, "of the bundle"), (kept, "that you kept")):
+        if older is not None:
+            report.said.append(
+                f"It begins with the {older.size} entries of the older checkpoint {name}:"
+                " none of those was changed, moved or taken out."
+            )
+    if kept is None:
+        report.not_shown.append(
+            "That the log shows the same to everybody, and has not been rewritten since you last"
+            " looked: --older with a checkpoint you kept shows that."
+        )
+    if head.unknown_count:
+        report.not_shown.append(
+            f"Anything by {head.unknown_count} more signatures, whose keys were not given."
+        )
+
+
+def _describe_bundle(report: Report, bundle: Bundle, *, is_closed: bool) -> None:
+    manifest = bundle.manifest
+    kind, subject = manifest["kind"], manifest["subject"]
+    scope = subject or ("the whole log" if kind == "whole" else "a period")
+    report.scope = {key: manifest[key] for key in ("kind", "subject", "since", "until")}
+    report.scope["complete"] = is_closed if kind == "run" else kind == "whole"
+    report.counts = {
+        "entries": bundle.entry_count,
+        "streams": len(bundle.chains),
+        "payloads": bundle.opened_count,
+        "erased": bundle.erased_count,
+        "hidden": bundle.hidden_count,
+        "unsealed": manifest["unsealed"],
+    }
+    during = f", from {bundle.first_at} to {bundle.last_at}" if bundle.entry_count else ""
+    report.said.append(
+        f"{bundle.entry_count} entries of {len(bundle.chains)} streams ({scope}){during}, are in"
+        " the signed tree, unchanged, each at its place."
+    )
+    report.said.append(
+        f"{bundle.opened_count} payloads are what their entries committed to;"
+        f" {bundle.erased_count} were erased, {bundle.hidden_count} are not in this file."
+    )
+    if kind == "whole":
+        report.said.append("Nothing is left out: these are all entries of the signed tree.")
+    elif kind == "run" and is_closed:
+        report.said.append("The run is complete, from its first entry to its closing one.")
+    elif kind == "run":
+        report.not_shown.append("How the run went on: it has no closing entry here.")
+    else:
+        report.not_shown.append("That no entry was left out: only a run or the whole log can.")
+    if manifest["unsealed"]:
+        report.not_shown.append(f"{manifest['unsealed']} entries that were not sealed yet.")
+    if bundle.unrecorded:
+        report.not_shown.append(
+            f"Who had {len(bundle.unrecorded)} of the erased payloads erased: that record is not in"
+            " this file."
+        )
+
+
+# -- 9. The command line --------------------------------------------------------------------------
+
+
+def read_keys(texts: Iterable[str], files: Iterable[Path]) -> list[Key]:
+    """Return the keys that were given, one a line in files. Raises: UnusableError."""
+    lines = [text.strip() for text in texts]
+    for path in files:
+        text = read_file(path, KEY_FILE_BYTES_MAX).decode(errors="replace")
+        lines += [line.strip() for line in text.splitlines() if not line.startswith("#")]
+    return [parse_key(line) for line in lines if line]
+
+
+def read_file(path: Path, longest: int) -> bytes:
+    """Return a file's bytes. Raises: UnusableError."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(longest + 1)
+    except OSError as error:
+        raise UnusableError("file.unreadable", f"{path}: {error.strerror}.") from None
+    if len(raw) > longest:
+        raise UnusableError("file.too_large", f"{path} is over {longest} bytes.")
+    return raw
+
+
+def read_given(path: Path | None) -> bytes | None:
+    """Return the bytes of a small file that may be given. Raises: UnusableError."""
+    return None if path is None else read_file(path, NOTE_BYTES_MAX)
+
+
+def verify_path(path: Path, request: Request) -> Report:
+    """Check a file. Raises: DiscrepancyError, UnusableError."""
+    try:
+        with path.open("rb") as file:
+            return verify(file, request)
+    except OSError as error:
+        raise UnusableError("file.unreadable", f"{path}: {error.strerror}.") from None
+
+
+def as_json(problem: ProblemError) -> dict[str, Any]:
+    """Return what `--json` prints of a problem."""
+    return {"holds": False, "judged": problem.exit_code == 1, "discrepancy": problem.as_json()}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check what the command line names; return the exit code."""
+    given = _parse(arguments)
+    try:
+        request = Request(
+            keys=read_keys(given.key, given.key_file),
+            origin=given.origin,
+            older=read_given(given.older),
+            consistency=read_given(given.consistency),
+            may_be_open=given.open,
+        )
+        report = verify_path(given.file, request)
+    except ProblemError as problem:
+        said = "It does NOT hold. " if problem.exit_code == 1 else "It cannot be judged. "
+        text = (
+            json.dumps(as_json(problem), indent=2)
+            if given.json
+            else f"{said}{problem} [{problem.code}]"
+        )
+        (sys.stdout if given.json else sys.stderr).write(text + "\n")
+        return problem.exit_code
+    sys.stdout.write((json.dumps(report.as_json(), indent=2) if given.json else str(report)) + "\n")
+    return 0
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Check a bundle, a receipt or a checkpoint of a Countersign ledger, offline.",
+        epilog="Exit code 0: it holds. 1: it does not. 2: there is nothing to judge.",
+    )
+    parser.add_argument("file", type=Path, help="the bundle, receipt or checkpoint")
+    parser.add_argument(
+        "--key", action="append", default=[], metavar="VKEY", help="a key to believe"
+    )
+    parser.add_argument(
+        "--key-file",
+        action="append",
+        default=[],
+        type=Path,
+        metavar="FILE",
+        help="keys, one a line",
+    )
+    parser.add_argument("--origin", default="", help="the log's name, if it must be this one")
+    parser.add_argument("--older", type=Path, metavar="FILE", help="a checkpoint you kept")
+    parser.add_argument(
+        "--consistency", type=Path, metavar="FILE", help="the path from it, one hash a line"
+    )
+    parser.add_argument("--open", action="store_true", help="accept a run that still goes on")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
