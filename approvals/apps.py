@@ -15,6 +15,7 @@ class ApprovalsConfig(AppConfig):
         from approvals.domain.comparing import compare_blocks
         from approvals.domain.rule import Asks
         from approvals.outbound.delivery import OverdueSweep
+        from approvals.portal import on_record
         from approvals.realtime.topics import INBOX_TOPIC
         from approvals.selectors import waiting
         from approvals.selectors.requests import count_mine
@@ -34,6 +35,7 @@ class ApprovalsConfig(AppConfig):
         from engine.portal import panels
 
         register_topic(INBOX_TOPIC)
+        on_record.register()
         register_nav(
             NavItem(
                 key="inbox",

@@ -14,6 +14,22 @@ class AuditConfig(AppConfig):
         from audit import checks, registry  # noqa: F401  # importing checks registers them
         from audit.domain.rights import APPEND, DatabaseRole
         from audit.immutability import trigger_names
+        from audit.portal import kinds
+        from audit.selectors.reading import can_read_ledger
+        from core.toolkit.portal.frame import NavItem, register_nav
+
+        kinds.register()
+        register_nav(
+            NavItem(
+                key="ledger",
+                label="Ledger",
+                icon="scroll-text",
+                url_name="audit_portal:explorer",
+                group="Govern",
+                position=40,
+                is_shown=lambda principal: can_read_ledger(principal=principal),
+            )
+        )
 
         seals = {DatabaseRole.SEALER: APPEND}
         for table in ("audit_leaf", "audit_node", "audit_tree_head", "audit_key"):

@@ -20,10 +20,12 @@ class EngineConfig(AppConfig):
         from core.toolkit.socket.topics import register_topic
         from engine import conf, process, registry, upkeep
         from engine.actions import builtin
+        from engine.portal import on_record
         from engine.realtime.topics import RUN_TOPIC
         from engine.selectors.workflows import list_workflow_scopes
 
         register_topic(RUN_TOPIC)
+        on_record.register()
         register_nav(
             NavItem(
                 key="runs",

@@ -131,3 +131,10 @@ class RestoreRefusedError(ConflictError):
 
     code = "audit.restore_refused"
     title = "The restore cannot be accepted."
+
+
+class LeafInvalidError(InvalidError):
+    """A text is not the beginning of an entry's hash."""
+
+    code = "audit.leaf_invalid"
+    title = "This is not the beginning of an entry's hash."

@@ -32,6 +32,10 @@ INPUT_BYTES_MAX = 256 * 1024  # inputs of one run, canonical JSON
 PAYLOAD_BYTES_MAX = 1024 * 1024  # one recorded value (a step's result), canonical JSON
 ARGUMENT_BYTES_MAX = 2 * 1024 * 1024  # `with` of one step, rendered: a result and what goes with it
 ENTRY_BYTES_MAX = 65_535  # one ledger entry; its length must fit the tile format's uint16
+ENTRY_LAG_MAX = timedelta(days=1)  # between an entry's instant and its writing; periods add it
+LEAF_DIGITS_MIN = 6  # hex digits of a hash that find an entry; fewer are found everywhere
+ACTOR_NAME_COUNT_MAX = 50  # accounts a typed name may mean in a search of the ledger
+EXPLORER_PROJECT_COUNT_MAX = 500  # projects offered as a filter of the ledger
 ATTEMPT_COUNT_MAX = 100  # `retry.max` of one step
 LOST_ATTEMPT_COUNT_MAX = 5  # attempts whose worker died, before a step is called poisonous
 IDLE_CLAIM_COUNT_MAX = 20  # drivers in a row that took a run and moved nothing: it is halted

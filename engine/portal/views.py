@@ -20,6 +20,7 @@ from core.kernel.errors import (
     ThrottledError,
     TooLargeError,
 )
+from core.toolkit.portal.address import Query
 from core.toolkit.portal.schema_form import SchemaForm, build_form
 from core.toolkit.portal.views import PortalView
 from engine.domain.errors import (
@@ -31,7 +32,6 @@ from engine.domain.errors import (
 )
 from engine.domain.state import RunStatus
 from engine.portal import panels
-from engine.portal.context.address import Query
 from engine.portal.context.inputs import order_inputs
 from engine.portal.context.preview import Preview, make_preview
 from engine.portal.context.run import keys_by_verb, make_run

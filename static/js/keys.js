@@ -1,7 +1,7 @@
 // The keyboard: choosing and sending are two acts, and single keys do nothing inside fields.
 import { show } from "./page.js";
 
-const PLACES = { i: "nav-inbox", r: "nav-runs", w: "nav-workflows" };
+const PLACES = { i: "nav-inbox", r: "nav-runs", w: "nav-workflows", l: "nav-ledger" };
 const PLACE_MS = 1200;
 let placeUntil = 0;
 

@@ -60,6 +60,12 @@ def say_instant(instant: datetime) -> str:
     return f"{instant.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def say_exactly(at: datetime) -> str:
+    """Return an instant to the millisecond, in UTC: "2026-11-21 16:02:11.482 UTC"."""
+    there = at.astimezone(UTC)
+    return f"{there:%Y-%m-%d %H:%M:%S}.{there.microsecond // 1000:03d} UTC"
+
+
 def say_clock(instant: datetime, *, now: datetime) -> str:
     """Return an instant to stand beside a relative one: "16:02 UTC", with the day if not today."""
     there = instant.astimezone(UTC)

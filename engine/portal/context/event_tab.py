@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from audit.domain.entry import SOURCE_PAYLOAD
 from core.kernel import limits
-from engine.portal.context.address import Query
+from core.toolkit.portal.address import Query
 from engine.portal.context.events import (
     EventFilters,
     EventPage,

@@ -5,16 +5,16 @@ Nothing is left out: what says little is folded into one line with a count.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import groupby
 from typing import Any, Final
 from uuid import UUID
 
-from core.toolkit.portal.words import say_count
+from core.toolkit.portal.tree import Shown, make_shown
+from core.toolkit.portal.words import say_count, say_exactly
 from engine.domain.events import EventKind, find_decided
 from engine.portal.context.mentions import RunMention
 from engine.portal.context.sentences import Telling, tell, tell_then
-from engine.portal.context.tree import Shown, make_shown
 from engine.portal.naming import short_key
 from engine.selectors.run_pages import EventListing
 
@@ -148,12 +148,6 @@ def open_event(
         payloads=tuple((name, make_shown(value)) for name, value in payloads.items()),
         erased=tuple(erased),
     )
-
-
-def say_exactly(at: datetime) -> str:
-    """Return an instant to the millisecond, in UTC."""
-    there = at.astimezone(UTC)
-    return f"{there:%Y-%m-%d %H:%M:%S}.{there.microsecond // 1000:03d} UTC"
 
 
 def _page_start(wanted: Sequence[EventListing], seq: int) -> int | None:

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from core.toolkit.portal.address import Query
 from core.toolkit.portal.words import say_count
 from engine.domain.state import Outcome, StepStatus
-from engine.portal.context.address import Query
 from engine.portal.context.waiting import brief_wait, kind_of_wait
 from engine.portal.naming import Titles, short_key
 from engine.portal.statuses import describe_step

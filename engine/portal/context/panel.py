@@ -9,6 +9,8 @@ from typing import Final
 from django.urls import reverse
 
 from core.kernel.types import Json
+from core.toolkit.portal.address import Query
+from core.toolkit.portal.tree import Shown, make_shown
 from core.toolkit.portal.words import say_instant
 from engine.domain.events import EventKind, find_decided
 from engine.domain.external import find_topic
@@ -16,7 +18,6 @@ from engine.domain.keys import path_of, sibling_key
 from engine.domain.nodes import index_plan
 from engine.domain.plan import Call, Step, Uses, Verb, inner_steps
 from engine.domain.state import RunStatus, StepStatus
-from engine.portal.context.address import Query
 from engine.portal.context.instances import InstanceTable, find_instances, make_instances
 from engine.portal.context.mentions import mention_known
 from engine.portal.context.plan_graph import describe_container, describe_verb
@@ -27,7 +28,6 @@ from engine.portal.context.steps import (
     say_progress,
     say_took,
 )
-from engine.portal.context.tree import Shown, make_shown
 from engine.portal.context.waiting import WaitLine, explain_waits
 from engine.portal.naming import Titles, short_key
 from engine.portal.panels import WaitPanel

@@ -8,12 +8,13 @@ from typing import Final
 
 from django.urls import reverse
 
+from core.toolkit.portal.address import Query
+from core.toolkit.portal.tree import Shown, make_shown
 from engine.domain.events import EventKind
 from engine.domain.keys import any_try_of, path_of, sibling_key
 from engine.domain.nodes import index_plan
 from engine.domain.plan import Kind, Timer
 from engine.domain.unwinding import MUTEX
-from engine.portal.context.address import Query
 from engine.portal.context.drawing import Drawing, StepFacts, View, draw, node_id
 from engine.portal.context.event_tab import EventTab, make_event_tab
 from engine.portal.context.panel import Panel, make_panel
@@ -22,7 +23,6 @@ from engine.portal.context.sentences import Telling
 from engine.portal.context.steps import StepWords, count_marks, describe_steps
 from engine.portal.context.summary import RunSummary, make_summary
 from engine.portal.context.times import TimelineView, view_timeline
-from engine.portal.context.tree import Shown, make_shown
 from engine.portal.naming import Titles, short_key
 from engine.portal.panels import WaitPanel
 from engine.portal.statuses import MARKS, say_counts

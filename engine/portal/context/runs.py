@@ -8,9 +8,9 @@ from uuid import UUID
 
 from django.urls import reverse
 
+from core.toolkit.portal.address import Query
 from core.toolkit.portal.words import say_duration
 from engine.domain.state import RunStatus
-from engine.portal.context.address import Query
 from engine.portal.paging import split_page
 from engine.portal.statuses import Chip, describe_run
 from engine.selectors.run_pages import RunList, RunListFilters, RunListing, RunState

@@ -11,10 +11,10 @@ from django.urls import reverse
 
 from core.identity.domain.permissions import Permission
 from core.kernel.types import Json
+from core.toolkit.portal.address import Query
 from core.toolkit.portal.words import say_count
 from engine.domain.flow.loader import load
 from engine.models import VersionStatus
-from engine.portal.context.address import Query
 from engine.portal.context.drawing import Drawing, View, draw, node_id
 from engine.portal.context.flow_control import PauseContext, make_pauses
 from engine.portal.context.inputs import order_inputs

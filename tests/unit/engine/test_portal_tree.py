@@ -3,7 +3,7 @@
 import pytest
 
 from core.kernel.types import Json
-from engine.portal.context.tree import make_shown, make_tree
+from core.toolkit.portal.tree import make_shown, make_tree
 
 
 def _count(nodes):

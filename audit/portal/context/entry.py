@@ -1,0 +1,203 @@
+"""The page of one entry: what it says, what it holds, and its place. Read `make_entry`."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.urls import reverse
+
+from audit import wording
+from audit.domain.entry import SOURCE_PAYLOAD
+from audit.selectors.entry_pages import EntryPage, Neighbor
+from audit.selectors.naming import ActorName
+from core.toolkit.portal.tree import Shown, make_shown
+from core.toolkit.portal.words import say_exactly
+
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"')
+_VIA_WORDS: Final = {
+    "portal": "the portal",
+    "api": "the API",
+    "email": "email",
+    "slack": "Slack",
+    "console": "the console",
+    "command": "a command",
+    "engine": "the engine",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Token:
+    """A piece of the entry's text; `is_key` is drawn stronger. Together they are the text."""
+
+    text: str
+    is_key: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """A line of what the entry says. `href` may be ""; `is_code` is written as it is."""
+
+    label: str
+    text: str
+    href: str = ""
+    is_code: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadView:
+    """A value the entry commits to. `shown` is `None` for an erased one.
+
+    `salt` and `commitment` are in hex, `value` is the text that was committed to.
+    """
+
+    name: str
+    title: str
+    commitment: str
+    salt: str
+    value: str
+    shown: Shown | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamLink:
+    """The entry before or after in the stream."""
+
+    href: str
+    words: str
+    seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EntryContext:
+    """Everything the page shows."""
+
+    id: int
+    actor: ActorName
+    says: str
+    label: str
+    icon: str
+    at: datetime
+    exact: str
+    about: str
+    about_href: str
+    facts: tuple[Fact, ...]
+    data: Shown
+    payloads: tuple[PayloadView, ...]
+    tokens: tuple[Token, ...]
+    byte_count: int
+    leaf: str
+    prev: str
+    is_first: bool
+    stream: str
+    stream_id: str
+    stream_href: str
+    seq: int
+    before: StreamLink | None
+    after: StreamLink | None
+    leaf_index: int | None
+
+
+def make_entry(page: EntryPage) -> EntryContext:
+    """Return the page of an entry."""
+    entry = page.detail.entry
+    view, names = entry.view, page.names
+    subject = names.subject(view)
+    body = page.detail.body
+    stream = names.stream(view)
+    return EntryContext(
+        id=entry.id,
+        actor=names.actor(view.actor),
+        says=wording.say(view.kind, view.data),
+        label=wording.say_label(view.kind),
+        icon=wording.find_icon(view.kind),
+        at=view.at,
+        exact=say_exactly(view.at),
+        about=subject.words if subject is not None else "",
+        about_href=subject.href if subject is not None else "",
+        facts=tuple(_facts(page)),
+        data=make_shown(dict(view.data)),
+        payloads=tuple(_payloads(page)),
+        tokens=tuple(_tokens(body)),
+        byte_count=len(body.encode()),
+        leaf=entry.leaf_hex,
+        prev=view.prev.hex(),
+        is_first=view.seq == 1,
+        stream=stream,
+        stream_id=str(view.stream),
+        stream_href=f"{reverse('audit_portal:explorer')}?stream={view.stream}",
+        seq=view.seq,
+        before=_link(page.before),
+        after=_link(page.after),
+        leaf_index=page.leaf_index,
+    )
+
+
+def _facts(page: EntryPage) -> Iterator[Fact]:
+    """Yield what the entry says, in the order of the questions of whoever reviews it."""
+    view, names = page.detail.entry.view, page.names
+    actor = names.actor(view.actor)
+    explorer = reverse("audit_portal:explorer")
+    yield Fact(label="Kind", text=view.kind, href=f"{explorer}?kind={view.kind}", is_code=True)
+    who = f"{actor.name} ({actor.username})" if actor.username else actor.name
+    yield Fact(label="Who", text=who, href=f"{explorer}?actor={actor.username or actor.id}")
+    if view.on_behalf_of is not None:
+        behalf = names.actor(view.on_behalf_of)
+        yield Fact(label="On behalf of", text=behalf.name)
+    yield Fact(label="Came by", text=_VIA_WORDS.get(view.via, view.via))
+    place = names.place(view)
+    if place is not None and place.project:
+        yield Fact(label="Project", text=place.project, href=f"/projects/{place.project}/")
+    moved = " → ".join(part for part in (view.state_from, view.state_to) if part)
+    optional = (
+        ("Proved by", view.auth, False),
+        ("State", moved, False),
+        ("Allowed by", view.policy, False),
+        ("Reason", view.reason, True),
+        ("About", view.subject, True),
+        ("Version", view.version, True),
+        ("Was shown", view.shown, True),
+        ("Request", view.request_id, True),
+    )
+    for label, text, is_code in optional:
+        if text:
+            yield Fact(label=label, text=text, is_code=is_code)
+
+
+def _payloads(page: EntryPage) -> Iterator[PayloadView]:
+    detail = page.detail
+    for name, commitment in sorted(detail.entry.view.commitments.items()):
+        is_there = name in detail.payloads
+        yield PayloadView(
+            name=name,
+            title="Address it came from" if name == SOURCE_PAYLOAD else name,
+            commitment=commitment.hex(),
+            salt=detail.salts.get(name, ""),
+            value=page.values.get(name, ""),
+            shown=make_shown(detail.payloads[name]) if is_there else None,
+        )
+
+
+def _tokens(body: str) -> Iterator[Token]:
+    """Cut a canonical text into keys and what is between them; no character changes."""
+    end = 0
+    for match in _STRING.finditer(body):
+        if body[match.end() : match.end() + 1] != ":":
+            continue
+        if match.start() > end:
+            yield Token(text=body[end : match.start()], is_key=False)
+        yield Token(text=match[0], is_key=True)
+        end = match.end()
+    if end < len(body):
+        yield Token(text=body[end:], is_key=False)
+
+
+def _link(neighbor: Neighbor | None) -> StreamLink | None:
+    if neighbor is None:
+        return None
+    return StreamLink(
+        href=reverse("audit_portal:entry", args=(neighbor.id,)),
+        words=wording.say_label(neighbor.kind),
+        seq=neighbor.seq,
+    )
