@@ -1,9 +1,19 @@
 """Addresses of the ledger under /api/v1/."""
 
 from audit.api.entries import EntryViewSet
+from audit.api.log import EntryProofViewSet, LogViewSet
 from core.toolkit.api.routing import route
+
+_ENTRY = "ledger/entries/<int:entry_id>/"
 
 urlpatterns = [
     *route("ledger/entries/", EntryViewSet, {"get": "list"}, name="api-entries"),
-    *route("ledger/entries/<int:entry_id>/", EntryViewSet, {"get": "retrieve"}, name="api-entry"),
+    *route(_ENTRY, EntryViewSet, {"get": "retrieve"}, name="api-entry"),
+    *route(f"{_ENTRY}proof/", EntryProofViewSet, {"get": "proof"}, name="api-entry-proof"),
+    *route(f"{_ENTRY}receipt/", EntryProofViewSet, {"get": "receipt"}, name="api-entry-receipt"),
+    *route("ledger/log/", LogViewSet, {"get": "retrieve"}, name="api-log"),
+    *route("ledger/log/heads/", LogViewSet, {"get": "heads"}, name="api-log-heads"),
+    *route(
+        "ledger/log/consistency/", LogViewSet, {"get": "consistency"}, name="api-log-consistency"
+    ),
 ]

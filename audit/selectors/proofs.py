@@ -45,6 +45,11 @@ class Head:
     note: str
     at: datetime
 
+    @property
+    def root_hex(self) -> str:
+        """The root, 64 hex digits."""
+        return self.root.hex()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inclusion:
@@ -59,6 +64,21 @@ class Inclusion:
     root: bytes
     note: str
 
+    @property
+    def leaf_hex(self) -> str:
+        """The entry's hash, 64 hex digits."""
+        return self.leaf.hex()
+
+    @property
+    def path_hex(self) -> list[str]:
+        """The path, 64 hex digits each."""
+        return [item.hex() for item in self.path]
+
+    @property
+    def root_hex(self) -> str:
+        """The root, 64 hex digits."""
+        return self.root.hex()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consistency:
@@ -69,6 +89,21 @@ class Consistency:
     second: int
     second_root: bytes
     path: tuple[bytes, ...]
+
+    @property
+    def first_root_hex(self) -> str:
+        """The earlier root, 64 hex digits."""
+        return self.first_root.hex()
+
+    @property
+    def second_root_hex(self) -> str:
+        """The later root, 64 hex digits."""
+        return self.second_root.hex()
+
+    @property
+    def path_hex(self) -> list[str]:
+        """The path, 64 hex digits each."""
+        return [item.hex() for item in self.path]
 
 
 def latest_head() -> Head | None:

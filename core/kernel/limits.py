@@ -31,6 +31,7 @@ RERUN_BYTES_MAX = 32 * 1024 * 1024  # results one run takes over: some 70 payloa
 INPUT_BYTES_MAX = 256 * 1024  # inputs of one run, canonical JSON
 PAYLOAD_BYTES_MAX = 1024 * 1024  # one recorded value (a step's result), canonical JSON
 ARGUMENT_BYTES_MAX = 2 * 1024 * 1024  # `with` of one step, rendered: a result and what goes with it
+PENDING_COUNT_SHOWN_MAX = 100_000  # entries that wait for their seal, as far as they are counted
 ENTRY_BYTES_MAX = 65_535  # one ledger entry; its length must fit the tile format's uint16
 ENTRY_LAG_MAX = timedelta(days=1)  # between an entry's instant and its writing; periods add it
 LEAF_DIGITS_MIN = 6  # hex digits of a hash that find an entry; fewer are found everywhere

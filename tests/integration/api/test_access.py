@@ -93,6 +93,11 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-assignment-revoke", "post"): Turned(403, 403, {}),
     ("api-entries", "get"): Turned(EMPTY, EMPTY),
     ("api-entry", "get"): Turned(404, 404),
+    ("api-entry-proof", "get"): Turned(404, 404),
+    ("api-entry-receipt", "get"): Turned(404, 404),
+    ("api-log", "get"): Turned(404, 404),
+    ("api-log-heads", "get"): Turned(404, 404),
+    ("api-log-consistency", "get"): Turned(404, 404),
     ("api-events", "post"): Turned(404, 403, _EVENT),
     ("api-task-claim", "post"): Turned(404, 403, _CLAIM),
     ("api-task-heartbeat", "post"): Turned(404, 403, {"token": str(UUID(int=9))}),
@@ -316,7 +321,11 @@ def _path(route: str, place: dict[str, object]) -> str:
 
 def _asking(entry: URLPattern, place: dict[str, object]) -> str:
     """Return the query an address cannot do without."""
-    return f"?project={place['project']}" if _named(entry) == "api-events" else ""
+    queries = {
+        "api-events": f"?project={place['project']}",
+        "api-log-consistency": "?first=0&second=1",
+    }
+    return queries.get(_named(entry), "")
 
 
 def _send(caller: Caller, method: str, path: str, body: object):
