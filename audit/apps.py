@@ -14,6 +14,7 @@ class AuditConfig(AppConfig):
         from audit import checks, registry  # noqa: F401  # importing checks registers them
         from audit.domain.rights import APPEND, DatabaseRole
         from audit.immutability import trigger_names
+        from audit.outward import wiring
         from audit.portal import kinds
         from audit.selectors.reading import can_read_ledger
         from core.toolkit.portal.frame import NavItem, register_nav
@@ -31,6 +32,7 @@ class AuditConfig(AppConfig):
             )
         )
 
+        wiring.register()
         seals = {DatabaseRole.SEALER: APPEND}
         for table in ("audit_leaf", "audit_node", "audit_tree_head", "audit_key"):
             registry.register_append_only(table, rights=seals)

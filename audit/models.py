@@ -7,6 +7,10 @@ Entries, leaves and tree heads are append-only by trigger, see `audit.immutabili
 from django.db import models
 
 from audit.domain.entry import EMPTY_HEAD
+from audit.outward.models import AnchorReceipt, OutwardCursor
+
+# Tables with a module of their own.
+__all__ = ("AnchorReceipt", "OutwardCursor")
 
 
 class Entry(models.Model):

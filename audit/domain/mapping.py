@@ -166,6 +166,7 @@ _SEVERITIES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "hold.placed": _LOW,
         "hold.released": _MEDIUM,
         "key.rotated": _MEDIUM,
+        "log.disputed": _HIGH,
         "payload.redacted": _MEDIUM,
         "redaction.approved": _MEDIUM,
         "redaction.requested": _MEDIUM,
@@ -176,6 +177,8 @@ _SEVERITIES: Final[Mapping[str, tuple[int, str]]] = MappingProxyType(
         "seal.refused": _HIGH,
         "secret.unreadable": _MEDIUM,
         "setting.changed": _LOW,
+        "sink.rewound": _LOW,
+        "sink.stopped": _MEDIUM,
         "trigger.refused": _LOW,
         "user.created": _LOW,
     }

@@ -257,6 +257,23 @@ MAIL_RECIPIENT_COUNT_MAX = 500  # of one `email/send`; more is a newsletter
 MAIL_SUBJECT_CHARS_MAX = 200  # mail programs show fewer
 MAIL_TEXT_CHARS_MAX = 100_000  # of one mail
 
+# --- where the ledger goes --------------------------------------------------------------------
+KEEPER_SECONDS_MAX = 300.0  # between two turns of a job that keeps failing; nobody waits for longer
+KEEPER_STOP_SECONDS = 8.0  # a keeper's jobs together have to end; the supervisor kills after 12
+KEEPER_ROUND_COUNT_MAX = 100_000  # turns of one job in `keep --once`, so that it ends
+FORWARD_ENTRY_COUNT_MAX = 500  # entries of one batch: some 2 MB, and what is sent again after a cut
+FORWARD_BYTES_MAX = 1_000_000  # of one batch; Splunk, Elastic and gateways take a megabyte or more
+FORWARD_SECONDS = 1.0  # between two looks for new leaves to forward
+FORWARD_TIMEOUT_SECONDS = 30.0  # for one batch: name, connection, sending and the answer
+FORWARD_DELAY_FIRST = timedelta(seconds=2)  # after a failed batch; twice that after each other one
+FORWARD_DELAY_MAX = timedelta(minutes=5)  # so a receiver that is back is noticed soon
+FORWARD_RETRY_AFTER_MAX = timedelta(hours=1)  # what a receiver may ask us to wait
+OUTWARD_ANSWER_BYTES_MAX = 64 * 1024  # of an anchor's or a sink's answer; cosignatures are short
+OUTWARD_ERROR_CHARS_MAX = 500  # of what went wrong last, as status shows it
+ANCHOR_POLL_SECONDS = 5.0  # between two looks whether a tree head is due to be anchored
+ANCHOR_TIMEOUT_SECONDS = 20.0  # for one request to an anchor; witnesses answer in a second
+ANCHOR_STEP_COUNT_MAX = 4  # requests in one anchoring: a witness may say twice where it stands
+
 # --- secrets ---------------------------------------------------------------------------------
 SECRET_CHARS_MIN = 4  # of a value: a shorter one cannot be told from other text and masked
 SECRET_CHARS_MAX = 16_384  # of a value; keys and certificates have a few thousand

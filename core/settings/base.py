@@ -271,6 +271,11 @@ LEDGER_ORIGIN = ENVIRONMENT.ledger.origin
 LEDGER_KEYS_DIR = ENVIRONMENT.ledger.keys_dir
 LEDGER_SEAL_SECONDS = ENVIRONMENT.ledger.seal_seconds
 
+# --- where the ledger goes ------------------------------------------------------------------------
+LEDGER_ANCHORS = [dict(item) for item in ENVIRONMENT.ledger_anchors]
+LEDGER_ANCHOR_SECONDS = ENVIRONMENT.ledger_anchor_seconds
+LEDGER_SINKS = [dict(item) for item in ENVIRONMENT.ledger_sinks]
+
 # --- how much may be started ---------------------------------------------------------------------
 WORKFLOW_READY_RUNS_MAX = ENVIRONMENT.workflow_ready_runs_max
 PROJECT_READY_RUNS_MAX = ENVIRONMENT.project_ready_runs_max

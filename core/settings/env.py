@@ -8,7 +8,7 @@ deployment fails when it starts and is fixed in one round.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from core.settings import outward
 from core.settings.ai_endpoints import ai_endpoint
 from core.settings.ledger import LedgerSettings, read_ledger
 from core.settings.reader import Reader
@@ -54,6 +55,7 @@ class ProcessRole(StrEnum):
     MAILER = "mailer"
     SWEEP = "sweep"
     SEALER = "sealer"
+    KEEPER = "keeper"
     COMMAND = "command"
 
 
@@ -134,6 +136,9 @@ class Environment:
     sql_connections: Mapping[str, Mapping[str, str | bool]]  # name → {url, write}
     slack_webhooks: Mapping[str, str]  # name → address, which is a secret
     ai_endpoints: Mapping[str, Mapping[str, Any]]  # name → {url, models, key, price, format}
+    ledger_anchors: Sequence[Mapping[str, Any]]  # where tree heads are kept elsewhere
+    ledger_anchor_seconds: int  # the least time between two tree heads of one anchor
+    ledger_sinks: Sequence[Mapping[str, Any]]  # where entries are forwarded to
     shell_run: bool  # whether steps may execute programs
     shell_memory_mb: int  # address space of one such program
     mail_domains_allowed: tuple[str, ...]  # where steps may write beside the accounts' addresses
@@ -329,6 +334,11 @@ def _read(reader: Reader, *, profile: Profile) -> Environment:
         sql_connections=_read_sql_connections(reader),
         slack_webhooks=_read_slack_webhooks(reader),
         ai_endpoints=_read_ai_endpoints(reader),
+        ledger_anchors=reader.outward("LEDGER_ANCHORS", kinds=outward.ANCHOR_KINDS),
+        ledger_anchor_seconds=reader.integer(
+            "LEDGER_ANCHOR_SECONDS", default=300, least=1, most=604_800
+        ),
+        ledger_sinks=reader.outward("LEDGER_SINKS", kinds=outward.SINK_KINDS),
         shell_run=reader.boolean("SHELL_RUN", default=False),
         shell_memory_mb=reader.integer("SHELL_MEMORY_MB", default=1024, least=64, most=65_536),
         mail_domains_allowed=reader.items("MAIL_DOMAINS_ALLOWED"),

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from core.settings import outward
+
 _TRUE = frozenset({"1", "true", "yes", "on"})
 _FALSE = frozenset({"0", "false", "no", "off"})
 _REDIS_SCHEMES = ("redis", "rediss", "unix")
@@ -38,6 +40,18 @@ class Reader:
         if not value and required:
             self.fail(name, "is not set")
         return value or default
+
+    def outward(self, name: str, *, kinds: outward.Kinds) -> list[outward.Item]:
+        """Return where the ledger goes, a JSON list; secrets come from variables it names."""
+        try:
+            return outward.read_list(
+                self.text(name, default="[]"),
+                kinds=kinds,
+                secret_of=lambda variable: self._values.get(variable, "").strip(),
+            )
+        except ValueError as error:
+            self.fail(name, str(error))
+            return []
 
     def items(self, name: str) -> tuple[str, ...]:
         """Return the parts of a comma-separated list, in order, without empty ones."""

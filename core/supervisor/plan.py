@@ -107,11 +107,24 @@ def _list_servers(launch: Launch) -> tuple[Child, ...]:
             command=(python, "manage.py", "sweep"),
             stop_stage=1,
         ),
+        *_list_clerks(python),
+    )
+
+
+def _list_clerks(python: str) -> tuple[Child, ...]:
+    """Return the processes that look after the ledger."""
+    return (
         Child(
             name="sealer",
             role=ProcessRole.SEALER,
             command=(python, "manage.py", "ledger", "seal", "--forever"),
             stop_stage=3,  # what the others write last is sealed too
+        ),
+        Child(
+            name="keeper",
+            role=ProcessRole.KEEPER,
+            command=(python, "manage.py", "ledger", "keep"),
+            stop_stage=1,
         ),
     )
 

@@ -31,6 +31,7 @@ _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,62})(\.[a-z0-9_]([a-z0-9_-]{0,62}))*
 # Source: WHATWG URL, "ends in a number": such a host is an IPv4 address in some form.
 _NUMERIC_LABEL = re.compile(r"(\d+|0x[0-9a-f]*)")
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
+_REMEDY = "in HTTP_PRIVATE_ALLOWED"
 _TARGET_SAFE = "/?:@!$&'()*+,;=-._~%"
 
 
@@ -177,6 +178,7 @@ class GuardedClient:
     ssl_context: ssl.SSLContext | None = None
     answer_bytes_max: int = PAYLOAD_BYTES_MAX
     clock: Clock = field(default=SYSTEM_CLOCK)
+    remedy: str = _REMEDY  # how a message ends that refuses a private address
 
     def send(self, request: OutboundRequest) -> OutboundAnswer:
         """Send one request and return the answer, whatever its status.
@@ -204,7 +206,12 @@ class GuardedClient:
 
     def _send(self, request: OutboundRequest, deadline: _Deadline) -> OutboundAnswer:
         target = request.target
-        addresses = self._judge(target, self._resolve(target, deadline))
+        addresses = _judge(
+            _resolve(target.host, target.port, resolver=self.resolver, deadline=deadline),
+            policy=self.policy,
+            target=target,
+            remedy=self.remedy,
+        )
         backend = _PinnedBackend(addresses=addresses, deadline=deadline)
         context = (self.ssl_context or _tls_context()) if target.scheme == "https" else None
         with httpcore.ConnectionPool(network_backend=backend, ssl_context=context) as pool:
@@ -224,46 +231,6 @@ class GuardedClient:
             ) as answer:
                 return self._read(target, answer)
 
-    def _resolve(self, target: Target, deadline: _Deadline) -> Sequence[str]:
-        """Resolve in a thread, because the system's resolver has no timeout of its own."""
-        if find_address(target.host) is not None:
-            return [target.host]
-        found: list[str] = []
-        failed: list[OSError | UnicodeError] = []
-
-        def resolve() -> None:
-            try:
-                found.extend(self.resolver(target.host, target.port))
-            except (OSError, UnicodeError) as error:
-                failed.append(error)
-
-        thread = threading.Thread(target=resolve, daemon=True, name="resolve")
-        thread.start()
-        thread.join(deadline.left())
-        if thread.is_alive():
-            raise httpcore.ConnectTimeout("the name was not resolved in time")
-        if failed or not found:
-            reason = _reason(failed[0]) if failed else "it has no address"
-            raise OutboundError(
-                Fault.CONNECTION, f"The name {target.host} cannot be resolved: {reason}"
-            ) from (failed[0] if failed else None)
-        return found[:HTTP_ADDRESS_COUNT_MAX]
-
-    def _judge(self, target: Target, found: Iterable[str]) -> Sequence[str]:
-        """Return the addresses if every one is allowed: a name that mixes is up to something."""
-        addresses = list(dict.fromkeys(found))
-        for text in addresses:
-            address = find_address(text)
-            if address is None or not may_connect(
-                policy=self.policy, host=target.host, port=target.port, address=address
-            ):
-                raise OutboundError(
-                    Fault.DENIED,
-                    f"{target.label} leads to {text}, which is not on the public internet and not "
-                    "in HTTP_PRIVATE_ALLOWED.",
-                )
-        return addresses
-
     def _read(self, target: Target, answer: httpcore.Response) -> OutboundAnswer:
         headers: dict[str, str] = {}
         for name, value in answer.headers:
@@ -281,6 +248,95 @@ class GuardedClient:
                     f"The answer of {target.label} is over {self.answer_bytes_max} bytes.",
                 )
         return OutboundAnswer(status=answer.status, headers=headers, body=bytes(body))
+
+
+def connect(
+    *,
+    policy: EgressPolicy,
+    host: str,
+    port: int,
+    timeout_seconds: float,
+    resolver: Resolver = resolve_by_system,
+    remedy: str = _REMEDY,
+    clock: Clock = SYSTEM_CLOCK,
+) -> socket.socket:
+    """Connect to a server that speaks something other than HTTP, judged as `GuardedClient` does.
+
+    Args:
+        policy: which private addresses are allowed.
+        host: its name or address.
+        port: its port.
+        timeout_seconds: for looking the name up and connecting; later operations have it too.
+        resolver: who looks names up.
+        remedy: how a message ends that refuses a private address.
+        clock: what measures the time.
+
+    Raises:
+        OutboundError: when there is no connection, for the reason its `fault` gives.
+    """
+    _check_host(host.lower())
+    label = f"{host}:{port}"
+    target = Target(scheme="tcp", host=host.lower(), port=port, path="")
+    deadline = _Deadline(clock=clock, ends=clock.monotonic() + timeout_seconds)
+    failure: OSError | None = None
+    try:
+        found = _resolve(target.host, port, resolver=resolver, deadline=deadline)
+        for address in _judge(found, policy=policy, target=target, remedy=remedy):
+            try:
+                return socket.create_connection((address, port), timeout=deadline.left())
+            except OSError as error:
+                failure = error
+    except httpcore.TimeoutException as error:
+        raise OutboundError(
+            Fault.TIMEOUT, f"{label} did not answer within {timeout_seconds:g} s."
+        ) from error
+    assert failure is not None, "there is at least one address"
+    fault = Fault.TIMEOUT if isinstance(failure, TimeoutError) else Fault.CONNECTION
+    raise OutboundError(fault, f"{label}: {_reason(failure)}") from failure
+
+
+def _resolve(host: str, port: int, *, resolver: Resolver, deadline: _Deadline) -> Sequence[str]:
+    """Resolve in a thread, because the system's resolver has no timeout of its own."""
+    if find_address(host) is not None:
+        return [host]
+    found: list[str] = []
+    failed: list[OSError | UnicodeError] = []
+
+    def resolve() -> None:
+        try:
+            found.extend(resolver(host, port))
+        except (OSError, UnicodeError) as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=resolve, daemon=True, name="resolve")
+    thread.start()
+    thread.join(deadline.left())
+    if thread.is_alive():
+        raise httpcore.ConnectTimeout("the name was not resolved in time")
+    if failed or not found:
+        reason = _reason(failed[0]) if failed else "it has no address"
+        raise OutboundError(
+            Fault.CONNECTION, f"The name {host} cannot be resolved: {reason}"
+        ) from (failed[0] if failed else None)
+    return found[:HTTP_ADDRESS_COUNT_MAX]
+
+
+def _judge(
+    found: Iterable[str], *, policy: EgressPolicy, target: Target, remedy: str
+) -> Sequence[str]:
+    """Return the addresses if every one is allowed: a name that mixes is up to something."""
+    addresses = list(dict.fromkeys(found))
+    for text in addresses:
+        address = find_address(text)
+        if address is None or not may_connect(
+            policy=policy, host=target.host, port=target.port, address=address
+        ):
+            raise OutboundError(
+                Fault.DENIED,
+                f"{target.label} leads to {text}, which is not on the public internet and not "
+                f"{remedy}.",
+            )
+    return addresses
 
 
 class _PinnedBackend(httpcore.NetworkBackend):

@@ -59,6 +59,7 @@ SELECTORS_NAMED_OTHERWISE = {
 CATCHES_EVERYTHING = {
     "approvals/outbound/delivery.py": "the edge to mail servers: one notice must not keep others",
     "approvals/services/isolating.py": "the edge of one request: it must not keep others waiting",
+    "audit/keeping.py": "a thread's edge: what is wrong with one job now must not end it for good",
     "core/listening.py": "a thread's edge: what fails for one hint must not end it for all others",
     "core/toolkit/realtime.py": "the edge of a thread that must go on whatever one signal does",
     "core/toolkit/socket/consumer.py": "a task's edge: who cannot be asked about is not trusted",

@@ -13,7 +13,8 @@ def children():
 
 
 def test_every_part_of_the_system_is_there(children):
-    assert set(children) == {"target", "web", "worker", "mailer", "sweep", "sealer", "history"}
+    parts = ("target", "web", "worker", "mailer", "sweep", "sealer", "keeper", "history")
+    assert set(children) == set(parts)
 
 
 def test_the_demos_history_ends_by_itself_and_can_be_left_out(children):
@@ -65,6 +66,7 @@ def test_roles_decide_how_the_database_is_used(children):
     assert children["worker"].role is ProcessRole.WORKER
     assert children["sweep"].role is ProcessRole.SWEEP
     assert children["sealer"].role is ProcessRole.SEALER
+    assert children["keeper"].role is ProcessRole.KEEPER
 
 
 def test_the_database_is_migrated_before_anything_writes_to_it():

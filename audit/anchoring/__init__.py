@@ -1,0 +1,1 @@
+"""Keeping tree heads where nobody of this database can write."""

@@ -1,0 +1,1 @@
+"""What anchors and sinks share: who is where, cursors, configuration, the guarded client."""
