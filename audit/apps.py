@@ -16,7 +16,9 @@ class AuditConfig(AppConfig):
         from audit.immutability import trigger_names
         from audit.outward import wiring
         from audit.portal import kinds
+        from audit.sealing.rows import is_late
         from audit.selectors.reading import can_read_ledger
+        from core.toolkit import health
         from core.toolkit.portal.frame import NavItem, register_nav
 
         kinds.register()
@@ -31,6 +33,7 @@ class AuditConfig(AppConfig):
                 is_shown=lambda principal: can_read_ledger(principal=principal),
             )
         )
+        health.register_watch("sealing", is_late)
 
         wiring.register()
         seals = {DatabaseRole.SEALER: APPEND}

@@ -93,15 +93,16 @@ def check(*, folder: KeyFolder, origin: str, known: Iterable[KnownHead] = ()) ->
     Transaction: needs the sealer's, locked, so that what it reads is the newest there is. Two
     statements, more only after a restore.
     """
-    keys = _select_signing(folder, origin=origin)
+    own = folder.list_keys()
+    keys = _select_signing(own, folder=folder, origin=origin)
     registered = tuple(VerifierKey.parse(key.vkey) for key in rows.list_keys())
     _require_registered(keys, registered=registered)
-    trusted = tuple({key.text: key for key in (*registered, *(k.verifier for k in keys))}.values())
-    last = read_last(folder, trusted=trusted)
+    # What was signed here was signed with keys that are here, on record or, after a restore, not.
+    last = read_last(folder, trusted=merge_keys(registered, own))
     outside = tuple(known)
     sizes = {last.size, *(item.size for item in outside)}
     head, stored = rows.read_heads(sizes=sorted(sizes))
-    head_origin = origin if head is None else _verify_head(head, trusted=trusted)
+    head_origin = origin if head is None else _verify_head(head, trusted=registered)
     _check_names(origin, head_origin=head_origin, last_origin=last.origin)
     _check_memory(last, origin=origin, head=head, head_origin=head_origin, stored=stored)
     for item in outside:
@@ -143,8 +144,18 @@ def list_restored() -> dict[str, str]:
     return found
 
 
-def _select_signing(folder: KeyFolder, *, origin: str) -> tuple[SigningKey, ...]:
-    keys = tuple(key for key in folder.list_keys() if key.name == origin)
+def merge_keys(
+    registered: Iterable[VerifierKey], own: Iterable[SigningKey]
+) -> tuple[VerifierKey, ...]:
+    """Return the keys on record and those of a folder, each once."""
+    both = (*registered, *(key.verifier for key in own))
+    return tuple({key.text: key for key in both}.values())
+
+
+def _select_signing(
+    own: tuple[SigningKey, ...], *, folder: KeyFolder, origin: str
+) -> tuple[SigningKey, ...]:
+    keys = tuple(key for key in own if key.name == origin)
     if not keys:
         raise SealRefusedError(
             f"There is no signing key of {origin} in {folder.path}; make one with `ledger keygen`.",

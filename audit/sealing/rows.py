@@ -12,8 +12,7 @@ from typing import Any, Final
 from django.db import connection
 
 from audit.domain.entry import stream_id_of
-from audit.domain.merkle import TILE_HEIGHT, TILE_WIDTH
-from core.kernel.limits import SEAL_ENTRY_COUNT_MAX
+from core.kernel.limits import SEAL_ENTRY_COUNT_MAX, SEAL_LAG_SECONDS_MAX
 from core.toolkit.db import fetch_rows
 
 # One sealer at a time in a database. Let go of by the end of the transaction, after its rows are
@@ -51,15 +50,7 @@ WHERE tree_size = ANY (
     array_append(%s::bigint[], (SELECT max(tree_size) FROM audit_tree_head)))
 ORDER BY tree_size DESC"""
 
-_EDGE = """
-SELECT 0 AS level, e.leaf_index AS place, e.leaf AS hash FROM (
-    SELECT l.leaf_index, (SELECT e.leaf FROM audit_entry e WHERE e.id = l.entry_id) AS leaf
-    FROM audit_leaf l WHERE l.leaf_index >= %s::bigint AND l.leaf_index < %s::bigint) e
-UNION ALL
-SELECT n.level, n.index, n.hash
-FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[]) AS t (level, low, high)
-JOIN audit_node n ON n.level = t.level AND n.index >= t.low AND n.index < t.high
-ORDER BY 1, 2"""
+_HEAD_OF = "SELECT EXISTS (SELECT 1 FROM audit_tree_head WHERE starts_with(note, %s::text))"
 
 _LEAVES = """
 INSERT INTO audit_leaf (leaf_index, entry_id)
@@ -127,9 +118,9 @@ def read_lag() -> tuple[int, float]:
     return count, seconds or 0.0
 
 
-def is_late(*, seconds: float) -> bool:
-    """Say whether an entry waits longer than so many seconds. A few probes of indexes."""
-    return bool(fetch_rows(_OLD, (seconds,))[0][0])
+def is_late() -> bool:
+    """Say whether an entry waits longer than it should. A few probes of indexes."""
+    return bool(fetch_rows(_OLD, (SEAL_LAG_SECONDS_MAX,))[0][0])
 
 
 def take_batch() -> tuple[list[int], list[bytes | None]]:
@@ -151,28 +142,9 @@ def read_heads(*, sizes: Sequence[int]) -> tuple[StoredHead | None, dict[int, St
     return newest, {head.size: head for head in heads if head.size in wanted}
 
 
-class Edge:
-    """The last, partial tile of each level of a stored tree: all a frontier begins with.
-
-    A `ReadHashes` for `audit.domain.merkle.Tree`; one statement for the whole of it.
-    """
-
-    def __init__(self, *, size: int) -> None:
-        """Read it."""
-        ends = _level_counts(size)
-        starts = [end - end % TILE_WIDTH for end in ends]
-        levels = list(range(1, len(ends)))
-        rows = fetch_rows(_EDGE, (starts[0], ends[0], levels, starts[1:], ends[1:]))
-        self._starts = starts
-        self._hashes: list[list[bytes]] = [[] for _ in ends]
-        for level, _, digest in rows:
-            self._hashes[level].append(digest)
-
-    def __call__(self, level: int, start: int, count: int) -> Sequence[bytes]:
-        """Return hashes of a level."""
-        first = start - self._starts[level]
-        assert first >= 0, "a frontier reads nothing left of the edge"
-        return self._hashes[level][first : first + count]
+def has_head_of(*, origin: str) -> bool:
+    """Say whether a log of that name ever had a head here. Walks all heads."""
+    return bool(fetch_rows(_HEAD_OF, (f"{origin}\n",))[0][0])
 
 
 def add_leaves(*, first: int, entry_ids: Sequence[int]) -> None:
@@ -213,14 +185,6 @@ def add_key(key: StoredKey) -> None:
 def list_recorded(*, kind: str) -> list[bytes]:
     """Return the bytes of the entries of one kind in the stream `ledger`, in order."""
     return [row[0] for row in fetch_rows(_RECORDED, (stream_id_of(LEDGER_STREAM), kind))]
-
-
-def _level_counts(size: int) -> list[int]:
-    """Return how many hashes each level has, from the leaves up to the last that has any."""
-    counts = [size]
-    while counts[-1] >= TILE_WIDTH:
-        counts.append(counts[-1] >> TILE_HEIGHT)
-    return counts
 
 
 def _execute(sql: str, params: tuple[Any, ...], *, count: int) -> None:

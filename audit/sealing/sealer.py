@@ -24,12 +24,18 @@ import structlog
 from django.db import IntegrityError, transaction
 
 from audit.domain.checkpoints import Checkpoint
-from audit.domain.errors import ProofInvalidError, SealRefusal, SealRefusedError
-from audit.domain.merkle import Frontier, Tree
+from audit.domain.errors import (
+    LedgerCorruptError,
+    ProofInvalidError,
+    SealRefusal,
+    SealRefusedError,
+)
+from audit.domain.merkle import Frontier, Range
 from audit.sealing import rows
 from audit.sealing.guarding import Ground, KnownHead, check
 from audit.sealing.keys import KeyFolder, sign_checkpoint
-from audit.sealing.rows import Edge, StoredHead
+from audit.sealing.rows import StoredHead
+from audit.stored_hashes import make_tree
 from core.kernel.limits import SEAL_ENTRY_COUNT_MAX
 from core.toolkit.db import read_database_clock
 
@@ -119,7 +125,7 @@ def _naming_damage() -> Iterator[None]:
     """Turn what the database says to an impossible tree into a refusal."""
     try:
         yield
-    except (IntegrityError, ProofInvalidError) as error:
+    except (IntegrityError, LedgerCorruptError, ProofInvalidError) as error:
         raise SealRefusedError(
             f"The stored tree cannot be continued: {str(error).strip()}",
             reason=SealRefusal.TREE_DAMAGED,
@@ -133,10 +139,20 @@ def _is_ours(ground: Ground, *, origin: str) -> bool:
 
 def _load_frontier(ground: Ground) -> Frontier:
     """Return the right edge of the stored tree, having checked that it leads to the signed root."""
-    frontier = Frontier(Tree(size=ground.size, read=Edge(size=ground.size)))
+    tree = make_tree(size=ground.size, ranges=list(_edge_ranges(ground.size)))
+    frontier = Frontier(tree)
     if frontier.root() != ground.root:
         raise SealRefusedError(
             f"The stored tree of {ground.size} entries does not lead to the root that was signed.",
             reason=SealRefusal.TREE_DAMAGED,
         )
     return frontier
+
+
+def _edge_ranges(size: int) -> Iterator[Range]:
+    """Yield the complete subtrees a tree of that size ends in, the largest first."""
+    start = 0
+    for height in range(size.bit_length() - 1, -1, -1):
+        if size >> height & 1:
+            yield start, start + (1 << height)
+            start += 1 << height

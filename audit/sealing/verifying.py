@@ -26,6 +26,19 @@ from audit.sealing.rows import StoredKey
 
 _FETCH_ROW_COUNT: Final = 5_000  # small rows: a hash each
 
+# Entries are leaves or wait to be, never both, and nothing else is either. In ONE statement.
+_QUEUE = """
+SELECT e.id, e.stream::text, e.seq, l.entry_id, p.entry_id
+FROM audit_entry e
+FULL JOIN audit_leaf l ON l.entry_id = e.id
+FULL JOIN audit_pending p ON p.entry_id = COALESCE(e.id, l.entry_id)
+WHERE e.id IS NULL OR (l.entry_id IS NULL) = (p.entry_id IS NULL)
+ORDER BY COALESCE(e.id, l.entry_id, p.entry_id) LIMIT 1"""
+
+_COUNTS = """
+SELECT (SELECT count(*) FROM audit_pending), count(*), min(leaf_index), max(leaf_index)
+FROM audit_leaf"""
+
 _LEAVES = """
 SELECT l.leaf_index, e.leaf FROM audit_leaf l LEFT JOIN audit_entry e ON e.id = l.entry_id
 ORDER BY l.leaf_index"""
@@ -65,6 +78,26 @@ def verify_stored_tree(*, trusted: Sequence[VerifierKey], tally: TreeTally) -> D
         )
 
 
+def verify_queue() -> tuple[int, int, Discrepancy | None]:
+    """Return the number of pending entries and of leaves, and what is wrong with them.
+
+    Two statements, of one snapshot.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTS)
+        pending_count, leaf_count, first, last = cursor.fetchone()
+        cursor.execute(_QUEUE)
+        row = cursor.fetchone()
+    if row is not None:
+        return pending_count, leaf_count, _name_stray(*row)
+    found = None
+    if leaf_count and (first, last) != (0, leaf_count - 1):
+        found = about(
+            "audit_leaf", expected=f"indexes 0 to {leaf_count - 1}", found=f"{first} to {last}"
+        )
+    return pending_count, leaf_count, found
+
+
 def _verify_keys(stored: Sequence[StoredKey]) -> Discrepancy | None:
     """Check that each key's columns say what its line says, and that its making is on record."""
     recorded = set()
@@ -86,6 +119,22 @@ def _verify_keys(stored: Sequence[StoredKey]) -> Discrepancy | None:
     for vkey, _ in sorted(recorded):
         return about("audit_key", expected=vkey, found="none")
     return None
+
+
+def _name_stray(
+    entry_id: int | None, stream: str, seq: int, sealed: int | None, pending: int | None
+) -> Discrepancy:
+    if entry_id is None:
+        table = "audit_pending" if sealed is None else "audit_leaf"
+        stray = pending if sealed is None else sealed
+        return about(table, expected=f"an entry with id {stray}", found="none")
+    return Discrepancy(
+        stream=stream,
+        seq=seq,
+        field="audit_pending",
+        expected="the entry to be either pending or a leaf",
+        found="neither" if sealed is None else "both",
+    )
 
 
 def _fetch(statement: str) -> Generator[tuple[Any, ...]]:

@@ -22,14 +22,14 @@ from audit.domain.tree_verification import TreeTally
 from audit.domain.verification import Discrepancy, HeadRow, StoredRow, Tally, verify_chains
 from audit.immutability import FUNCTION_BODY, FUNCTION_NAME
 from audit.sealing import rows
-from audit.sealing.verifying import verify_stored_tree
+from audit.sealing.verifying import verify_queue, verify_stored_tree
 from core.kernel.limits import SEAL_LAG_SECONDS_MAX
 
 _FETCH_ROW_COUNT = 250  # rows held at once; a payload may have a mebibyte
 _PROGRESS_ENTRY_COUNT = 10_000
 _COMPARE_ROW_COUNT = 1_000
 
-_SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
+SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
 # UUIDs as text, because making a UUID of each costs more than hashing the entry.
 _ROWS = """
@@ -42,19 +42,6 @@ _HEADS = """
 SELECT h.id::text, h.seq, h.head, h.name FROM ({sources}) h {where} ORDER BY h.id"""
 _STREAM_HEADS = "SELECT id, seq, head, name FROM audit_stream"
 _OTHER_HEADS = "SELECT id, seq, head, '' FROM ({query}) AS {noun} (id, seq, head)"
-
-# Entries are leaves or wait to be, never both, and nothing else is either. In ONE statement.
-_QUEUE = """
-SELECT e.id, e.stream::text, e.seq, l.entry_id, p.entry_id
-FROM audit_entry e
-FULL JOIN audit_leaf l ON l.entry_id = e.id
-FULL JOIN audit_pending p ON p.entry_id = COALESCE(e.id, l.entry_id)
-WHERE e.id IS NULL OR (l.entry_id IS NULL) = (p.entry_id IS NULL)
-ORDER BY COALESCE(e.id, l.entry_id, p.entry_id) LIMIT 1"""
-
-_COUNTS = """
-SELECT (SELECT count(*) FROM audit_pending), count(*), min(leaf_index), max(leaf_index)
-FROM audit_leaf"""
 
 _CACHE = """
 SELECT seqcache FROM pg_sequence
@@ -123,12 +110,12 @@ def verify_ledger(
     warnings: tuple[str, ...] = ()
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
-            cursor.execute(_SNAPSHOT)
+            cursor.execute(SNAPSHOT)
         found = _find_missing_head(kept) or _verify_streams(
             stream=stream, tally=tally, on_progress=on_progress, on_head=on_head
         )
         if found is None and stream is None:
-            pending_count, leaf_count, found = _verify_queue()
+            pending_count, leaf_count, found = verify_queue()
             found = found or find_trigger_fault()
             found = found or verify_stored_tree(trusted=trusted, tally=tree)
             warnings = _list_warnings()
@@ -243,44 +230,11 @@ def _find_missing_head(kept: Iterable[HeadRow]) -> Discrepancy | None:
     return None
 
 
-def _verify_queue() -> tuple[int, int, Discrepancy | None]:
-    """Return the number of pending entries and of leaves, and what is wrong with them."""
-    with connection.cursor() as cursor:
-        cursor.execute(_COUNTS)
-        pending_count, leaf_count, first, last = cursor.fetchone()
-        cursor.execute(_QUEUE)
-        row = cursor.fetchone()
-    if row is not None:
-        return pending_count, leaf_count, _name_stray(*row)
-    found = None
-    if leaf_count and (first, last) != (0, leaf_count - 1):
-        found = _about_all(
-            "audit_leaf", expected=f"indexes 0 to {leaf_count - 1}", found=f"{first} to {last}"
-        )
-    return pending_count, leaf_count, found
-
-
 def _list_warnings() -> tuple[str, ...]:
     count, seconds = rows.read_lag()
     if seconds <= SEAL_LAG_SECONDS_MAX:
         return ()
     return (f"{count:,} entries wait to be sealed, the first for {seconds:,.0f} s",)
-
-
-def _name_stray(
-    entry_id: int | None, stream: str, seq: int, sealed: int | None, pending: int | None
-) -> Discrepancy:
-    if entry_id is None:
-        table = "audit_pending" if sealed is None else "audit_leaf"
-        stray = pending if sealed is None else sealed
-        return _about_all(table, expected=f"an entry with id {stray}", found="none")
-    return Discrepancy(
-        stream=stream,
-        seq=seq,
-        field="audit_pending",
-        expected="the entry to be either pending or a leaf",
-        found="neither" if sealed is None else "both",
-    )
 
 
 def find_trigger_fault() -> Discrepancy | None:

@@ -17,6 +17,7 @@ from audit.selectors.verification import verify_ledger
 from core.kernel import ids
 from tests.fakes.drafts import draft
 from tests.integration.audit.streams import append, fill
+from tests.integration.audit.tampering import restore_triggers, tamper
 from tests.sealed import ORIGIN, SealedLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,28 +31,6 @@ def ledger():
     with transaction.atomic():
         store.append(stream="access", drafts=[draft(), draft()])
     return head
-
-
-def tamper(*statements):
-    """Change what only somebody can change who owns the tables."""
-    tables = [table.name for table in registry.append_only_tables()]
-    with connection.cursor() as cursor:
-        for table in tables:
-            cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
-        try:
-            for statement in statements:
-                cursor.execute(statement)
-        finally:
-            for table in tables:
-                cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
-    restore_triggers()
-
-
-def restore_triggers():
-    with connection.cursor() as cursor:
-        for table in registry.append_only_tables():
-            for name in table.triggers:
-                cursor.execute(f"ALTER TABLE {table.name} ENABLE ALWAYS TRIGGER {name}")
 
 
 def run(*arguments):

@@ -1,7 +1,15 @@
 """Those who watch the process are told the truth."""
 
+from datetime import timedelta
+
 import pytest
+from django.db import transaction
 from django.test import Client
+
+from audit import store
+from core.kernel.clock import SYSTEM_CLOCK
+from core.kernel.limits import SEAL_LAG_SECONDS_MAX
+from tests.fakes.drafts import draft
 
 pytestmark = pytest.mark.django_db
 
@@ -27,7 +35,18 @@ def test_without_redis_it_lives_but_is_not_ready(client, settings):
     response = client.get("/readyz")
 
     assert response.status_code == 503
-    assert response.json() == {"status": "unavailable", "down": ["redis"]}
+    assert response.json() == {"status": "unavailable", "down": ["redis"], "late": []}
+
+
+def test_a_ledger_nobody_seals_is_told_and_takes_nobody_down(client):
+    with transaction.atomic():
+        old = draft(at=SYSTEM_CLOCK.now() - timedelta(seconds=SEAL_LAG_SECONDS_MAX + 60))
+        store.append(stream="access", drafts=[old])
+
+    response = client.get("/readyz")
+
+    assert response.status_code == 200
+    assert response.json() == {"status": "ok", "down": [], "late": ["sealing"]}
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
