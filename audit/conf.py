@@ -25,3 +25,11 @@ def ledger_keys_dir() -> Path:
 def ledger_seal_seconds() -> float:
     """Return the seconds between two looks for entries that wait. Setting `LEDGER_SEAL_SECONDS`."""
     return float(settings.LEDGER_SEAL_SECONDS)
+
+
+def ledger_log_is_public() -> bool:
+    """Return whether anybody may read tree heads and hashes. Setting `LEDGER_LOG_PUBLIC`.
+
+    What entries say is never public.
+    """
+    return bool(settings.LEDGER_LOG_PUBLIC)

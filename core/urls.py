@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(url="/inbox/"), name="home"),
     path("", include("core.identity.portal.urls")),
     path("inbox/", include("approvals.portal.urls")),
+    path("ledger/log/", include("audit.api.file_urls")),
     path("ledger/", include("audit.portal.urls")),
     path("", include("engine.portal.urls")),
     path("api/", include("core.toolkit.api.urls")),

@@ -270,6 +270,7 @@ MAIL_DOMAINS_ALLOWED = list(ENVIRONMENT.mail_domains_allowed)
 LEDGER_ORIGIN = ENVIRONMENT.ledger.origin
 LEDGER_KEYS_DIR = ENVIRONMENT.ledger.keys_dir
 LEDGER_SEAL_SECONDS = ENVIRONMENT.ledger.seal_seconds
+LEDGER_LOG_PUBLIC = ENVIRONMENT.ledger.log_public
 
 # --- where the ledger goes ------------------------------------------------------------------------
 LEDGER_ANCHORS = [dict(item) for item in ENVIRONMENT.ledger_anchors]

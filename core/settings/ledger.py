@@ -19,6 +19,7 @@ class LedgerSettings:
     origin: str  # the log's name in every tree head, and the name its keys sign under
     keys_dir: Path  # private keys; only the sealer reads it
     seal_seconds: int  # between two looks for entries that wait
+    log_public: bool  # whether anybody may read tree heads and hashes
 
 
 def read_ledger(reader: Reader, *, strict: bool, var: Path) -> LedgerSettings:
@@ -39,4 +40,5 @@ def read_ledger(reader: Reader, *, strict: bool, var: Path) -> LedgerSettings:
         seal_seconds=reader.integer(
             "LEDGER_SEAL_SECONDS", default=1, least=1, most=_SEAL_SECONDS_MAX
         ),
+        log_public=reader.boolean("LEDGER_LOG_PUBLIC", default=False),
     )

@@ -223,6 +223,8 @@ OPEN_PAGES = {
     "/sign-in/": "how one stops being a stranger",
     "/sign-out/": "sends to the sign-in",
     "/theme/": "keeps a cookie, and takes only POST",
+    "/ledger/log/checkpoint": "a file for programs; see test_log_files",
+    "/ledger/log/tile/<path:path>": "a file for programs; see test_log_files",
 }
 
 

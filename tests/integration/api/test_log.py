@@ -13,6 +13,7 @@ from audit.models import Entry, Key, Leaf, Payload
 from core.identity.seed import GLOBAL_SCOPE_ID
 from core.identity.services.roles import assign_role
 from core.kernel.canonical import canonical_bytes
+from countersign import verify as verifier
 from tests.fakes.drafts import AT, draft
 from tests.integration.audit import logs
 from tests.integration.audit.streams import append, open_stream
@@ -165,6 +166,21 @@ def test_a_receipt_proves_itself(auditor, entry):
             salt=bytes.fromhex(item["salt"]),
         )
         assert opened == view.commitments[item["name"]]
+
+
+def test_the_offline_verifier_takes_a_receipt_and_no_changed_one(auditor, entry, tmp_path):
+    answer = auditor.get(f"ledger/entries/{entry.pk}/receipt/")
+    file = tmp_path / "receipt.json"
+    wanted = verifier.Request(keys=verifier.read_keys([logs.KEY.verifier.text], []))
+
+    file.write_bytes(answer.content)
+    verifier.verify_path(file, wanted)
+    for place in range(20, len(answer.content), 97):
+        changed = bytearray(answer.content)
+        changed[place] ^= 1
+        file.write_bytes(bytes(changed))
+        with pytest.raises(verifier.DiscrepancyError):
+            verifier.verify_path(file, wanted)
 
 
 def test_an_erased_value_is_not_in_a_receipt_and_the_rest_proves_itself(auditor, entry):
