@@ -12,7 +12,7 @@ from audit.wording import SubjectName, register_kinds, register_subject
 
 _WORDS: Final[Mapping[Kind, tuple[str, str]]] = {
     Kind.REQUEST_OPENED: ("Asked for a decision", "asked for a decision"),
-    Kind.VOTE_CAST: ("Decision", "decided {decision}[ in stage {stage}]"),
+    Kind.VOTE_CAST: ("Decision", "decided: {decision}[, in stage {stage}]"),
     Kind.REQUEST_CLOSED: ("Request ended", "ended the request[: {outcome}]"),
     Kind.STAGE_OPENED: ("Stage began", "opened the stage[ {stage}]"),
     Kind.STAGE_CLOSED: ("Stage ended", "closed the stage[ {stage}][: {verdict}]"),

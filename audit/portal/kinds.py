@@ -29,7 +29,7 @@ _PROJECTS = {
     "project.paused": ("Project paused", "paused the project: nothing starts by itself"),
     "project.resumed": ("Project resumed", "let the project go on"),
     "project.quota_changed": ("Quota changed", "changed the project's quota"),
-    "setting.changed": ("Setting changed", "{action}[ {model}][: {fields}]"),
+    "setting.changed": ("Setting changed", "wrote settings[: {action} {model}][, {fields}]"),
     "secret.created": ("Secret set", "set a secret"),
     "secret.changed": ("Secret replaced", "replaced a secret's value"),
     "secret.deleted": ("Secret deleted", "deleted a secret"),

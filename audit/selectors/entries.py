@@ -5,7 +5,7 @@ workflow sees the entries of that scope. Nobody else sees any, not even their ow
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db.models import Q
@@ -66,14 +66,26 @@ def get_entry(*, principal: Principal, entry_id: int) -> LedgerEntryDetail:
     row = Entry.objects.filter(make_visible(principal), pk=entry_id).first()
     if row is None:
         raise EntryMissingError(entry=entry_id)
-    found = list(Payload.objects.filter(entry_id=entry_id).order_by("name"))
-    opened = [item for item in found if item.value is not None and item.salt is not None]
+    return view_detail(row=row, payloads=list_payloads(entry_id=entry_id))
+
+
+def list_payloads(*, entry_id: int) -> list[Payload]:
+    """Return an entry's payloads by name, erased ones too; 1 query.
+
+    For whoever has been asked whether the reader may see the entry.
+    """
+    return list(Payload.objects.filter(entry_id=entry_id).order_by("name"))
+
+
+def view_detail(*, row: Entry, payloads: Sequence[Payload]) -> LedgerEntryDetail:
+    """Return a row with what it commits to, as its readers see it."""
+    opened = [item for item in payloads if item.value is not None and item.salt is not None]
     return LedgerEntryDetail(
         entry=view_entry(row),
         body=bytes(row.body).decode(),
         payloads={item.name: json.loads(bytes(item.value)) for item in opened if item.value},
         salts={item.name: bytes(item.salt).hex() for item in opened if item.salt},
-        erased=tuple(item.name for item in found if item.value is None),
+        erased=tuple(item.name for item in payloads if item.value is None),
     )
 
 

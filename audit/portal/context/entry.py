@@ -4,12 +4,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from django.urls import reverse
 
 from audit import wording
 from audit.domain.entry import SOURCE_PAYLOAD
+from audit.portal.proof_drawing import Drawing, draw_proof
 from audit.selectors.entry_pages import EntryPage, Neighbor
 from audit.selectors.naming import ActorName
 from core.toolkit.portal.tree import Shown, make_shown
@@ -25,6 +26,13 @@ _VIA_WORDS: Final = {
     "command": "a command",
     "engine": "the engine",
 }
+# What the browser checks, in its order; the keys are those of static/js/verify.js.
+_CHECKS: Final = (
+    ("bytes", "The bytes give the leaf"),
+    ("path", "The leaf leads to the root"),
+    ("signature", "A key you trust signed the root"),
+    ("values", "The values are those it commits to"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +45,16 @@ class Token:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fact:
-    """A line of what the entry says. `href` may be ""; `is_code` is written as it is."""
+    """A line of what the entry says. `href` may be ""; `is_code` is written as it is.
+
+    `field` is the key of the entry whose value this is, letter for letter; "" for other words.
+    """
 
     label: str
     text: str
     href: str = ""
     is_code: bool = False
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +79,23 @@ class StreamLink:
     href: str
     words: str
     seq: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofView:
+    """The proof that the entry is in the log: drawn, and as the browser checks it.
+
+    `data` has the numbers, hashes (hex), the note, the openings, and the keys the server names.
+    """
+
+    index: int
+    size: int
+    root: str
+    origin: str
+    note: str
+    drawing: Drawing
+    checks: tuple[tuple[str, str], ...]
+    data: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +126,8 @@ class EntryContext:
     before: StreamLink | None
     after: StreamLink | None
     leaf_index: int | None
+    proof: ProofView | None
+    broken: str
 
 
 def make_entry(page: EntryPage) -> EntryContext:
@@ -131,6 +162,37 @@ def make_entry(page: EntryPage) -> EntryContext:
         before=_link(page.before),
         after=_link(page.after),
         leaf_index=page.leaf_index,
+        proof=_proof(page),
+        broken=page.broken,
+    )
+
+
+def _proof(page: EntryPage) -> ProofView | None:
+    proof = page.proof
+    if proof is None:
+        return None
+    drawing = draw_proof(leaf=proof.leaf, index=proof.index, size=proof.size, path=proof.path)
+    openings = [
+        {"name": payload.name, "salt": payload.salt, "value": payload.value}
+        for payload in _payloads(page)
+        if payload.shown is not None
+    ]
+    return ProofView(
+        index=proof.index,
+        size=proof.size,
+        root=proof.root.hex(),
+        origin=proof.note.partition("\n")[0],
+        note=proof.note,
+        drawing=drawing,
+        checks=_CHECKS,
+        data={
+            "index": proof.index,
+            "size": proof.size,
+            "path": [item.hex() for item in proof.path],
+            "note": proof.note,
+            "openings": openings,
+            "keys": list(page.keys),
+        },
     )
 
 
@@ -139,7 +201,13 @@ def _facts(page: EntryPage) -> Iterator[Fact]:
     view, names = page.detail.entry.view, page.names
     actor = names.actor(view.actor)
     explorer = reverse("audit_portal:explorer")
-    yield Fact(label="Kind", text=view.kind, href=f"{explorer}?kind={view.kind}", is_code=True)
+    yield Fact(
+        label="Kind",
+        text=view.kind,
+        href=f"{explorer}?kind={view.kind}",
+        is_code=True,
+        field="kind",
+    )
     who = f"{actor.name} ({actor.username})" if actor.username else actor.name
     yield Fact(label="Who", text=who, href=f"{explorer}?actor={actor.username or actor.id}")
     if view.on_behalf_of is not None:
@@ -151,18 +219,18 @@ def _facts(page: EntryPage) -> Iterator[Fact]:
         yield Fact(label="Project", text=place.project, href=f"/projects/{place.project}/")
     moved = " → ".join(part for part in (view.state_from, view.state_to) if part)
     optional = (
-        ("Proved by", view.auth, False),
-        ("State", moved, False),
-        ("Allowed by", view.policy, False),
-        ("Reason", view.reason, True),
-        ("About", view.subject, True),
-        ("Version", view.version, True),
-        ("Was shown", view.shown, True),
-        ("Request", view.request_id, True),
+        ("Proved by", view.auth, False, "auth"),
+        ("State", moved, False, ""),
+        ("Allowed by", view.policy, False, "policy"),
+        ("Reason", view.reason, True, "reason"),
+        ("About", view.subject, True, "subject"),
+        ("Version", view.version, True, "version"),
+        ("Was shown", view.shown, True, "shown"),
+        ("Request", view.request_id, True, "request_id"),
     )
-    for label, text, is_code in optional:
+    for label, text, is_code, field in optional:
         if text:
-            yield Fact(label=label, text=text, is_code=is_code)
+            yield Fact(label=label, text=text, is_code=is_code, field=field)
 
 
 def _payloads(page: EntryPage) -> Iterator[PayloadView]:

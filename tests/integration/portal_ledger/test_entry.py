@@ -1,11 +1,18 @@
 """The page of one entry."""
 
+import json
 import re
 
-from audit.domain.entry import leaf_hash
-from audit.models import Entry, Payload
+from django.db import connection
+
+from audit.domain.checkpoints import parse_checkpoint
+from audit.domain.entry import commitment, leaf_hash, read_entry
+from audit.domain.merkle import check_inclusion
+from audit.domain.notes import open_note
+from audit.models import Entry, Leaf, Payload
 from core.kernel.record import Origin
 from tests.fakes.drafts import ORIGIN, PERSON, draft
+from tests.integration.audit.logs import KEY, seal
 from tests.integration.audit.streams import append, open_stream
 from tests.integration.portal_runs.conftest import find, queries_of, text, words
 
@@ -86,3 +93,70 @@ def test_an_entry_takes_few_queries(archive):
     row = Entry.objects.filter(kind="run.started").latest("pk")
 
     assert queries_of(archive.browse("aud"), f"/ledger/entries/{row.pk}/") <= 24
+
+
+def test_a_sealed_entry_comes_with_its_proof_drawn_and_ready_to_be_checked(archive):
+    size = seal()
+
+    page, row = open_entry(archive, kind="run.started")
+
+    body = text(page)
+    found = json.loads(find(r'(?s)<script id="proof-data"[^>]*>(.*?)</script>', body))
+    note = open_note(found["note"], [KEY.verifier])
+    checkpoint = parse_checkpoint(note.text)
+    check_inclusion(
+        leaf=bytes(row.leaf),
+        index=found["index"],
+        size=size,
+        path=[bytes.fromhex(item) for item in found["path"]],
+        root=checkpoint.root,
+    )
+    view = read_entry(bytes(row.body))
+    for opening in found["openings"]:
+        opened = commitment(
+            stream=view.stream,
+            seq=view.seq,
+            name=opening["name"],
+            value_bytes=opening["value"].encode(),
+            salt=bytes.fromhex(opening["salt"]),
+        )
+        assert opened == view.commitments[opening["name"]]
+    assert found["openings"]
+    assert 'class="merkle"' in body
+    assert checkpoint.root.hex() in body
+    assert "waits to be sealed" not in words(page)
+
+
+def test_an_entry_that_came_after_the_tree_head_has_no_proof_yet(archive):
+    seal()
+    append(open_stream(), draft())
+
+    page, _ = open_entry(archive)
+
+    assert "It waits to be sealed." in words(page)
+    assert "proof-data" not in text(page)
+
+
+def test_stored_bytes_that_do_not_lead_to_the_signed_root_are_named_and_still_shown(archive):
+    seal()
+    row = Entry.objects.filter(kind="run.started").latest("pk")
+    index = Leaf.objects.get(entry=row).leaf_index
+    neighbor = Leaf.objects.get(leaf_index=index ^ 1).entry_id
+    # What only the database's owner can do: the triggers are off.
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE audit_entry DISABLE TRIGGER USER")
+        cursor.execute("UPDATE audit_entry SET leaf = sha256('x') WHERE id = %s", [neighbor])
+
+    page = archive.browse("aud").get(f"/ledger/entries/{row.pk}/")
+
+    assert page.status_code == 200
+    assert "What is stored does not lead to what was signed" in words(page)
+    assert "proof-data" not in text(page)
+
+
+def test_sealed_entries_are_marked_in_the_list(archive):
+    seal(count=3)
+
+    page = archive.browse("aud").get("/ledger/?stream=identity")
+
+    assert "sealed" in words(page)
