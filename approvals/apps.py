@@ -14,6 +14,7 @@ class ApprovalsConfig(AppConfig):
         from approvals.domain.authority import denial, denial_of_question
         from approvals.domain.comparing import compare_blocks
         from approvals.domain.rule import Asks
+        from approvals.meanings import MEANINGS
         from approvals.outbound.delivery import OverdueSweep
         from approvals.portal import on_record
         from approvals.realtime.topics import INBOX_TOPIC
@@ -66,6 +67,7 @@ class ApprovalsConfig(AppConfig):
         registry.register_sweep("approvals.reach", ReachSweep())
         register_denial(Permission.DECIDE_REQUEST, denial)
         register_denial(Permission.OPERATE_RUN, denial_of_question)
+        ledger_registry.register_meanings(MEANINGS)
         ledger_registry.register_stream_head(
             "request", "SELECT id, seq, head FROM approvals_request"
         )

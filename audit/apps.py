@@ -2,6 +2,31 @@
 
 from django.apps import AppConfig
 
+from audit.domain.meanings import Meaning
+
+# What the kinds of the packages below mean. All of the stream `ledger` is its upkeep.
+_MEANINGS = {
+    "access.refused": Meaning.REFUSED,
+    **dict.fromkeys(
+        (
+            "role.assigned",
+            "role.revoked",
+            "member.added",
+            "member.removed",
+            "team.created",
+            "project.shared",
+            "project.unshared",
+            "token.created",
+            "token.revoked",
+            "user.created",
+            "user.changed",
+            "user.activated",
+            "user.deactivated",
+        ),
+        Meaning.ACCESS,
+    ),
+}
+
 
 class AuditConfig(AppConfig):
     """Label and name of the app."""
@@ -63,3 +88,4 @@ class AuditConfig(AppConfig):
                 DatabaseRole.SEALER: {*APPEND, "DELETE"},
             },
         )
+        registry.register_meanings(_MEANINGS)

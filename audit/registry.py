@@ -6,12 +6,14 @@ Read `register_stream_head` first. Registering the same thing twice is harmless.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from audit.domain.meanings import Meaning
 from audit.domain.rights import APPEND, DatabaseRole
 from audit.immutability import trigger_names
 
 # The words of streams whose guard row is a row of their own, above this package.
 _heads: dict[str, str] = {}
 _tables: dict[str, "AppendOnlyTable"] = {}
+_meanings: dict[str, Meaning] = {}
 
 
 _RIGHTS = dict.fromkeys((DatabaseRole.APP, DatabaseRole.REDACTOR), APPEND)
@@ -67,6 +69,16 @@ def register_append_only(
         conditional=frozenset(conditional),
         rights={role: frozenset(rights) for role, rights in given.items()},
     )
+
+
+def register_meanings(kinds: Mapping[str, Meaning]) -> None:
+    """Say what kinds of entries mean to a report; all others are left out of it."""
+    _meanings.update(kinds)
+
+
+def meanings() -> dict[str, Meaning]:
+    """Return what each registered kind means."""
+    return dict(_meanings)
 
 
 def stream_heads() -> dict[str, str]:

@@ -20,6 +20,7 @@ class EngineConfig(AppConfig):
         from core.toolkit.socket.topics import register_topic
         from engine import conf, process, registry, upkeep
         from engine.actions import builtin
+        from engine.meanings import MEANINGS
         from engine.portal import on_record
         from engine.realtime.topics import RUN_TOPIC
         from engine.selectors.workflows import list_workflow_scopes
@@ -52,6 +53,7 @@ class EngineConfig(AppConfig):
         registry.register_sweep("upkeep", upkeep.keep_up)
         for name in conf.function_modules():
             importlib.import_module(name)
+        ledger_registry.register_meanings(MEANINGS)
         ledger_registry.register_stream_head("run", "SELECT id, seq, head FROM engine_run")
         ledger_registry.register_stream_head(
             "workflow", "SELECT id, seq, head FROM engine_workflow"

@@ -138,3 +138,31 @@ class LeafInvalidError(InvalidError):
 
     code = "audit.leaf_invalid"
     title = "This is not the beginning of an entry's hash."
+
+
+class ReportMissingError(MissingError):
+    """There is no such project, or the caller may not report on it, or on everything."""
+
+    code = "audit.report_missing"
+    title = "There is no ledger here that you may report on."
+
+
+class PeriodInvalidError(InvalidError):
+    """A report cannot be made of this period."""
+
+    code = "audit.period_invalid"
+    title = "This is no period to report on."
+
+
+class ReportTooLargeError(TooLargeError):
+    """The period has more entries than are folded while somebody waits."""
+
+    code = "audit.report_too_large"
+    title = "The period has too many entries for one report."
+
+    def __init__(self, *, most: int) -> None:
+        super().__init__(
+            f"The period has more than {most} entries that a report reads. Make reports of shorter"
+            " periods or of single projects, or use `manage.py ledger report`.",
+            most=most,
+        )

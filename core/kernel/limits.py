@@ -285,6 +285,14 @@ SECRET_WORKFLOW_COUNT_MAX = 20  # workflows that a list names for each secret
 MASK_EDGE_CHARS_MIN = 190  # texts so long may have been cut inside a value; all our cuts are longer
 LOG_MASK_COUNT_MAX = 200  # values a process keeps to hide them in its log lines, newest first
 
+# --- reports ---------------------------------------------------------------------------------
+REPORT_ENTRY_COUNT_MAX = 200_000  # entries one report folds in a request: about ten seconds
+REPORT_LIST_COUNT_MAX = 200  # items one section of a report lists; all are counted
+REPORT_PEOPLE_COUNT_MAX = 50  # people a report names as having started or decided most
+REPORT_DAY_BUCKET_COUNT_MAX = 62  # days that are drawn one by one; a longer period goes by weeks
+REPORT_DAY_COUNT_MAX = 400  # days of one report: a year and what is left of its last month
+REPORT_CHECK_ENTRY_COUNT_MAX = 300_000  # entries whose hashes a report checks: some seconds
+
 # --- portal ----------------------------------------------------------------------------------
 CARRIED_CHARS_MAX = 200_000  # typed text, signed, that a sign-in page carries; larger is not kept
 LOGIN_BUCKET_COUNT_MAX = 10_000  # names and addresses a process counts by itself without Redis

@@ -1,0 +1,1 @@
+"""What is done with the ledger, each act on record."""
