@@ -14,7 +14,6 @@ class ApprovalsConfig(AppConfig):
         from approvals.domain.authority import denial, denial_of_question
         from approvals.domain.comparing import compare_blocks
         from approvals.domain.rule import Asks
-        from approvals.meanings import MEANINGS
         from approvals.outbound.delivery import OverdueSweep
         from approvals.portal import on_record
         from approvals.realtime.topics import INBOX_TOPIC
@@ -27,7 +26,6 @@ class ApprovalsConfig(AppConfig):
         from approvals.services.questions import QuestionOpener
         from approvals.services.reach import ReachSweep
         from approvals.verbs import ApprovalVerb
-        from audit import registry as ledger_registry
         from core.identity.authorize import register_denial
         from core.identity.domain.permissions import Permission
         from core.toolkit.portal.frame import NavItem, register_nav
@@ -67,9 +65,15 @@ class ApprovalsConfig(AppConfig):
         registry.register_sweep("approvals.reach", ReachSweep())
         register_denial(Permission.DECIDE_REQUEST, denial)
         register_denial(Permission.OPERATE_RUN, denial_of_question)
-        ledger_registry.register_meanings(MEANINGS)
-        ledger_registry.register_stream_head(
-            "request", "SELECT id, seq, head FROM approvals_request"
-        )
-        ledger_registry.register_append_only("approvals_vote")
-        ledger_registry.register_append_only("approvals_exclusion")
+        _register_records()
+
+
+def _register_records() -> None:
+    """Say what the ledger must know of requests."""
+    from approvals.meanings import MEANINGS
+    from audit import registry as ledger_registry
+
+    ledger_registry.register_stream_head("request", "SELECT id, seq, head FROM approvals_request")
+    ledger_registry.register_append_only("approvals_vote")
+    ledger_registry.register_append_only("approvals_exclusion")
+    ledger_registry.register_meanings(MEANINGS)

@@ -8,7 +8,7 @@ and `check_entries` says whether the columns it was found by say the same.
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final
 from uuid import UUID
@@ -18,25 +18,11 @@ from django.db import DataError, connection, transaction
 from audit.domain.entry import read_entry, stream_id_of
 from audit.domain.errors import EntryInvalidError
 from audit.domain.report_notes import Fact
+from audit.selectors.instants import find_id_before
 
 _CHUNK: Final = 5_000  # entries, or ids, of one statement
 _CHECK_CHUNK: Final = 50_000  # entries whose hashes one statement checks: a second or so
-_SLACK: Final = timedelta(hours=1)  # ids follow instants but for transactions that took long
 UPKEEP_STREAM: Final = stream_id_of("ledger")
-
-# The first id whose entry is not before an instant, by halving: no index on instants is needed.
-_FIRST = """
-WITH RECURSIVE halving (low, high) AS (
-  SELECT 0::bigint, COALESCE(max(id), 0) + 1 FROM audit_entry
-  UNION ALL
-  SELECT CASE WHEN found.at < %(at)s THEN middle.id + 1 ELSE halving.low END,
-         CASE WHEN found.at < %(at)s THEN halving.high ELSE middle.id END
-  FROM halving
-  CROSS JOIN LATERAL (SELECT (halving.low + halving.high) / 2 AS id) AS middle
-  LEFT JOIN LATERAL (
-    SELECT at FROM audit_entry WHERE id >= middle.id ORDER BY id LIMIT 1) AS found ON true
-  WHERE halving.low < halving.high)
-SELECT low FROM halving WHERE low >= high LIMIT 1"""
 
 _LAST = "SELECT COALESCE(max(id), 0) FROM audit_entry"
 
@@ -114,7 +100,7 @@ class Check:
 def find_extent(*, since: datetime, until: datetime, scopes: tuple[UUID, ...] | None) -> Extent:
     """Return which entries a period has now. Two queries."""
     ((last,),) = _fetch(_LAST, {})
-    ((first,),) = _fetch(_FIRST, {"at": since - _SLACK})
+    first = find_id_before(instant=since) or 0
     return Extent(since=since, until=until, scopes=scopes, first=first, last=last)
 
 
@@ -185,7 +171,8 @@ def _find_unreadable(asked: dict[str, Any]) -> int:
 def _fetch(sql: str, params: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql.format(period=_PERIOD), params)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
 
 
 def _bounds(extent: Extent, after: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from audit.api.entries import EntryViewSet
 from audit.api.log import EntryProofViewSet, LogViewSet
+from audit.api.report import ReportViewSet
 from core.toolkit.api.routing import route
 
 _ENTRY = "ledger/entries/<int:entry_id>/"
@@ -16,4 +17,5 @@ urlpatterns = [
     *route(
         "ledger/log/consistency/", LogViewSet, {"get": "consistency"}, name="api-log-consistency"
     ),
+    *route("ledger/report/", ReportViewSet, {"get": "retrieve"}, name="api-ledger-report"),
 ]

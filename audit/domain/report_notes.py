@@ -149,7 +149,8 @@ def note(notes: Notes, fact: Fact, meaning: Meaning, *, is_inside: bool = True) 
         case Meaning.REQUEST_OPENED | Meaning.STAGE_OPENED | Meaning.VOTE | Meaning.REQUEST_CLOSED:
             _note_request(notes, fact, meaning, is_inside=is_inside)
         case Meaning.RUN_ANSWERED:
-            notes.requests.setdefault(_text(fact.data, "request"), RequestNote())
+            if request := _text(fact.data, "request"):  # none, if it was taken back
+                notes.requests.setdefault(request, RequestNote())
         case Meaning.SAVED:
             notes.authors[_id_of(fact.subject)] = fact.actor
         case _:

@@ -10,6 +10,7 @@ from django.db import transaction
 from audit import store
 from audit.domain.report import Report
 from audit.domain.report_document import FORMAT, Seal, make_document
+from audit.models import Entry
 from audit.selectors.report import Period, read_report
 from core.identity.domain.principal import Principal
 from core.identity.models import User
@@ -47,6 +48,7 @@ def make_report(
     clock: Clock = SYSTEM_CLOCK,
     entry_count_max: int | None = limits.REPORT_ENTRY_COUNT_MAX,
     on_progress: Callable[[int], None] | None = None,
+    guarded: bool = True,
 ) -> MadeReport:
     """Make the report of a period and put its making on record, with the digest of the document.
 
@@ -61,6 +63,7 @@ def make_report(
         now=now,
         entry_count_max=entry_count_max,
         on_progress=on_progress,
+        guarded=guarded,
     )
     maker = str(principal.user_id)
     name = _name(principal.user_id)
@@ -100,7 +103,7 @@ def make_report(
         made_by_name=name,
         document=document,
         digest_hex=digest_hex,
-        entry_id=recorded.id,
+        entry_id=Entry.objects.only("pk").get(stream=recorded.stream_id, seq=recorded.seq).pk,
     )
 
 

@@ -98,6 +98,7 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-log", "get"): Turned(404, 404),
     ("api-log-heads", "get"): Turned(404, 404),
     ("api-log-consistency", "get"): Turned(404, 404),
+    ("api-ledger-report", "get"): Turned(404, 404),
     ("api-events", "post"): Turned(404, 403, _EVENT),
     ("api-task-claim", "post"): Turned(404, 403, _CLAIM),
     ("api-task-heartbeat", "post"): Turned(404, 403, {"token": str(UUID(int=9))}),
@@ -326,6 +327,7 @@ def _asking(entry: URLPattern, place: dict[str, object]) -> str:
     queries = {
         "api-events": f"?project={place['project']}",
         "api-log-consistency": "?first=0&second=1",
+        "api-ledger-report": "?since=2026-01-01T00:00:00Z&until=2026-02-01T00:00:00Z",
     }
     return queries.get(_named(entry), "")
 
