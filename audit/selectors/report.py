@@ -1,4 +1,4 @@
-"""The compliance report of a period. Read `read_report` first.
+"""The compliance report of a period. Read `get_report` first.
 
 Nothing is written here; `audit.services.reporting` makes a report and puts that on record.
 """
@@ -46,7 +46,7 @@ class ReadReport:
     scope_id: UUID | None
 
 
-def read_report(
+def get_report(
     *,
     principal: Principal,
     period: Period,

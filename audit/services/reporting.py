@@ -11,7 +11,7 @@ from audit import store
 from audit.domain.report import Report
 from audit.domain.report_document import FORMAT, Seal, make_document
 from audit.models import Entry
-from audit.selectors.report import Period, read_report
+from audit.selectors.report import Period, get_report
 from core.identity.domain.principal import Principal
 from core.identity.models import User
 from core.kernel import limits
@@ -54,10 +54,10 @@ def make_report(
 
     Transaction: one, for the entry.
 
-    Raises: as `audit.selectors.report.read_report`.
+    Raises: as `audit.selectors.report.get_report`.
     """
     now = clock.now()
-    found = read_report(
+    found = get_report(
         principal=principal,
         period=period,
         now=now,

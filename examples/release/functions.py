@@ -68,7 +68,7 @@ def run_tests() -> dict[str, Any]:
         duration_ms = round((monotonic() - began) * 1000)
         if not report.is_file():
             raise ReleaseError(f"pytest ended with {finished.code}: {finished.output}")
-        counts, failed = _read_report(report)
+        counts, failed = _get_report(report)
     if failed:
         raise ReleaseError(f"{len(failed)} of {counts['tests']} tests failed: {failed[:5]}")
     if finished.code != 0 or counts["passed"] == 0:
@@ -199,7 +199,7 @@ def _stamp_version(pyproject: Path, version: str) -> None:
     pyproject.write_text(stamped, encoding="utf-8")
 
 
-def _read_report(report: Path) -> tuple[dict[str, int], list[str]]:
+def _get_report(report: Path) -> tuple[dict[str, int], list[str]]:
     """Read pytest's own report: counts, and the names of the tests that failed."""
     suite = ET.parse(report).getroot().find("testsuite")  # noqa: S314  # pytest wrote it just now
     if suite is None:

@@ -201,7 +201,7 @@ def test_an_auditor_of_one_project_reports_on_that_only(told, problem):
 
 def test_too_many_entries_are_refused_while_somebody_waits(told):
     with pytest.raises(ReportTooLargeError):
-        selector.read_report(
+        selector.get_report(
             principal=told.principal("aud"),
             period=Period(since=now() - timedelta(days=1), until=now() + timedelta(days=1)),
             now=now(),
