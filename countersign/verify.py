@@ -82,24 +82,95 @@ class Place:
 NOWHERE = Place()
 
 
+# Every way in which a file is not believed. The codes are stable; docs/how-to has them too.
+SENTENCES = {
+    "archive.cut": "The archive ends too early.",
+    "archive.directory": "The archive does not end with a manifest and its directory.",
+    "archive.encrypted": "The member is encrypted.",
+    "archive.end": "The file does not end as a bundle does: it was cut short, something was put"
+    " behind it, or it is another archive.",
+    "archive.header": "The archive is not in the one form that a bundle has.",
+    "archive.symlink": "The member is a symbolic link.",
+    "archive.zip64": "A bundle is not zip64, and not that large.",
+    "chain.closed": "Something follows the closing entry of a run.",
+    "chain.prev": "The entry does not link to the one before it as it is here: one of the two was"
+    " changed.",
+    "chain.seq": "An entry is missing, doubled or out of place.",
+    "entry.crlf": "The line ends with a carriage return.",
+    "entry.form": "This is not an entry in its one canonical form.",
+    "entry.period": "The entry is not of the bundle's period.",
+    "entry.too_large": "The entry is too large.",
+    "entry.utf8": "The entry is not UTF-8.",
+    "entry.version": "The entry is of a version of the format that this program does not know.",
+    "file.too_large": "The file is too large for what it should be.",
+    "file.unknown": "This is no bundle, no receipt and no checkpoint.",
+    "file.unreadable": "The file cannot be read.",
+    "key.form": "A key is written <name>+<8 hex digits>+<base64>.",
+    "key.id": "The key's id does not fit the key.",
+    "key.none": "No key was given, and a key inside the file would prove nothing.",
+    "key.private": "This is a PRIVATE key. It belongs to the server alone; give the public one.",
+    "leaves.form": "The bundle cannot have these leaves of its tree.",
+    "manifest.count": "The bundle has another number than it says.",
+    "manifest.digest": "The manifest is not the one that the archive's comment names.",
+    "manifest.form": "The manifest says something it cannot say.",
+    "manifest.format": "The bundle is of a format that this program does not know.",
+    "manifest.members": "The bundle has members that it may not have, or not in their order.",
+    "manifest.unsafe_name": "The name of a member leads out of the bundle.",
+    "member.deflate": "The packed bytes are damaged.",
+    "member.digest": "The member's bytes are not those that the manifest names.",
+    "member.line": "The member has a line that is too long.",
+    "member.line_feed": "The member's last line has no line feed.",
+    "member.too_large": "The member is too large.",
+    "note.bad_signature": "The signature does not fit: the checkpoint was changed, or the key is"
+    " another one.",
+    "note.crlf": "The lines of the signed note end with a carriage return.",
+    "note.form": "This is not a signed checkpoint.",
+    "note.other_log": "The checkpoint is of another log.",
+    "note.too_large": "The signed note is too large.",
+    "note.unknown_key": "No given key has signed this checkpoint.",
+    "note.utf8": "The signed note is not UTF-8.",
+    "older.fork": "Two signed trees of the same size differ: the log shows different records to"
+    " different people.",
+    "older.inconsistent": "The newer tree does not begin with the older one: the record was"
+    " rewritten, or the path is not of these two.",
+    "older.larger": "The checkpoint known before is of a larger tree: this one is older than it, or"
+    " the log was cut back.",
+    "older.no_path": "Nothing shows that the newer tree begins with the older one. Ask for the path"
+    " between the two, and give it with --consistency.",
+    "payload.commitment": "The payload is not what its entry committed to: value, salt or entry was"
+    " changed.",
+    "payload.erased_unrecorded": "The payload was erased, and no entry payload.redacted says so.",
+    "payload.form": "This is not an opening in its one canonical form.",
+    "payload.order": "Openings are in the order of their entries and names, each once.",
+    "payload.unknown": "The entry has no such payload.",
+    "payload.value": "The value is not canonical JSON.",
+    "proof.form": "This is not a hash in hex.",
+    "proof.length": "The proof does not fit the tree.",
+    "proof.root": "What is here is not what was signed: an entry, its place or the proof was"
+    " changed.",
+    "receipt.form": "The receipt says something it cannot say.",
+    "receipt.format": "The receipt is of a format that this program does not know.",
+    "run.missing": "The bundle has no entry of its run.",
+    "run.not_closed": "The run ends here without its closing entry: it was still going on when this"
+    " was exported, or entries were cut off. --open accepts that.",
+}
+
+
 class ProblemError(Exception):
-    """Why a file is not believed: a stable code, a sentence, and what was expected where."""
+    """Why a file is not believed: a stable code, where, and what was expected instead of what."""
 
     exit_code = 1
 
     def __init__(
         self,
         code: str,
-        sentence: str,
-        *,
         where: Place = NOWHERE,
         about: str = "",
         expected: object = "",
         found: object = "",
     ) -> None:
-        super().__init__(sentence)
+        super().__init__(SENTENCES[code])
         self.code = code
-        self.sentence = sentence
         self.where = where
         self.about = about
         self.expected = _printable(expected)
@@ -107,19 +178,19 @@ class ProblemError(Exception):
 
     def __str__(self) -> str:
         place = ", ".join(part for part in (str(self.where), self.about) if part)
-        values = f" Expected {self.expected}; found {self.found}." if self.expected else ""
-        return _printable(f"{place + ': ' if place else ''}{self.sentence}", limit=2000) + values
+        said = _printable(f"{place + ': ' if place else ''}{SENTENCES[self.code]}", limit=2000)
+        said += f" Expected: {self.expected}." if self.expected else ""
+        return said + (f" Found: {self.found}." if self.found else "")
 
     def as_json(self) -> dict[str, Any]:
         """Return every part by name."""
-        leaf = self.where.leaf
         return {
             "code": self.code,
-            "message": self.sentence,
+            "message": SENTENCES[self.code],
             "member": self.where.member or None,
             "stream": self.where.stream or None,
             "seq": self.where.seq or None,
-            "leaf_index": leaf if leaf >= 0 else None,
+            "leaf_index": self.where.leaf if self.where.leaf >= 0 else None,
             "field": self.about or None,
             "expected": self.expected or None,
             "found": self.found or None,
@@ -184,19 +255,17 @@ class Checkpoint:
 def parse_key(text: str) -> Key:
     """Read a verifier key. Source: C2SP signed-note. Raises: UnusableError."""
     if text.startswith("PRIVATE+KEY+"):
-        raise UnusableError("key.private", "This is a PRIVATE key. Keep it secret; give the other.")
+        raise UnusableError("key.private")
     parts = text.split("+", 2)  # the base64 may hold a plus, the name may not
     if len(parts) != 3 or not parts[0] or any(char.isspace() for char in text):  # noqa: PLR2004
-        raise UnusableError("key.form", "A key is written <name>+<8 hex digits>+<base64>.")
+        raise UnusableError("key.form")
     name, key_id, encoded = parts
     key = _unbase64(encoded)
     if key is None or len(key) != _KEY_BYTES or key[0] not in _SIGNATURE_BYTES:
-        raise UnusableError("key.form", f"The key of {name} is not of type Ed25519.")
+        raise UnusableError("key.form", expected="an Ed25519 key", found=name)
     expected = sha256(name.encode() + b"\n" + key).digest()[:_ID_BYTES]
     if key_id != expected.hex():
-        raise UnusableError(
-            "key.id", "The key's id does not fit the key.", expected=expected.hex(), found=key_id
-        )
+        raise UnusableError("key.id", expected=expected.hex(), found=key_id)
     return Key(name=name, id=expected, kind=key[0], public=key[1:])
 
 
@@ -223,12 +292,7 @@ def open_checkpoint(raw: bytes, keys: Sequence[Key], *, member: str) -> Checkpoi
     if not signers and not witnesses:
         names = " ".join(sorted({line.split(" ")[1] for line in lines}))
         raise DiscrepancyError(
-            "note.unknown_key",
-            "No given key has signed this checkpoint.",
-            where=where,
-            about="signatures",
-            expected=" or ".join(key.label for key in keys),
-            found=names,
+            "note.unknown_key", where, "signatures", " or ".join(key.label for key in keys), names
         )
     origin, size, root = _read_checkpoint(text, where)
     return Checkpoint(origin, size, root, tuple(signers), tuple(witnesses), unknown_count)
@@ -237,19 +301,19 @@ def open_checkpoint(raw: bytes, keys: Sequence[Key], *, member: str) -> Checkpoi
 def _split_note(raw: bytes, where: Place) -> tuple[str, list[str]]:
     """Return a note's text and its signature lines. Source: C2SP signed-note."""
     if len(raw) > NOTE_BYTES_MAX:
-        raise DiscrepancyError("note.too_large", "The signed note is too large.", where=where)
+        raise DiscrepancyError("note.too_large", where)
     if b"\r" in raw:
-        raise DiscrepancyError("note.crlf", "Lines end with a carriage return.", where=where)
+        raise DiscrepancyError("note.crlf", where)
     try:
         note = raw.decode()
     except UnicodeDecodeError:
-        raise DiscrepancyError("note.utf8", "The note is not UTF-8.", where=where) from None
+        raise DiscrepancyError("note.utf8", where) from None
     text, gap, signatures = note.rpartition("\n\n")
     lines = signatures.split("\n")
     if not gap or any(char < " " and char != "\n" for char in note) or lines.pop() or not lines:
-        raise DiscrepancyError("note.form", "This is not a signed note.", where=where)
+        raise DiscrepancyError("note.form", where)
     if len(lines) > SIGNATURE_COUNT_MAX:
-        raise DiscrepancyError("note.too_large", "The note has too many signatures.", where=where)
+        raise DiscrepancyError("note.too_large", where, "signatures")
     return text + "\n", lines
 
 
@@ -258,9 +322,7 @@ def _read_signature(line: str, where: Place) -> tuple[str, bytes]:
     parts = line.split(" ")
     signature = _unbase64(parts[2]) if len(parts) == 3 and parts[0] == "\u2014" else None  # noqa: PLR2004
     if signature is None or len(signature) <= _ID_BYTES or not parts[1] or "+" in parts[1]:
-        raise DiscrepancyError(
-            "note.form", "This is not a signature line.", where=where, about="signatures"
-        )
+        raise DiscrepancyError("note.form", where, "signature line")
     return parts[1], signature
 
 
@@ -278,13 +340,7 @@ def _check_signature(key: Key, text: str, signature: bytes, where: Place) -> str
     except (InvalidSignature, ValueError):
         is_good = False
     if not is_good:
-        raise DiscrepancyError(
-            "note.bad_signature",
-            f"The signature of {key.label} does not fit: the checkpoint was changed, or the key is"
-            " another one.",
-            where=where,
-            about="signatures",
-        )
+        raise DiscrepancyError("note.bad_signature", where, f"signature of {key.label}")
     return at
 
 
@@ -301,9 +357,9 @@ def _read_checkpoint(text: str, where: Place) -> tuple[str, int, bytes]:
     size = re.fullmatch(r"0|[1-9][0-9]{0,18}", lines[1]) if len(lines) > 3 else None  # noqa: PLR2004
     root = _unbase64(lines[2]) if size else None
     if size is None or root is None or len(root) != _HASH_BYTES or not all(lines[:-1]):
-        raise DiscrepancyError("note.form", "This note is not a checkpoint.", where=where)
+        raise DiscrepancyError("note.form", where, "checkpoint")
     if int(size[0]) == 0 and root != EMPTY_ROOT:
-        raise DiscrepancyError("note.form", "An empty tree has another root.", where=where)
+        raise DiscrepancyError("note.form", where, "root of an empty tree")
     return lines[0], int(size[0]), root
 
 
@@ -361,19 +417,19 @@ def check_consistency(
     """Check that the newer tree begins with the older one. Source: RFC 9162 §2.1.4.2."""
     if older.size in {0, newer.size}:  # nothing to show, or already compared by `compare_heads`
         if path:
-            raise DiscrepancyError("older.inconsistent", "The path must be empty.", where=where)
+            raise DiscrepancyError(
+                "older.inconsistent", where, "path", "an empty one", f"{len(path)} hashes"
+            )
         return
     roots = _roots_of_consistency(older, newer, path)
     for name, head, root in zip(("older", "newer"), (older, newer), roots):  # noqa: B905 - 3.9
         if root != head.root:
             raise DiscrepancyError(
                 "older.inconsistent",
-                "The newer tree does not begin with the older one: the record was rewritten, or"
-                " the path is not of these two.",
-                where=where,
-                about=f"root of the {name} tree",
-                expected=head.root.hex(),
-                found=root.hex() if root else "no root",
+                where,
+                f"root of the {name} tree",
+                head.root.hex(),
+                root.hex() if root else "no root",
             )
 
 
@@ -403,34 +459,11 @@ def _roots_of_consistency(
 def compare_heads(older: Checkpoint, newer: Checkpoint, where: Place) -> None:
     """Refuse a newer head that is smaller than the older one, or another one of the same size."""
     if older.origin != newer.origin:
-        raise DiscrepancyError(
-            "older.other_log",
-            "The two checkpoints are of different logs.",
-            where=where,
-            about="origin",
-            expected=newer.origin,
-            found=older.origin,
-        )
+        raise DiscrepancyError("note.other_log", where, "origin", newer.origin, older.origin)
     if older.size > newer.size:
-        raise DiscrepancyError(
-            "older.larger",
-            "The checkpoint that was known before is of a larger tree: this one is older than it,"
-            " or the log was cut back.",
-            where=where,
-            about="size",
-            expected=f"at most {newer.size}",
-            found=older.size,
-        )
+        raise DiscrepancyError("older.larger", where, "size", f"at most {newer.size}", older.size)
     if older.size == newer.size and older.root != newer.root:
-        raise DiscrepancyError(
-            "older.fork",
-            "Two signed trees of the same size differ: the log shows different records to"
-            " different people.",
-            where=where,
-            about="root",
-            expected=older.root.hex(),
-            found=newer.root.hex(),
-        )
+        raise DiscrepancyError("older.fork", where, "root", older.root.hex(), newer.root.hex())
 
 
 class Frontier:
@@ -473,7 +506,7 @@ class BatchTree:
         root = self._walk(0, size) if size else EMPTY_ROOT
         if next(self._path, None) is not None:
             raise DiscrepancyError(
-                "proof.length", "The proof has hashes left over.", where=Place(member="proof")
+                "proof.length", Place(member="proof"), expected="no more hashes", found="one more"
             )
         return root
 
@@ -493,14 +526,14 @@ class BatchTree:
         node = next(self._path, None)
         if node is None:
             raise DiscrepancyError(
-                "proof.length", "The proof has too few hashes.", where=Place(member="proof")
+                "proof.length", Place(member="proof"), expected="a hash", found="no more hashes"
             )
         return node
 
     def _take_leaves(self, count: int) -> list[bytes]:
         leaves = list(islice(self._leaves, count))
         if len(leaves) < count:  # pragma: no cover - the manifest counts both
-            raise DiscrepancyError("leaves.count", "There are fewer entries than leaves.")
+            raise DiscrepancyError("leaves.count")
         self._start += count
         if self._start == self._end:
             self._start, self._end = next(self._runs, (-1, -1))
@@ -709,11 +742,11 @@ _match_entry = re.compile(
 def read_entry(body: bytes, where: Place) -> tuple[str, ...]:
     """Check that bytes are an entry in its one form; return the literals of the keys in `_USED`."""
     if len(body) > ENTRY_BYTES_MAX:
-        raise DiscrepancyError("entry.too_large", "The entry is too large.", where=where)
+        raise DiscrepancyError("entry.too_large", where)
     try:
         text = body.decode()
     except UnicodeDecodeError:
-        raise DiscrepancyError("entry.utf8", "The entry is not UTF-8.", where=where) from None
+        raise DiscrepancyError("entry.utf8", where) from None
     match = _match_entry(text)
     if match is None:
         raise _describe_fault(text, where)
@@ -759,33 +792,30 @@ def _describe_fault(text: str, where: Place) -> DiscrepancyError:
         if not at or not text.startswith(start, at):
             return _field_error(key, f"{start}… at byte {at}", text[at : at + 80], where)
         at += len(start)
-        match = re.compile(f"(?:{form})(?=[,}}])").match(text, at)
-        if match is None:
-            if key == "v" and (other := re.compile("[0-9]+").match(text, at)):
-                return DiscrepancyError(
-                    "entry.version",
-                    "The entry is of a version of the format that this program does not know.",
-                    where=where,
-                    about="v",
-                    expected=ENTRY_VERSION,
-                    found=other[0],
-                )
+        end = _end_of_field(key, form, text, at)
+        if end < 0 and key == "v" and (other := re.compile("[0-9]+").match(text, at)):
+            return DiscrepancyError("entry.version", where, "v", ENTRY_VERSION, other[0])
+        if end < 0:
             return _field_error(key, "a value this key may have", text[at : at + 80], where)
-        at = match.end()
+        at = end
     if text.endswith("\r"):
-        return DiscrepancyError("entry.crlf", "A line ends with a carriage return.", where=where)
+        return DiscrepancyError("entry.crlf", where)
     return _field_error("end", "} and nothing behind it", text[at : at + 80], where)
 
 
+def _end_of_field(key: str, form: str, text: str, at: int) -> int:
+    """Return where the value of a key ends, or -1 if it may not have that value."""
+    if key == "data":
+        try:
+            return json.JSONDecoder().raw_decode(text, at)[1]
+        except (ValueError, RecursionError):
+            return -1
+    match = re.compile(f"(?:{form})(?=[,}}])").match(text, at)
+    return match.end() if match else -1
+
+
 def _field_error(key: str, expected: object, found: object, where: Place) -> DiscrepancyError:
-    return DiscrepancyError(
-        "entry.form",
-        "This is not an entry in its one canonical form.",
-        where=where,
-        about=key,
-        expected=expected,
-        found=found,
-    )
+    return DiscrepancyError("entry.form", where, key, expected, found)
 
 
 class Chains:
@@ -808,29 +838,12 @@ class Chains:
         last, head, is_closed = self._ends.get(stream, (0, FIRST_PREV, False))
         if seq != last + 1 and (seq <= last or not self._may_have_gaps):
             raise DiscrepancyError(
-                "chain.seq",
-                "An entry is missing, doubled or out of place.",
-                where=where,
-                about="seq",
-                expected=f"over {last}" if self._may_have_gaps else last + 1,
-                found=seq,
+                "chain.seq", where, "seq", f"over {last}" if self._may_have_gaps else last + 1, seq
             )
         if seq == last + 1 and link != head:
-            raise DiscrepancyError(
-                "chain.prev",
-                f"The entry does not link to entry {last} as it is here: one of the two was"
-                " changed."
-                if last
-                else "The first entry of a stream links to nothing.",
-                where=where,
-                about="prev",
-                expected=head,
-                found=link,
-            )
+            raise DiscrepancyError("chain.prev", where, "prev", head, link)
         if is_closed:
-            raise DiscrepancyError(
-                "chain.closed", "Nothing may follow the closing entry of a run.", where=where
-            )
+            raise DiscrepancyError("chain.closed", where)
         self._ends[stream] = (seq, leaf.hex(), kind[1:-1] == CLOSING_KIND)
 
     def end_of(self, stream: str) -> tuple[int, bool]:
@@ -910,16 +923,15 @@ class Archive:
         """Yield a member's unpacked bytes, never more of them than the manifest says."""
         member = self.members[name]
         unpacked = crc = 0
-        pieces = self._inflate(member) if member.method else self._stored(member)
+        pieces = self._inflate(member) if member.method else self._packed(member)
         for block in pieces:
             unpacked += len(block)
             crc = zlib.crc32(block, crc)
             if unpacked > member.size:
                 break
             yield block
-        _expect(
-            name, "size", member.size, f"over {member.size}" if unpacked > member.size else unpacked
-        )
+        found = unpacked if unpacked <= member.size else f"over {member.size}"
+        _expect(name, "size", member.size, found)
         _expect(name, "CRC-32", member.crc, crc)
 
     def lines(self, name: str, longest: int) -> Iterator[list[bytes]]:
@@ -930,19 +942,23 @@ class Archive:
             rest = lines.pop()
             if len(rest) > longest:
                 raise DiscrepancyError(
-                    "member.line", f"A line is over {longest} bytes.", where=Place(member=name)
+                    "member.line",
+                    Place(member=name),
+                    expected=f"at most {longest} bytes",
+                    found="a longer line",
                 )
             yield lines
         if rest:
-            raise DiscrepancyError(
-                "member.line", "The last line has no line feed.", where=Place(member=name)
-            )
+            raise DiscrepancyError("member.line_feed", Place(member=name))
 
     def read(self, name: str, longest: int) -> bytes:
         """Return the whole of a small member."""
         if self.members[name].size > longest:
             raise DiscrepancyError(
-                "member.too_large", f"It has over {longest} bytes.", where=Place(member=name)
+                "member.too_large",
+                Place(member=name),
+                expected=f"at most {longest} bytes",
+                found=self.members[name].size,
             )
         return b"".join(self.blocks(name))
 
@@ -962,20 +978,15 @@ class Archive:
         raw = self._read_at(at, _END.size + _COMMENT_BYTES) if at > 0 else b""
         comment = re.fullmatch(rb"sha256:([0-9a-f]{64})", raw[_END.size :])
         if comment is None or not raw.startswith(b"PK\x05\x06"):
-            raise DiscrepancyError(
-                "archive.end",
-                "The file does not end as a bundle does: it is cut short, something was put behind"
-                " it, or it is another archive.",
-                about="end record",
-            )
+            raise DiscrepancyError("archive.end", about="end record")
         if self._size >= _ZIP64:
-            raise DiscrepancyError("archive.zip64", "The file is larger than a bundle may be.")
+            raise DiscrepancyError("archive.zip64", about="size of the file")
         found = _END.unpack(raw[: _END.size])
         count, size, offset = found[4], found[5], found[6]
         if _ZIP64 in {size, offset} or count == _ZIP64 >> 16:
-            raise DiscrepancyError("archive.zip64", "Bundles are not zip64.", about="end record")
+            raise DiscrepancyError("archive.zip64", about="end record")
         expected = _END.pack(
-            b"PK\x05\x06", 0, 0, count, count, at - offset if offset < at else 0, offset, 71
+            *(b"PK\x05\x06", 0, 0, count, count, max(0, at - offset), offset, _COMMENT_BYTES)
         )
         _compare(_END, _END_PARTS, "end record", raw[: _END.size], expected)
         return count, offset, comment[1].decode()
@@ -987,30 +998,19 @@ class Archive:
         raw = self._read_at(at, record) if at >= directory_at else b""
         if raw[_CENTRAL.size :] != _MANIFEST.encode():
             raise DiscrepancyError(
-                "archive.directory",
-                "The last member of a bundle is its manifest.",
-                where=Place(member=_MANIFEST),
-                about="central directory, name",
+                "archive.directory", Place(member=_MANIFEST), "central directory, name"
             )
         header_at = _CENTRAL.unpack(raw[: _CENTRAL.size])[-1]
         start = header_at + _LOCAL.size + len(_MANIFEST)
         if not 0 < directory_at - start <= MANIFEST_BYTES_MAX:
             raise DiscrepancyError(
-                "archive.directory",
-                "The manifest is not where the directory says.",
-                where=Place(member=_MANIFEST),
-                about="central directory, offset",
+                "archive.directory", Place(member=_MANIFEST), "central directory, offset"
             )
         text = self._read_at(start, directory_at - start)
         found = sha256(text).hexdigest()
         if found != digest:
             raise DiscrepancyError(
-                "manifest.digest",
-                "The manifest is not the one that the archive's comment names.",
-                where=Place(member=_MANIFEST),
-                about="sha256",
-                expected=digest,
-                found=found,
+                "manifest.digest", Place(member=_MANIFEST), "sha256", digest, found
             )
         return header_at, text
 
@@ -1025,12 +1025,7 @@ class Archive:
             digest.update(block)
         if digest.hexdigest() != member.digest:
             raise DiscrepancyError(
-                "member.digest",
-                "The member's bytes are not those that the manifest names.",
-                where=Place(member=name),
-                about="sha256",
-                expected=member.digest,
-                found=digest.hexdigest(),
+                "member.digest", Place(member=name), "sha256", member.digest, digest.hexdigest()
             )
         return member
 
@@ -1065,9 +1060,6 @@ class Archive:
         for at in range(0, member.packed, BLOCK_BYTES):
             yield self._read_at(member.offset + at, min(BLOCK_BYTES, member.packed - at))
 
-    def _stored(self, member: Member) -> Iterator[bytes]:
-        return self._packed(member)
-
     def _inflate(self, member: Member) -> Iterator[bytes]:
         """Yield what raw DEFLATE (RFC 1951) unpacks to, a block at a time."""
         stream = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -1082,13 +1074,12 @@ class Archive:
             while more := stream.decompress(b"", BLOCK_BYTES):
                 yield more
         except zlib.error as error:
-            raise _bad_deflate(member, f"The packed bytes are damaged: {error}.") from None
+            raise DiscrepancyError(
+                "member.deflate", Place(member=member.name), found=error
+            ) from None
         if is_late or stream.unused_data or not stream.eof:
-            raise _bad_deflate(member, "The packed bytes end too early or too late.")
-
-
-def _bad_deflate(member: Member, sentence: str) -> DiscrepancyError:
-    return DiscrepancyError("member.deflate", sentence, where=Place(member=member.name))
+            found = "an end that is too early" if not stream.eof else "bytes behind the end"
+            raise DiscrepancyError("member.deflate", Place(member=member.name), found=found)
 
 
 def _lay_out(members: Iterable[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], int]]:
@@ -1106,40 +1097,27 @@ def _compare(
     if found == expected:
         return
     if len(found) < layout.size:
-        raise DiscrepancyError("archive.cut", "The archive ends too early.", about=where)
+        raise DiscrepancyError("archive.cut", about=where)
     values = zip(parts, layout.unpack(expected), layout.unpack(found))  # noqa: B905 - Python 3.9
     part, wanted, got = next(item for item in values if item[1] != item[2])
-    code, sentence = "archive.header", "The archive is not in the one form of a bundle."
+    code = "archive.header"
     if part == "flags" and got & 1:
-        code, sentence = "archive.encrypted", "The member is encrypted."
+        code = "archive.encrypted"
     elif part.endswith("size") and got == _ZIP64:
-        code, sentence = "archive.zip64", "Bundles are not zip64."
+        code = "archive.zip64"
     elif part == "external attributes" and got >> 16 & 0o170000 == _LINK_MODE:
-        code, sentence = "archive.symlink", "The member is a symbolic link."
-    raise DiscrepancyError(code, sentence, about=f"{where}, {part}", expected=wanted, found=got)
+        code = "archive.symlink"
+    raise DiscrepancyError(code, NOWHERE, f"{where}, {part}", wanted, got)
 
 
 def _expect(name: str, about: str, expected: object, found: object) -> None:
     if expected != found:
-        raise DiscrepancyError(
-            "archive.header",
-            "The archive is not what its manifest says.",
-            where=Place(member=name),
-            about=about,
-            expected=expected,
-            found=found,
-        )
+        raise DiscrepancyError("archive.header", Place(member=name), about, expected, found)
 
 
 def _read_hash(text: str, where: Place) -> bytes:
     if re.fullmatch(_DIGEST, text) is None:
-        raise DiscrepancyError(
-            "proof.form",
-            "This is not a hash in hex.",
-            where=where,
-            found=text,
-            expected="64 digits",
-        )
+        raise DiscrepancyError("proof.form", where, expected="64 digits", found=text)
     return bytes.fromhex(text)
 
 
@@ -1149,6 +1127,7 @@ _MANIFEST_KEYS = [
     *("entries", "format", "kind", "members", "payloads", "since", "size", "subject", "unsealed"),
     "until",
 ]
+_UNNAMED = frozenset({"period", "whole"})  # kinds that are about nothing in particular
 _COUNTS = ("entries", "payloads", "size", "unsealed")
 _SUBJECT = re.compile(rf"(?:run|project):({_UUID})")
 _RUN_LINE = re.compile(r"(0|[1-9][0-9]{0,15}) ([1-9][0-9]{0,15})")
@@ -1166,24 +1145,13 @@ def _load_manifest(text: bytes) -> dict[str, Any]:
     try:
         manifest = load_canonical(text.decode())
     except (ValueError, RecursionError) as error:
-        raise DiscrepancyError(
-            "manifest.form", f"Not canonical JSON: {error}.", where=where
-        ) from None
+        raise DiscrepancyError("manifest.form", where, "form", "canonical JSON", error) from None
     if not isinstance(manifest, dict) or manifest.get("format") != BUNDLE_FORMAT:
         found = manifest.get("format") if isinstance(manifest, dict) else "no object"
-        raise DiscrepancyError(
-            "manifest.format",
-            "The bundle is of a format that this program does not know.",
-            where=where,
-            about="format",
-            expected=BUNDLE_FORMAT,
-            found=found,
-        )
+        raise DiscrepancyError("manifest.format", where, "format", BUNDLE_FORMAT, found)
     fault = _find_manifest_fault(manifest)
     if fault:
-        raise DiscrepancyError(
-            "manifest.form", "A value is not what it may be.", where=where, about=fault
-        )
+        raise DiscrepancyError("manifest.form", where, fault)
     _check_names([item["name"] for item in manifest["members"]], manifest["entries"])
     return manifest
 
@@ -1196,11 +1164,10 @@ def _find_manifest_fault(manifest: dict[str, Any]) -> str:
         if not _is_count(manifest[key]):
             return key
     kind, subject = manifest["kind"], manifest["subject"]
-    if kind not in {"run", "period", "project", "whole"}:
+    if kind not in ("run", "period", "project", "whole"):
         return "kind"
-    prefix = str(subject).partition(":")[0] if isinstance(subject, str) else None
-    expected = kind if kind in {"run", "project"} else None
-    if prefix != expected or (expected and _SUBJECT.fullmatch(subject) is None):
+    has_subject = isinstance(subject, str) and _SUBJECT.fullmatch(subject) is not None
+    if not ((has_subject and subject.startswith(kind)) or (subject is None and kind in _UNNAMED)):
         return "subject"
     times = [manifest[key] for key in ("since", "until")]
     are_set = [
@@ -1225,18 +1192,18 @@ def _is_member(item: object) -> bool:
         and sorted(item) == _MEMBER_KEYS
         and _is_count(item["bytes"])
         and _is_count(item["packed"])
-        and item["packed"] < _ZIP64
+        and max(item["packed"], item["bytes"]) < _ZIP64
         and isinstance(item["name"], str)
         and isinstance(item["sha256"], str)
         and re.fullmatch(_DIGEST, item["sha256"]) is not None
-        and item["method"] in _METHODS
+        and item["method"] in list(_METHODS)  # it may be a list itself
         and (item["method"] == "deflated" or item["bytes"] == item["packed"])
     )
 
 
 def _check_names(names: list[str], entry_count: int) -> None:
     """Check that the members are those of a bundle, in order, each once."""
-    parts = -(-entry_count // PART_LINE_COUNT)
+    parts = min(-(-entry_count // PART_LINE_COUNT), len(names))  # never more than there can be
     payloads = [name for name in names if re.fullmatch(r"payloads/[0-9]{6,}\.jsonl", name)]
     possible = [f"payloads/{number:06}.jsonl" for number in range(parts)]
     expected = ["checkpoint", *(f"entries/{number:06}.jsonl" for number in range(parts))]
@@ -1245,18 +1212,11 @@ def _check_names(names: list[str], entry_count: int) -> None:
     expected += ["older", "consistency"] if "older" in names else []
     if names == expected:
         return
-    longer = [*names, *[""] * (len(expected) - len(names))]
-    place = next(at for at, name in enumerate(longer) if [name] != expected[at : at + 1])
-    name = longer[place]
+    place = next(at for at in range(len(names) + 1) if names[: at + 1] != expected[: at + 1])
+    name, wanted = ((*found, "no more members")[place] for found in (names, expected))
     is_unsafe = name.startswith("/") or ".." in name or "\\" in name or ":" in name
-    raise DiscrepancyError(
-        "manifest.unsafe_name" if is_unsafe else "manifest.members",
-        "The name leads out of the bundle." if is_unsafe else "This member is not expected here.",
-        where=Place(member=_MANIFEST),
-        about=f"member {place}",
-        expected=(expected[place : place + 1] or ["no more members"])[0],
-        found=name or "no more members",
-    )
+    code = "manifest.unsafe_name" if is_unsafe else "manifest.members"
+    raise DiscrepancyError(code, Place(member=_MANIFEST), f"member {place}", wanted, name)
 
 
 class Bundle:
@@ -1283,15 +1243,8 @@ class Bundle:
         for _ in leaves:  # to its end, where what is left over is found
             pass
         if root != self.checkpoint.root:
-            raise DiscrepancyError(
-                "proof.root",
-                "The entries are not those that were signed: an entry, its place or the proof was"
-                " changed.",
-                where=Place(member="checkpoint"),
-                about="root",
-                expected=self.checkpoint.root.hex(),
-                found=root.hex(),
-            )
+            where, signed = Place(member="checkpoint"), self.checkpoint.root.hex()
+            raise DiscrepancyError("proof.root", where, "root", signed, root.hex())
         lines = self.opened_count + self.erased_count
         _count("payloads", self.manifest["payloads"], lines)
         self._check_erased()
@@ -1305,16 +1258,14 @@ class Bundle:
         stream = self.manifest["subject"].partition(":")[2]
         seq, is_closed = self.chains.end_of(stream)
         if not seq:
-            raise DiscrepancyError("run.missing", "The bundle has no entry of its run.")
+            raise DiscrepancyError("run.missing")
         if not is_closed and not may_be_open:
             raise DiscrepancyError(
                 "run.not_closed",
-                "The run ends here without its closing entry: it was still going on when this was"
-                " exported, or entries were cut off. --open accepts that.",
-                where=Place(stream=stream, seq=seq),
-                about="kind",
-                expected=CLOSING_KIND,
-                found="another kind",
+                Place(stream=stream, seq=seq),
+                "kind",
+                CLOSING_KIND,
+                "another kind",
             )
         return is_closed
 
@@ -1331,15 +1282,11 @@ class Bundle:
                 if not is_good or end > size or (is_whole and end != size):
                     expected = f"0 {size}" if is_whole else "runs that ascend and do not touch"
                     raise DiscrepancyError(
-                        "leaves.form",
-                        "These leaves cannot be.",
-                        where=where,
-                        expected=expected,
-                        found=line.decode("latin-1"),
+                        "leaves.form", where, expected=expected, found=line.decode("latin-1")
                     )
                 yield start, end
         if is_whole and end != size and size:
-            raise DiscrepancyError("leaves.form", "Leaves are missing.", where=where)
+            raise DiscrepancyError("leaves.form", where, "last leaf", size, end)
 
     def _read_leaves(self) -> Iterator[bytes]:
         """Yield the leaf of each entry, having checked the entry and its payloads."""
@@ -1378,14 +1325,7 @@ class Bundle:
     def _note_time(self, at: str, where: Place) -> None:
         since, until = self.manifest["since"], self.manifest["until"]
         if since is not None and not since <= at < until:
-            raise DiscrepancyError(
-                "entry.period",
-                "The entry is not of the bundle's period.",
-                where=where,
-                about="at",
-                expected=f"{since} to {until}",
-                found=at,
-            )
+            raise DiscrepancyError("entry.period", where, "at", f"{since} to {until}", at)
         self.first_at = min(self.first_at, at) if self.first_at else at
         self.last_at = max(self.last_at, at)
 
@@ -1396,11 +1336,11 @@ class Bundle:
         previous = ""
         for name, salt, value in openings.take(where.leaf):
             if name <= previous:
-                _payload_error("payload.order", "Openings are in order, each once.", where, name)
+                raise DiscrepancyError("payload.order", where, f"payload {name}")
             previous = name
             committed = commitments.get(name)
             if committed is None:
-                _payload_error("payload.unknown", "The entry has no such payload.", where, name)
+                raise DiscrepancyError("payload.unknown", where, f"payload {name}")
             place = (where.stream, where.seq, name)
             self.hidden_count -= 1
             if salt:
@@ -1424,12 +1364,8 @@ class Bundle:
     def _check_erased(self) -> None:
         if self.unrecorded and self.manifest["kind"] == "whole" and not self.manifest["unsealed"]:
             (stream, seq, name), leaf = next(iter(self.unrecorded.items()))
-            _payload_error(
-                "payload.erased_unrecorded",
-                "The payload was erased, and no entry payload.redacted says so.",
-                Place(stream=stream, seq=seq, leaf=leaf),
-                name,
-            )
+            where = Place(stream=stream, seq=seq, leaf=leaf)
+            raise DiscrepancyError("payload.erased_unrecorded", where, f"payload {name}")
 
 
 class Openings:
@@ -1455,12 +1391,11 @@ class Openings:
     def check_after(self, leaf: int) -> None:
         """Refuse an opening that should have come before."""
         if self.leaf < leaf:
-            self._refuse("An opening is out of place.")
+            raise DiscrepancyError("payload.order", Place(member=self._name, leaf=self.leaf))
 
     def finish(self) -> None:
         """Refuse openings of no entry of the part."""
-        if self.leaf != _NO_LEAF:
-            self._refuse("An opening is of no entry that this part has.")
+        self.check_after(_NO_LEAF)
 
     def _read(self) -> None:
         line = next(self._lines, None)
@@ -1475,22 +1410,12 @@ class Openings:
             match = _OPENING.match(text)
             literal = text[match.end() - 1 : -1] if match and text.endswith('"}') else ""
             value = json.loads(literal)
-            is_good = encode_basestring(value) == literal
         except (ValueError, RecursionError):
-            is_good, match, value = False, None, ""
-        if not is_good or match is None:
-            self._refuse("This is not an opening in its one canonical form.", text=line[:80])
+            match, value, literal = None, "", ""
+        if match is None or encode_basestring(value) != literal:
+            where = Place(member=self._name)
+            raise DiscrepancyError("payload.form", where, found=line[:80].decode("latin-1"))
         self.leaf, self._next = int(match[1]), (match[2], match[3], value)
-
-    def _refuse(self, sentence: str, text: bytes = b"") -> NoReturn:
-        leaf = self.leaf if self.leaf != _NO_LEAF else -1
-        raise DiscrepancyError(
-            "payload.form",
-            sentence,
-            where=Place(member=self._name, leaf=leaf),
-            expected="an opening" if text else "",
-            found=text.decode("latin-1"),
-        )
 
 
 def check_opening(
@@ -1499,36 +1424,16 @@ def check_opening(
     """Check that a salt and a value open what an entry committed to."""
     found = hash_payload(place, salt, value)
     if found != committed:
-        raise DiscrepancyError(
-            "payload.commitment",
-            "The payload is not what its entry committed to: value, salt or entry was changed.",
-            where=where,
-            about=f"payload {place[2]}",
-            expected=committed,
-            found=found,
-        )
+        raise DiscrepancyError("payload.commitment", where, f"payload {place[2]}", committed, found)
     try:
         check_value(value)
     except (ValueError, RecursionError) as error:
-        _payload_error(
-            "payload.value", f"The value is not canonical JSON: {error}.", where, place[2]
-        )
-
-
-def _payload_error(code: str, sentence: str, where: Place, name: str) -> NoReturn:
-    raise DiscrepancyError(code, sentence, where=where, about=f"payload {name}")
+        raise DiscrepancyError("payload.value", where, f"payload {place[2]}", found=error) from None
 
 
 def _count(name: str, expected: object, found: object) -> None:
     if expected != found:
-        raise DiscrepancyError(
-            "manifest.count",
-            "The bundle has another number than it says.",
-            where=Place(member=name),
-            about="count",
-            expected=expected,
-            found=found,
-        )
+        raise DiscrepancyError("manifest.count", Place(member=name), "count", expected, found)
 
 
 # -- 8. Receipts, checkpoints, and the way in ------------------------------------------------------
@@ -1601,7 +1506,7 @@ def verify(file: BinaryIO, request: Request) -> Report:
         UnusableError: nothing can be judged.
     """
     if not request.keys:
-        raise UnusableError("key.none", "No key was given. A key inside the file proves nothing.")
+        raise UnusableError("key.none")
     file.seek(0)
     begins = file.read(4)
     size = file.seek(0, 2)
@@ -1610,7 +1515,7 @@ def verify(file: BinaryIO, request: Request) -> Report:
         return _verify_bundle(file, request)
     limit = RECEIPT_BYTES_MAX if begins[:1] == b"{" else NOTE_BYTES_MAX
     if size > limit:
-        raise UnusableError("file.unknown", "This is no bundle, no receipt and no checkpoint.")
+        raise UnusableError("file.unknown")
     file.seek(0)
     raw = file.read()
     return _verify_receipt(raw, request) if begins[:1] == b"{" else _verify_note(raw, request)
@@ -1640,18 +1545,14 @@ def _verify_receipt(raw: bytes, request: Request) -> Report:
     try:
         receipt = load_canonical(raw.decode())
     except (ValueError, RecursionError) as error:
-        raise DiscrepancyError("receipt.form", f"Not canonical JSON: {error}.") from None
+        raise DiscrepancyError("receipt.form", expected="canonical JSON", found=error) from None
     if receipt.get("format") != RECEIPT_FORMAT:
         raise DiscrepancyError(
-            "receipt.format",
-            "The receipt is of a format that this program does not know.",
-            about="format",
-            expected=RECEIPT_FORMAT,
-            found=receipt.get("format"),
+            "receipt.format", about="format", expected=RECEIPT_FORMAT, found=receipt.get("format")
         )
     fault = _find_receipt_fault(receipt)
     if fault:
-        raise DiscrepancyError("receipt.form", "A value is not what it may be.", about=fault)
+        raise DiscrepancyError("receipt.form", about=fault)
     where = Place(leaf=receipt["index"])
     body = receipt["entry"].encode()
     at, _, kind, payloads, _, seq, source, stream = read_entry(body, where)
@@ -1662,12 +1563,10 @@ def _verify_receipt(raw: bytes, request: Request) -> Report:
     if root != checkpoint.root:
         raise DiscrepancyError(
             "proof.root",
-            "The entry is not in the tree that was signed: entry, index, path or checkpoint was"
-            " changed.",
-            where=where,
-            about="root",
-            expected=checkpoint.root.hex(),
-            found=root.hex() if root else "no root: the path does not fit the index",
+            where,
+            "root",
+            checkpoint.root.hex(),
+            root.hex() if root else "no root: the path does not fit the index",
         )
     commitments = read_commitments(payloads, source)
     _check_receipt_payloads(receipt["payloads"], commitments, where)
@@ -1728,13 +1627,13 @@ def _check_receipt_payloads(
 ) -> None:
     names = [opening["name"] for opening in openings]
     if names != sorted(set(names)):
-        raise DiscrepancyError("payload.order", "Openings are in order, each once.", where=where)
+        raise DiscrepancyError("payload.order", where)
     for opening in openings:
         name, salt = opening["name"], opening["salt"]
         if name not in commitments:
-            _payload_error("payload.unknown", "The entry has no such payload.", where, name)
+            raise DiscrepancyError("payload.unknown", where, f"payload {name}")
         if re.fullmatch(_DIGEST, salt) is None:
-            _payload_error("payload.form", "The salt is not 64 digits.", where, name)
+            raise DiscrepancyError("payload.form", where, f"salt of payload {name}")
         place = (where.stream, where.seq, name)
         check_opening(place, salt, opening["value"], commitments[name], where)
 
@@ -1743,12 +1642,7 @@ def _open_head(raw: bytes, request: Request, member: str) -> Checkpoint:
     checkpoint = open_checkpoint(raw, request.keys, member=member)
     if request.origin and checkpoint.origin != request.origin:
         raise DiscrepancyError(
-            "note.other_log",
-            "The checkpoint is of another log.",
-            where=Place(member=member),
-            about="origin",
-            expected=request.origin,
-            found=checkpoint.origin,
+            "note.other_log", Place(member=member), "origin", request.origin, checkpoint.origin
         )
     return checkpoint
 
@@ -1793,19 +1687,15 @@ def _link_kept(
         compare_heads(kept, inner, where)
     elif computed is None:
         raise UnusableError(
-            "older.no_path",
-            f"Nothing shows that the tree of {checkpoint.size} begins with the one of {kept.size}."
-            " Ask for the consistency path between the two and give it with --consistency.",
+            "older.no_path", expected=f"a path from {kept.size} to {checkpoint.size}", found="none"
         )
     elif computed != kept.root:
         raise DiscrepancyError(
             "older.inconsistent",
-            "The entries do not begin with those of the checkpoint that was known before: the"
-            " record was rewritten.",
-            where=where,
-            about=f"root of the first {kept.size} entries",
-            expected=kept.root.hex(),
-            found=computed.hex(),
+            where,
+            f"root of the first {kept.size} entries",
+            kept.root.hex(),
+            computed.hex(),
         )
 
 
@@ -1892,9 +1782,11 @@ def read_file(path: Path, longest: int) -> bytes:
         with path.open("rb") as file:
             raw = file.read(longest + 1)
     except OSError as error:
-        raise UnusableError("file.unreadable", f"{path}: {error.strerror}.") from None
+        raise UnusableError("file.unreadable", about=str(path), found=error.strerror) from None
     if len(raw) > longest:
-        raise UnusableError("file.too_large", f"{path} is over {longest} bytes.")
+        raise UnusableError(
+            "file.too_large", about=str(path), expected=f"at most {longest} bytes", found="more"
+        )
     return raw
 
 
@@ -1909,7 +1801,7 @@ def verify_path(path: Path, request: Request) -> Report:
         with path.open("rb") as file:
             return verify(file, request)
     except OSError as error:
-        raise UnusableError("file.unreadable", f"{path}: {error.strerror}.") from None
+        raise UnusableError("file.unreadable", about=str(path), found=error.strerror) from None
 
 
 def as_json(problem: ProblemError) -> dict[str, Any]:

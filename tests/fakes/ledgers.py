@@ -3,6 +3,7 @@
 The entries are made by the server's own code, so that what the verifier accepts is what is written.
 """
 
+import json
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from tests.fakes.bundles import (
     Opening,
     Sealed,
     Signer,
+    canonical,
     checkpoint_text,
     leaf_hash,
     sign_checkpoint,
@@ -87,6 +89,24 @@ def signed_text(ledger: Ledger) -> str:
     """Return what the ledger's checkpoint says, unsigned."""
     root = tree_root(ledger.leaves)
     return checkpoint_text(origin=ledger.signer.name, size=len(ledger.leaves), root=root)
+
+
+def rechain(ledger: Ledger, change, *, signer: Signer | None = None) -> Ledger:
+    """Return the ledger as a forger makes it: entries changed, and every link after them anew.
+
+    `change` is given each entry as a value, to change it or to return `None` for one that goes.
+    """
+    heads: dict[str, tuple[int, str]] = {}
+    items = []
+    for entry in ledger.entries:
+        value = change(json.loads(entry.body))
+        if value is None:
+            continue
+        seq, head = heads.get(value["stream"], (0, "0" * 64))
+        body = canonical({**value, "seq": seq + 1, "prev": head}).encode()
+        heads[value["stream"]] = (seq + 1, leaf_hash(body).hex())
+        items.append((body, entry.openings))
+    return seal(items, signer=signer or ledger.signer)
 
 
 def _run_drafts(reason):
