@@ -36,6 +36,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from hashlib import sha256
 from itertools import islice
+from json.decoder import scanstring  # type: ignore[attr-defined]  # the stubs leave it out
 from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
@@ -562,7 +563,8 @@ _CONTROL = r"u00(?:0[1-7bef]|1[0-9a-f])"
 _INSIDE = rf'{_PLAIN}(?:\\(?:["\\bfnrt]|u0000|{_CONTROL}){_PLAIN})*'
 _SCALAR = rf'(?:"{_INSIDE}"|0|-?[1-9][0-9]{{0,14}}|null|true|false|\[\]|\{{\}})'
 _KEY = r'"[ !#-\[\]-~]+":'
-_match_flat = re.compile(rf"{_SCALAR}|\{{{_KEY}{_SCALAR}(?:,{_KEY}{_SCALAR})*\}}").fullmatch
+_FLAT = rf"\{{{_KEY}{_SCALAR}(?:,{_KEY}{_SCALAR})*\}}"
+_match_flat = re.compile(f"{_SCALAR}|{_FLAT}").fullmatch
 _find_keys = re.compile(_KEY).findall  # a quote inside a text has a backslash before it
 _dump = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
@@ -633,9 +635,11 @@ def is_flat(text: str) -> bool:
 
     One pattern and the order of the keys, which is what most values are, and four times as fast.
     """
-    if len(text) > _FLAT_CHARS_MAX or _match_flat(text) is None:
-        return False
-    keys = _find_keys(text)
+    return len(text) <= _FLAT_CHARS_MAX and _match_flat(text) is not None and _is_sorted(text)
+
+
+def _is_sorted(flat: str) -> bool:
+    keys = _find_keys(flat)
     return len(keys) < 2 or keys == sorted(set(keys))  # noqa: PLR2004 - one is in order
 
 
@@ -713,7 +717,7 @@ FIELDS = {
     "actor": _ACTOR,
     "at": r'"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z"',
     "auth": _TEXT,
-    "data": r"\{.*\}",  # canonical JSON of its own, checked by itself
+    "data": rf"{_FLAT}|\{{.*\}}",  # canonical JSON of its own, checked by itself
     "from": _TEXT,
     "kind": r'"[a-z][a-z0-9_-]*\.[a-z][a-z0-9_-]*"',
     "on_behalf_of": rf"null|{_ACTOR}",
@@ -734,38 +738,54 @@ FIELDS = {
     "via": r'"[a-z][a-z0-9_-]*"',
 }
 _USED = ("at", "data", "kind", "payloads", "prev", "seq", "source", "stream")
+# A group for each of those; `data` has two, the first for what is flat.
+_GROUPS = {key: f"({FIELDS[key]})" for key in _USED} | {"data": rf"(?:({_FLAT})|(\{{.*\}}))"}
 _match_entry = re.compile(
-    r"\{" + ",".join(f'"{key}":(?P<{key}>{form})' for key, form in FIELDS.items()) + r"\}"
+    r"\{"
+    + ",".join(f'"{key}":{_GROUPS.get(key, f"(?:{form})")}' for key, form in FIELDS.items())
+    + r"\}"
 ).fullmatch
 
 
-def read_entry(body: bytes, where: Place) -> tuple[str, ...]:
-    """Check that bytes are an entry in its one form; return the literals of the keys in `_USED`."""
+def read_entry(body: bytes) -> tuple[str, ...]:
+    """Check that bytes are an entry in its one form; return the literals of the keys in `_USED`.
+
+    What it raises does not say where: the caller knows.
+    """
     if len(body) > ENTRY_BYTES_MAX:
-        raise DiscrepancyError("entry.too_large", where)
+        raise DiscrepancyError("entry.too_large")
     try:
         text = body.decode()
     except UnicodeDecodeError:
-        raise DiscrepancyError("entry.utf8", where) from None
+        raise DiscrepancyError("entry.utf8") from None
     match = _match_entry(text)
     if match is None:
-        raise _describe_fault(text, where)
-    literals = match.group(*_USED)
-    at, data, _, payloads, *_ = literals
+        raise _describe_fault(text)
+    at, flat, data, *others = match.groups()
+    payloads = others[1]
     try:
         datetime.fromisoformat(at[1:-2])
     except ValueError:
-        raise _field_error("at", "a date that exists", at, where) from None
-    if data != "{}" and not is_flat(data):
+        raise _field_error("at", "a date that exists", at) from None
+    if (flat is None or not _is_sorted(flat)) and data != "{}":
         try:
-            load_canonical(data)
+            load_canonical(flat or data)
         except (ValueError, RecursionError) as error:
-            raise _field_error("data", "canonical JSON", error, where) from None
-    if payloads.count(":") > 1:
+            raise _field_error("data", "canonical JSON", error) from None
+    if "," in payloads:
         names = list(read_commitments(payloads, "null"))
         if payloads.count('":"') != len(names) or names != sorted(names):
-            raise _field_error("payloads", "names in order, each once", names, where)
-    return literals
+            raise _field_error("payloads", "names in order, each once", names)
+    return (at, flat or data, *others)
+
+
+def place_of(body: bytes, member: str, leaf: int) -> Place:
+    """Return where an entry is, as far as it says so."""
+    match = _match_entry(body.decode(errors="replace"))
+    if match is None:
+        return Place(member, leaf=leaf)
+    seq, _, stream = match.groups()[6:]
+    return Place(member, stream[1:-1], int(seq), leaf)
 
 
 def read_commitments(payloads: str, source: str) -> dict[str, str]:
@@ -784,23 +804,23 @@ def hash_payload(place: tuple[str, int, str], salt: str, value: str) -> str:
     return sha256(b"countersign/commit/v1\n" + bytes.fromhex(salt) + committed).hexdigest()
 
 
-def _describe_fault(text: str, where: Place) -> DiscrepancyError:
+def _describe_fault(text: str) -> DiscrepancyError:
     """Name the first key of an entry that is not as it must be."""
     at = 1 if text.startswith("{") else 0
     for number, (key, form) in enumerate(FIELDS.items()):
         start = f'{"," if number else ""}"{key}":'
         if not at or not text.startswith(start, at):
-            return _field_error(key, f"{start}… at byte {at}", text[at : at + 80], where)
+            return _field_error(key, f"{start}… at byte {at}", text[at : at + 80])
         at += len(start)
         end = _end_of_field(key, form, text, at)
         if end < 0 and key == "v" and (other := re.compile("[0-9]+").match(text, at)):
-            return DiscrepancyError("entry.version", where, "v", ENTRY_VERSION, other[0])
+            return DiscrepancyError("entry.version", NOWHERE, "v", ENTRY_VERSION, other[0])
         if end < 0:
-            return _field_error(key, "a value this key may have", text[at : at + 80], where)
+            return _field_error(key, "a value this key may have", text[at : at + 80])
         at = end
     if text.endswith("\r"):
-        return DiscrepancyError("entry.crlf", where)
-    return _field_error("end", "} and nothing behind it", text[at : at + 80], where)
+        return DiscrepancyError("entry.crlf")
+    return _field_error("end", "} and nothing behind it", text[at : at + 80])
 
 
 def _end_of_field(key: str, form: str, text: str, at: int) -> int:
@@ -814,8 +834,13 @@ def _end_of_field(key: str, form: str, text: str, at: int) -> int:
     return match.end() if match else -1
 
 
-def _field_error(key: str, expected: object, found: object, where: Place) -> DiscrepancyError:
-    return DiscrepancyError("entry.form", where, key, expected, found)
+def _field_error(key: str, expected: object, found: object) -> DiscrepancyError:
+    return DiscrepancyError("entry.form", NOWHERE, key, expected, found)
+
+
+_CLOSING_LITERAL = f'"{CLOSING_KIND}"'
+_ERASING_LITERAL = f'"{ERASING_KIND}"'
+_NO_END = (0, FIRST_PREV, False)
 
 
 class Chains:
@@ -831,24 +856,23 @@ class Chains:
     def __len__(self) -> int:
         return len(self._ends)
 
-    def add(self, literals: tuple[str, ...], leaf: bytes, where: Place) -> None:
-        """Add the next entry of its stream."""
+    def add(self, literals: tuple[str, ...], leaf: bytes) -> None:
+        """Add the next entry of its stream. What it raises does not say where."""
         _, _, kind, _, prev, seq_literal, _, stream = literals
-        seq, link = int(seq_literal), prev[1:-1]
-        last, head, is_closed = self._ends.get(stream, (0, FIRST_PREV, False))
+        seq = int(seq_literal)
+        last, head, is_closed = self._ends.get(stream, _NO_END)
         if seq != last + 1 and (seq <= last or not self._may_have_gaps):
-            raise DiscrepancyError(
-                "chain.seq", where, "seq", f"over {last}" if self._may_have_gaps else last + 1, seq
-            )
-        if seq == last + 1 and link != head:
-            raise DiscrepancyError("chain.prev", where, "prev", head, link)
+            expected = f"over {last}" if self._may_have_gaps else last + 1
+            raise DiscrepancyError("chain.seq", NOWHERE, "seq", expected, seq)
+        if seq == last + 1 and prev[1:-1] != head:
+            raise DiscrepancyError("chain.prev", NOWHERE, "prev", head, prev[1:-1])
         if is_closed:
-            raise DiscrepancyError("chain.closed", where)
-        self._ends[stream] = (seq, leaf.hex(), kind[1:-1] == CLOSING_KIND)
+            raise DiscrepancyError("chain.closed")
+        self._ends[stream] = (seq, leaf.hex(), kind == _CLOSING_LITERAL)
 
     def end_of(self, stream: str) -> tuple[int, bool]:
         """Return the number of a stream's last entry, 0 if it has none, and whether it closes."""
-        seq, _, is_closed = self._ends.get(f'"{stream}"', (0, "", False))
+        seq, _, is_closed = self._ends.get(f'"{stream}"', _NO_END)
         return seq, is_closed
 
 
@@ -1230,7 +1254,9 @@ class Bundle:
         self.chains = Chains(may_have_gaps=kind in {"period", "project"})
         self.entry_count = self.opened_count = self.erased_count = self.hidden_count = 0
         self.unrecorded: dict[tuple[str, int, str], int] = {}  # erased, and no record seen so far
-        self.first_at = self.last_at = ""
+        self.first_at, self.last_at = "~", ""  # nothing yet: after and before every instant
+        since, until = self.manifest["since"], self.manifest["until"]
+        self._since, self._until = f'"{since}"' if since else "", f'"{until}"'
         # A whole bundle has every leaf, so the root of any smaller tree follows from it.
         self._frontier = Frontier() if older and kind == "whole" else None
         self._frontier_size = older.size if older else 0
@@ -1300,56 +1326,64 @@ class Bundle:
                     index = next(indexes, -1)
                     if index < 0:
                         _count("leaves", self.entry_count, "more entries")
-                    yield self._check_entry(body, Place(name, leaf=index), openings)
+                    try:
+                        leaf = self._check_entry(body, index, openings)
+                    except DiscrepancyError as problem:
+                        if problem.where == NOWHERE:
+                            problem.where = place_of(body, name, index)
+                        raise
+                    yield leaf
             openings.finish()
             _count(name, min(expected - before, PART_LINE_COUNT), self.entry_count - before)
         if next(indexes, None) is not None:
             _count("leaves", self.entry_count, "more leaves")
 
-    def _check_entry(self, body: bytes, where: Place, openings: Openings) -> bytes:
-        literals = read_entry(body, where)
+    def _check_entry(self, body: bytes, index: int, openings: Openings) -> bytes:
+        literals = read_entry(body)
         at, data, kind, payloads, _, seq, source, stream = literals
-        where = Place(where.member, stream[1:-1], int(seq), where.leaf)
-        leaf = hash_leaf(body)
-        self.chains.add(literals, leaf, where)
-        self._note_time(at[1:-1], where)
-        if payloads != "{}" or source != "null" or openings.leaf == where.leaf:
-            self._check_payloads(read_commitments(payloads, source), where, openings)
-        if self.unrecorded and kind[1:-1] == ERASING_KIND and where.stream == LEDGER_STREAM:
+        leaf = sha256(b"\x00" + body).digest()  # hash_leaf, without the call
+        self.chains.add(literals, leaf)
+        if self._since and not self._since <= at < self._until:
+            period = f"{self._since} to {self._until}"
+            raise DiscrepancyError("entry.period", NOWHERE, "at", period, at)
+        if not self.first_at <= at:
+            self.first_at = at
+        self.last_at = max(self.last_at, at)
+        if payloads != "{}" or source != "null" or openings.leaf <= index:
+            commitments = read_commitments(payloads, source)
+            self._check_payloads(commitments, (stream[1:-1], int(seq)), index, openings)
+        if kind == _ERASING_LITERAL and self.unrecorded and stream[1:-1] == LEDGER_STREAM:
             self._strike_erased(data)
         if self._frontier and self.entry_count < self._frontier_size:
             self._frontier.push(leaf)
         self.entry_count += 1
         return leaf
 
-    def _note_time(self, at: str, where: Place) -> None:
-        since, until = self.manifest["since"], self.manifest["until"]
-        if since is not None and not since <= at < until:
-            raise DiscrepancyError("entry.period", where, "at", f"{since} to {until}", at)
-        self.first_at = min(self.first_at, at) if self.first_at else at
-        self.last_at = max(self.last_at, at)
-
     def _check_payloads(
-        self, commitments: dict[str, str], where: Place, openings: Openings
+        self,
+        commitments: dict[str, str],
+        entry: tuple[str, int],
+        index: int,
+        openings: Openings,
     ) -> None:
         self.hidden_count += len(commitments)
         previous = ""
-        for name, salt, value in openings.take(where.leaf):
-            if name <= previous:
-                raise DiscrepancyError("payload.order", where, f"payload {name}")
+        while openings.leaf <= index:
+            leaf, name, salt, value = openings.take()
+            if leaf < index or name <= previous:
+                raise DiscrepancyError("payload.order", NOWHERE, f"payload {name}")
             previous = name
             committed = commitments.get(name)
             if committed is None:
-                raise DiscrepancyError("payload.unknown", where, f"payload {name}")
-            place = (where.stream, where.seq, name)
+                raise DiscrepancyError("payload.unknown", NOWHERE, f"payload {name}")
+            place = (*entry, name)
             self.hidden_count -= 1
             if salt:
-                check_opening(place, salt, value, str(committed), where)
+                check_opening(place, salt, value, committed)
                 self.opened_count += 1
             else:
-                self.unrecorded[place] = where.leaf
+                self.unrecorded[place] = index
                 self.erased_count += 1
-        openings.check_after(where.leaf)
 
     def _strike_erased(self, data: str) -> None:
         """Note which erasures an entry `payload.redacted` records."""
@@ -1381,54 +1415,60 @@ class Openings:
         self._next: tuple[str, str, str] = ("", "", "")
         self._read()
 
-    def take(self, leaf: int) -> Iterator[tuple[str, str, str]]:
-        """Yield name, salt and value of each opening of a leaf; an erased one has no salt."""
-        while self.leaf == leaf:
-            taken = self._next
-            self._read()
-            yield taken
-
-    def check_after(self, leaf: int) -> None:
-        """Refuse an opening that should have come before."""
-        if self.leaf < leaf:
-            raise DiscrepancyError("payload.order", Place(member=self._name, leaf=self.leaf))
+    def take(self) -> tuple[int, str, str, str]:
+        """Return leaf, name, salt and value of the next opening; an erased one has no salt."""
+        taken = (self.leaf, *self._next)
+        self._read()
+        return taken
 
     def finish(self) -> None:
         """Refuse openings of no entry of the part."""
-        self.check_after(_NO_LEAF)
+        if self.leaf != _NO_LEAF:
+            raise DiscrepancyError("payload.order", Place(member=self._name, leaf=self.leaf))
 
     def _read(self) -> None:
         line = next(self._lines, None)
         if line is None:
             self.leaf = _NO_LEAF
             return
+        value: str | None = ""
         try:
             text = line.decode()
-            if match := _ERASED.fullmatch(text):
-                self.leaf, self._next = int(match[1]), (match[2], "", "")
-                return
+        except UnicodeDecodeError:
+            text = ""
+        match = _ERASED.fullmatch(text)
+        if match is None:
             match = _OPENING.match(text)
-            literal = text[match.end() - 1 : -1] if match and text.endswith('"}') else ""
-            value = json.loads(literal)
-        except (ValueError, RecursionError):
-            match, value, literal = None, "", ""
-        if match is None or encode_basestring(value) != literal:
+            value = _read_last_text(text, match.end()) if match else None
+        if match is None or value is None:
             where = Place(member=self._name)
             raise DiscrepancyError("payload.form", where, found=line[:80].decode("latin-1"))
-        self.leaf, self._next = int(match[1]), (match[2], match[3], value)
+        salt = match[3] if match.re is _OPENING else ""
+        self.leaf, self._next = int(match[1]), (match[2], salt, value)
 
 
-def check_opening(
-    place: tuple[str, int, str], salt: str, value: str, committed: str, where: Place
-) -> None:
+def _read_last_text(text: str, start: int) -> str | None:
+    """Return the canonical JSON text that begins before `start`, if an object ends behind it."""
+    try:
+        value, end = scanstring(text, start)
+    except ValueError:
+        return None
+    is_good = text[end:] == "}" and encode_basestring(value) == text[start - 1 : end]
+    return value if is_good else None
+
+
+def check_opening(place: tuple[str, int, str], salt: str, value: str, committed: str) -> None:
     """Check that a salt and a value open what an entry committed to."""
     found = hash_payload(place, salt, value)
     if found != committed:
-        raise DiscrepancyError("payload.commitment", where, f"payload {place[2]}", committed, found)
+        about = f"payload {place[2]}"
+        raise DiscrepancyError("payload.commitment", NOWHERE, about, committed, found)
     try:
         check_value(value)
     except (ValueError, RecursionError) as error:
-        raise DiscrepancyError("payload.value", where, f"payload {place[2]}", found=error) from None
+        raise DiscrepancyError(
+            "payload.value", NOWHERE, f"payload {place[2]}", found=error
+        ) from None
 
 
 def _count(name: str, expected: object, found: object) -> None:
@@ -1545,40 +1585,44 @@ def _verify_receipt(raw: bytes, request: Request) -> Report:
     try:
         receipt = load_canonical(raw.decode())
     except (ValueError, RecursionError) as error:
-        raise DiscrepancyError("receipt.form", expected="canonical JSON", found=error) from None
-    if receipt.get("format") != RECEIPT_FORMAT:
-        raise DiscrepancyError(
-            "receipt.format", about="format", expected=RECEIPT_FORMAT, found=receipt.get("format")
-        )
+        raise DiscrepancyError("receipt.form", NOWHERE, "form", "canonical JSON", error) from None
+    found = receipt.get("format")
+    if found != RECEIPT_FORMAT:
+        raise DiscrepancyError("receipt.format", NOWHERE, "format", RECEIPT_FORMAT, found)
     fault = _find_receipt_fault(receipt)
     if fault:
         raise DiscrepancyError("receipt.form", about=fault)
-    where = Place(leaf=receipt["index"])
-    body = receipt["entry"].encode()
-    at, _, kind, payloads, _, seq, source, stream = read_entry(body, where)
-    where = Place(stream=stream[1:-1], seq=int(seq), leaf=receipt["index"])
+    try:
+        return _judge_receipt(receipt, request)
+    except DiscrepancyError as problem:
+        if problem.where == NOWHERE:
+            problem.where = place_of(receipt["entry"].encode(), "", receipt["index"])
+        raise
+
+
+def _judge_receipt(receipt: dict[str, Any], request: Request) -> Report:
+    """Check a receipt of the right form. What it raises may not say where."""
+    body, index = receipt["entry"].encode(), receipt["index"]
+    at, _, kind, payloads, _, seq_literal, source, stream_literal = read_entry(body)
+    stream, seq = stream_literal[1:-1], int(seq_literal)
     checkpoint = _open_head(receipt["checkpoint"].encode(), request, "checkpoint")
-    path = [_read_hash(item, where) for item in receipt["path"]]
-    root = root_of_inclusion(hash_leaf(body), receipt["index"], checkpoint.size, path)
+    path = [_read_hash(item, NOWHERE) for item in receipt["path"]]
+    root = root_of_inclusion(hash_leaf(body), index, checkpoint.size, path)
     if root != checkpoint.root:
-        raise DiscrepancyError(
-            "proof.root",
-            where,
-            "root",
-            checkpoint.root.hex(),
-            root.hex() if root else "no root: the path does not fit the index",
-        )
+        found = root.hex() if root else "no root: the path does not fit the index"
+        raise DiscrepancyError("proof.root", NOWHERE, "root", checkpoint.root.hex(), found)
     commitments = read_commitments(payloads, source)
-    _check_receipt_payloads(receipt["payloads"], commitments, where)
+    _check_receipt_payloads(receipt["payloads"], commitments, (stream, seq))
     kept = _open_kept(request, checkpoint)
     if kept is not None:
         _link_kept(kept, checkpoint, None, None, request)
     report = Report("receipt", checkpoint)
-    report.counts = {"entries": 1, "payloads": len(receipt["payloads"])}
-    report.scope = {"stream": where.stream, "seq": where.seq, "leaf_index": where.leaf}
+    count = len(receipt["payloads"])
+    report.counts = {"entries": 1, "payloads": count, "hidden": len(commitments) - count}
+    report.scope = {"stream": stream, "seq": seq, "leaf_index": index}
     report.said.append(
-        f"Entry {where.seq} of stream {where.stream}, {kind[1:-1]} at {at[1:-1]}, is leaf"
-        f" {where.leaf}; {len(receipt['payloads'])} of its {len(commitments)} payloads are opened."
+        f"Entry {seq} of stream {stream}, {kind[1:-1]} at {at[1:-1]}, is leaf {index};"
+        f" {count} of its {len(commitments)} payloads are opened."
     )
     report.not_shown.append("What came before and after this entry.")
     _describe_head(report, kept, None)
@@ -1623,19 +1667,18 @@ def _is_texts(value: object) -> bool:
 
 
 def _check_receipt_payloads(
-    openings: list[dict[str, str]], commitments: dict[str, str], where: Place
+    openings: list[dict[str, str]], commitments: dict[str, str], entry: tuple[str, int]
 ) -> None:
     names = [opening["name"] for opening in openings]
     if names != sorted(set(names)):
-        raise DiscrepancyError("payload.order", where)
+        raise DiscrepancyError("payload.order", about="payloads")
     for opening in openings:
         name, salt = opening["name"], opening["salt"]
         if name not in commitments:
-            raise DiscrepancyError("payload.unknown", where, f"payload {name}")
+            raise DiscrepancyError("payload.unknown", NOWHERE, f"payload {name}")
         if re.fullmatch(_DIGEST, salt) is None:
-            raise DiscrepancyError("payload.form", where, f"salt of payload {name}")
-        place = (where.stream, where.seq, name)
-        check_opening(place, salt, opening["value"], commitments[name], where)
+            raise DiscrepancyError("payload.form", NOWHERE, f"salt of payload {name}")
+        check_opening((*entry, name), salt, opening["value"], commitments[name])
 
 
 def _open_head(raw: bytes, request: Request, member: str) -> Checkpoint:
@@ -1738,7 +1781,9 @@ def _describe_bundle(report: Report, bundle: Bundle, *, is_closed: bool) -> None
         "hidden": bundle.hidden_count,
         "unsealed": manifest["unsealed"],
     }
-    during = f", from {bundle.first_at} to {bundle.last_at}" if bundle.entry_count else ""
+    during = (
+        f", from {bundle.first_at[1:-1]} to {bundle.last_at[1:-1]}" if bundle.entry_count else ""
+    )
     report.said.append(
         f"{bundle.entry_count} entries of {len(bundle.chains)} streams ({scope}){during}, are in"
         " the signed tree, unchanged, each at its place."

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import tracemalloc
 
 import pytest
 import rfc8785
@@ -18,6 +19,7 @@ from countersign import verify as verifier
 from countersign.verify import DiscrepancyError, Place, Request, parse_key, verify
 from tests.fakes.bundles import (
     Contents,
+    Opening,
     Sealed,
     consistency_path,
     inclusion_path,
@@ -25,13 +27,14 @@ from tests.fakes.bundles import (
     sign_checkpoint,
     tree_root,
     write_bundle,
-    write_receipt,
 )
 from tests.fakes.drafts import STREAM, counting_salts, draft
-from tests.fakes.ledgers import LOG, a_ledger
+from tests.fakes.ledgers import LOG, a_ledger, seal
 
 KEYS = [parse_key(LOG.vkey)]
 SIZE_MAX = 40
+COUNT = 10_003
+PERIOD = {"since": "2026-01-01T00:00:00.000000Z", "until": "2027-01-01T00:00:00.000000Z"}
 
 scalars = st.none() | st.booleans() | st.integers(-(2**53) + 1, 2**53 - 1) | st.text()
 floats = st.floats(allow_nan=False, allow_infinity=False)
@@ -115,7 +118,7 @@ def test_every_entry_the_server_writes_is_accepted(data, reason, subject, names)
     )
     _, entries = extend(head=StreamHead(stream=STREAM), drafts=[made], salts=counting_salts())
 
-    literals = verifier.read_entry(entries[0].body, Place())
+    literals = verifier.read_entry(entries[0].body)
 
     assert literals[5] == "1"
 
@@ -132,7 +135,7 @@ def test_what_the_server_refuses_the_verifier_refuses(data):
     except EntryInvalidError:
         is_entry = False
     try:
-        verifier.read_entry(bytes(body), Place())
+        verifier.read_entry(bytes(body))
         is_accepted = True
     except DiscrepancyError:
         is_accepted = False
@@ -172,7 +175,7 @@ def test_every_pair_of_small_trees_is_consistent_and_no_other_path_fits():
         for first in range(1, second):
             path = consistency_path(LEAVES[:second], first)
             verifier.check_consistency(_head(first), _head(second), path, Place())
-            for wrong in (path[:-1], [*path, LEAVES[0]], [LEAVES[1], *path[1:]]):
+            for wrong in (path[:-1], [*path, LEAVES[0]], [LEAVES[-1], *path[1:]]):
                 with pytest.raises(DiscrepancyError):
                     verifier.check_consistency(_head(first), _head(second), wrong, Place())
 
@@ -192,7 +195,6 @@ def test_every_choice_of_leaves_of_a_small_tree_is_proved(size):
     _, entries = extend(head=StreamHead(stream=STREAM), drafts=drafts, salts=salts)
     leaves = [entry.leaf for entry in entries]
     note = sign_checkpoint([LOG], leaves=leaves)
-    times = {"since": "2026-01-01T00:00:00.000000Z", "until": "2027-01-01T00:00:00.000000Z"}
 
     assert ledger.leaves != leaves
     for chosen in range(2**size):
@@ -201,25 +203,59 @@ def test_every_choice_of_leaves_of_a_small_tree_is_proved(size):
             for index in range(size)
             if chosen >> index & 1
         ]
-        contents = Contents(note=note, leaves=leaves, entries=known, kind="period", **times)
+        contents = Contents(
+            note=note,
+            leaves=leaves,
+            entries=known,
+            kind="period",
+            since=PERIOD["since"],
+            until=PERIOD["until"],
+        )
         report = verify(io.BytesIO(write_bundle(contents)), Request(keys=KEYS))
         assert report.counts["entries"] == len(known)
 
 
-@given(st.integers(0, 5000), st.integers(1, 64))
-def test_a_tree_larger_than_a_block_is_proved(start, count):
-    ledger = _large()
-    entries = ledger.entries[start : start + count]
-    times = {"since": "2026-01-01T00:00:00.000000Z", "until": "2027-01-01T00:00:00.000000Z"}
-    path = inclusion_path(ledger.leaves, entries[0].index)
-    receipt = write_receipt(
-        leaves=ledger.leaves[:1], entry=entries[0], note=ledger.note(), path=[p.hex() for p in path]
+@pytest.fixture(scope="module")
+def large():
+    """A ledger whose bundle has entries in two parts."""
+    drafts = [draft(data={"n": number}, payloads={"a": number}) for number in range(COUNT)]
+    _, entries = extend(head=StreamHead(stream=STREAM), drafts=drafts, salts=counting_salts())
+    return seal(
+        [
+            (entry.body, [Opening(name="a", salt=entry.payloads[0].salt, value=str(entry.seq - 1))])
+            for entry in entries
+        ]
     )
 
-    bundle = verify(
-        io.BytesIO(write_bundle(ledger.contents(kind="period", entries=entries, **times))),
-        Request(keys=KEYS),
-    )
 
-    assert bundle.counts["entries"] == len(entries)
-    assert verify(io.BytesIO(receipt), Request(keys=KEYS)).what == "receipt"
+def test_a_bundle_in_several_parts_holds(large):
+    bundle = write_bundle(large.contents())
+
+    report = verify(io.BytesIO(bundle), Request(keys=KEYS, older=large.note(9_999).encode()))
+
+    assert report.counts["entries"] == report.counts["payloads"] == COUNT
+    assert b"entries/000001.jsonl" in bundle
+    assert b"payloads/000001.jsonl" in bundle
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 1), (1020, 1030), (1024, 4096), (9_990, COUNT)])
+def test_part_of_a_large_tree_is_proved(large, start, end):
+    entries = large.entries[start:end]
+    contents = large.contents(kind="period", entries=entries, **PERIOD)
+
+    report = verify(io.BytesIO(write_bundle(contents)), Request(keys=KEYS))
+
+    assert report.counts["entries"] == end - start
+
+
+def test_a_bundle_is_read_in_memory_that_does_not_grow_with_it(large):
+    bundle = write_bundle(large.contents())
+    tracemalloc.start()
+
+    verify(io.BytesIO(bundle), Request(keys=KEYS))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    unpacked = sum(len(entry.body) for entry in large.entries)
+    assert unpacked > 5_000_000
+    assert peak < 4_000_000
