@@ -3,6 +3,7 @@
 from typing import ClassVar
 from uuid import UUID
 
+from django.http import HttpResponse
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -15,9 +16,10 @@ from approvals.api.serializers import (
     RequestQuery,
     RequestSerializer,
 )
-from approvals.selectors import explaining
+from approvals.selectors import explaining, receipts
 from approvals.selectors import requests as selectors
 from approvals.services.decide import decide
+from audit.api.log import ReceiptSerializer, respond_with_receipt
 from core.kernel.errors import Problem
 from core.toolkit.api.errors import InputRefusedError
 from core.toolkit.api.headers import read_idempotency_key, read_if_match
@@ -81,6 +83,24 @@ class RequestViewSet(ApiViewSet):
         """Return whether the caller may decide now, rule by rule, and who else may."""
         found = explaining.explain(principal=principal_of(request), request_id=request_id)
         return Response(ExplanationSerializer(found).data)
+
+    @operation(
+        operation_id="votes_receipt_get",
+        summary="Download the receipt of a decision",
+        answer=ReceiptSerializer,
+        errors=(404, 409),
+    )
+    def receipt(self, request: Request, request_id: UUID, vote_id: UUID) -> HttpResponse:
+        """Return one decision as the ledger has it, with the proof that it is there.
+
+        It opens the comment and the form, and the address it came from for those who may read the
+        entry in the ledger. Before it is sealed 409 with `audit.not_sealed`; `Retry-After` says
+        when to ask again.
+        """
+        found = receipts.get_vote_receipt(
+            principal=principal_of(request), request_id=request_id, vote_id=vote_id
+        )
+        return respond_with_receipt(found.data, name=found.name)
 
     @operation(
         operation_id="requests_decide",

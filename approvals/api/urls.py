@@ -9,5 +9,11 @@ urlpatterns = [
     *route("requests/", RequestViewSet, {"get": "list"}, name="api-requests"),
     *route(_REQUEST, RequestViewSet, {"get": "retrieve"}, name="api-request"),
     *route(f"{_REQUEST}why/", RequestViewSet, {"get": "why"}, name="api-request-why"),
+    *route(
+        f"{_REQUEST}votes/<uuid:vote_id>/receipt/",
+        RequestViewSet,
+        {"get": "receipt"},
+        name="api-vote-receipt",
+    ),
     *route(f"{_REQUEST}decide/", RequestViewSet, {"post": "decide"}, name="api-request-decide"),
 ]

@@ -86,3 +86,10 @@ class DigestRequiredError(PreconditionError):
 
     code = "approvals.digest_required"
     title = "Say what you saw: send the digest the request showed."
+
+
+class VoteMissingError(MissingError):
+    """The request has no such vote."""
+
+    code = "approvals.vote_missing"
+    title = "There is no such decision."

@@ -1,6 +1,6 @@
 """Requests as plain values for the templates. Pure. Read `group_rows` and `describe` first."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -149,11 +149,12 @@ class ChoiceLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """One vote, with its mark and what its voter did in words."""
+    """One vote, with its mark and what its voter did in words. Sealed, it has a receipt."""
 
     vote: VoteView
     mark: str
     did: str
+    is_sealed: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -276,10 +277,15 @@ def list_changes(seen: Mapping[str, str], now: Mapping[str, str]) -> tuple[Chang
     )
 
 
-def list_activity(detail: RequestDetail) -> tuple[Activity, ...]:
-    """Return what was decided, newest first."""
+def list_activity(detail: RequestDetail, *, sealed: Collection[int]) -> tuple[Activity, ...]:
+    """Return what was decided, newest first; `sealed` are the votes' entries with a receipt."""
     return tuple(
-        Activity(vote=vote, mark=say_choice(vote.decision)[0], did=say_choice(vote.decision)[1])
+        Activity(
+            vote=vote,
+            mark=say_choice(vote.decision)[0],
+            did=say_choice(vote.decision)[1],
+            is_sealed=vote.seq in sealed,
+        )
         for vote in reversed(detail.votes)
     )
 

@@ -12,9 +12,10 @@ from django.urls import reverse
 from approvals.domain.rule import Asks
 from approvals.portal import context, forms
 from approvals.portal.forms import Bar, Typed
-from approvals.selectors import explaining, inbox, requests
+from approvals.selectors import explaining, inbox, receipts, requests
 from approvals.selectors.requests import RequestFilters
 from approvals.services.decide import decide
+from audit.api.log import respond_with_receipt
 from core.kernel.clock import SYSTEM_CLOCK
 from core.kernel.errors import (
     ConflictError,
@@ -149,6 +150,7 @@ class RequestView(_ListView):
         if isinstance(error, InvalidError):
             bar = _with_problems(bar, error)
         username = self.principal.username
+        sealed = receipts.list_sealed_votes(detail=detail)
         shown = {
             "detail": detail,
             "summary": detail.summary,
@@ -161,7 +163,7 @@ class RequestView(_ListView):
             "stages": context.list_stages(detail, explanation, username=username),
             "choices": context.list_choices(detail, is_mine=explanation.is_eligible),
             "is_question": detail.summary.kind == Asks.QUESTION,
-            "activity": context.list_activity(detail),
+            "activity": context.list_activity(detail, sealed=sealed),
             "problem": _problem(error, typed=typed, detail=detail),
             "was_carried": was_carried,
             "chosen": typed.decision if typed else "",
@@ -169,6 +171,17 @@ class RequestView(_ListView):
         status = 200 if error is None else status_of(type(error))
         page = self.list_context(open_id=request_id) | shown
         return self.render("approvals/inbox.html", page, status=status)
+
+
+class ReceiptView(PortalView):
+    """One decision as a file that proves itself."""
+
+    def get(self, request: HttpRequest, request_id: UUID, vote_id: UUID) -> HttpResponse:
+        """Return the receipt."""
+        found = receipts.get_vote_receipt(
+            principal=self.principal, request_id=request_id, vote_id=vote_id
+        )
+        return respond_with_receipt(found.data, name=found.name)
 
 
 class _FormUnreadableError(InvalidError):

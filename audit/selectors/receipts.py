@@ -49,6 +49,17 @@ def make_receipt(*, stream: UUID, seq: int, leaf: bytes, names: Collection[str])
     return _write(found, names=names)
 
 
+def list_sealed(*, stream: UUID, seqs: Collection[int]) -> frozenset[int]:
+    """Return which of a stream's entries are sealed, so that there are receipts for them; 1 query.
+
+    Whoever calls has asked whether the reader may see them.
+    """
+    if not seqs:
+        return frozenset()
+    rows = Entry.objects.filter(stream=stream, seq__in=list(seqs), sealed__isnull=False)
+    return frozenset(rows.values_list("seq", flat=True))
+
+
 def _write(found: Inclusion, *, names: Collection[str] | None) -> bytes:
     rows = Payload.objects.filter(entry_id=found.entry_id)
     if names is not None:

@@ -155,6 +155,7 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-requests", "get"): Turned(EMPTY, EMPTY),
     ("api-request", "get"): Turned(404, 200),
     ("api-request-why", "get"): Turned(404, 200),
+    ("api-vote-receipt", "get"): Turned(404, 404),
     ("api-request-decide", "post"): Turned(403, 403, {"decision": "approve", "digest": _DIGEST}),
 }
 
@@ -289,6 +290,7 @@ def place(town):
         "run_id": run_id,
         "key": "ask%231",
         "request_id": request.pk,
+        "vote_id": UUID(int=9),
         "task_id": _claim(town, run_id).pk,
     }
 

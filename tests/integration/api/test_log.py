@@ -5,7 +5,9 @@ from base64 import b64decode
 from hashlib import sha256
 
 import pytest
+from django.db import connection
 
+from approvals.models import Vote
 from audit.domain.entry import commitment, leaf_hash, read_entry
 from audit.domain.merkle import check_consistency, check_inclusion
 from audit.domain.notes import open_note
@@ -210,3 +212,55 @@ def test_an_auditor_of_a_project_gets_its_proofs_and_the_heads_they_need(town, e
     problem(
         town.as_("vera").get("ledger/log/consistency/", first=0, second=1), 404, "audit.log_missing"
     )
+
+
+@pytest.fixture
+def vote(town, auditor):
+    """Return a sealed decision with a comment, that came from an address."""
+    request = town.request()
+    assert town.decide(request, "ann", comment="as agreed").status_code == 200
+    logs.seal()
+    return Vote.objects.get(request=request)
+
+
+def test_a_decision_s_receipt_opens_what_its_reader_may_see(town, vote, auditor, tmp_path):
+    path = f"requests/{vote.request_id}/votes/{vote.pk}/receipt/"
+    town.user("rita", "viewer", "auditor")  # of the project: sees the request and the entry
+
+    by_reader = {name: town.as_(name).get(path) for name in ("ann", "vera", "mara", "rita")}
+
+    for name, answer in by_reader.items():
+        assert answer.status_code == 200, name
+        names = [item["name"] for item in answer.json()["payloads"]]
+        assert names == (["comment", "source"] if name == "rita" else ["comment"]), name
+        assert read_entry(answer.json()["entry"].encode()).seq == vote.seq
+        file = tmp_path / f"{name}.json"
+        file.write_bytes(answer.content)
+        keys = verifier.read_keys([logs.KEY.verifier.text], [])
+        verifier.verify_path(file, verifier.Request(keys=keys))
+
+
+def test_a_decision_s_receipt_is_refused_to_others_and_before_it_is_sealed(town, vote, problem):
+    path = f"requests/{vote.request_id}/votes/{vote.pk}/receipt/"
+    problem(town.as_("stan").get(path), 404, "approvals.request_missing")
+    other = town.request()
+    problem(
+        town.as_("ann").get(f"requests/{other.pk}/votes/{vote.pk}/receipt/"),
+        404,
+        "approvals.vote_missing",
+    )
+    assert town.decide(other, "bob").status_code == 200
+    late = Vote.objects.get(request=other)
+    answer = town.as_("bob").get(f"requests/{other.pk}/votes/{late.pk}/receipt/")
+    problem(answer, 409, "audit.not_sealed")
+    assert answer.headers["Retry-After"] == "2"
+
+
+def test_a_vote_that_is_not_what_is_on_record_has_no_receipt(town, vote, problem):
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE approvals_vote DISABLE TRIGGER USER")  # until it is rolled back
+        cursor.execute("UPDATE approvals_vote SET leaf = %s WHERE id = %s", (bytes(32), vote.pk))
+
+    path = f"requests/{vote.request_id}/votes/{vote.pk}/receipt/"
+    problem(town.as_("ann").get(path), 404, "audit.entry_missing")
