@@ -71,9 +71,19 @@ class ApprovalsConfig(AppConfig):
 def _register_records() -> None:
     """Say what the ledger must know of requests."""
     from approvals.meanings import MEANINGS
+    from approvals.redacting import RequestHolder
     from audit import registry as ledger_registry
+    from audit.domain.rights import APPEND, DatabaseRole
 
     ledger_registry.register_stream_head("request", "SELECT id, seq, head FROM approvals_request")
     ledger_registry.register_append_only("approvals_vote")
-    ledger_registry.register_append_only("approvals_exclusion")
+    ledger_registry.register_append_only(
+        "approvals_exclusion",
+        conditional=("approvals_exclusion_no_update",),
+        rights={
+            DatabaseRole.APP: APPEND,
+            DatabaseRole.REDACTOR: {*APPEND, "UPDATE (error)"},
+        },
+    )
+    ledger_registry.register_copies("request", RequestHolder())
     ledger_registry.register_meanings(MEANINGS)

@@ -123,6 +123,7 @@ class Request(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", null=True
     )
     closed_by_name = models.CharField(max_length=limits.TITLE_CHARS_MAX, blank=True, default="")
+    redacted_at = models.DateTimeField(null=True)  # what it showed was erased
     seq = models.BigIntegerField(default=0)
     head = models.BinaryField(default=EMPTY_HEAD)
 

@@ -41,6 +41,7 @@ class AuditConfig(AppConfig):
         from audit.immutability import trigger_names
         from audit.outward import wiring
         from audit.portal import kinds
+        from audit.redactions import wiring as redactions
         from audit.sealing.rows import is_late
         from audit.selectors.reading import can_read_ledger
         from core.toolkit import health
@@ -61,6 +62,7 @@ class AuditConfig(AppConfig):
         health.register_watch("sealing", is_late)
 
         wiring.register()
+        redactions.register()
         seals = {DatabaseRole.SEALER: APPEND}
         for table in ("audit_leaf", "audit_node", "audit_tree_head", "audit_key"):
             registry.register_append_only(table, rights=seals)

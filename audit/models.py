@@ -8,9 +8,17 @@ from django.db import models
 
 from audit.domain.entry import EMPTY_HEAD
 from audit.outward.models import AnchorReceipt, OutwardCursor
+from audit.redactions.models import Hold, RedactedStream, Redaction, Retention
 
 # Tables with a module of their own.
-__all__ = ("AnchorReceipt", "OutwardCursor")
+__all__ = (
+    "AnchorReceipt",
+    "Hold",
+    "OutwardCursor",
+    "RedactedStream",
+    "Redaction",
+    "Retention",
+)
 
 
 class Entry(models.Model):

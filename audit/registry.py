@@ -3,10 +3,14 @@
 Read `register_stream_head` first. Registering the same thing twice is harmless.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
 
 from audit.domain.meanings import Meaning
+from audit.domain.redaction import Member, Part
 from audit.domain.rights import APPEND, DatabaseRole
 from audit.immutability import trigger_names
 
@@ -14,6 +18,7 @@ from audit.immutability import trigger_names
 _heads: dict[str, str] = {}
 _tables: dict[str, "AppendOnlyTable"] = {}
 _meanings: dict[str, Meaning] = {}
+_holders: dict[str, "Holder"] = {}
 
 
 _RIGHTS = dict.fromkeys((DatabaseRole.APP, DatabaseRole.REDACTOR), APPEND)
@@ -32,6 +37,69 @@ class AppendOnlyTable:
     triggers: tuple[str, ...]
     conditional: frozenset[str] = frozenset()
     rights: Mapping[DatabaseRole, frozenset[str]] = field(default_factory=dict)
+
+
+class Holder(Protocol):
+    """What holds copies of the values of streams `<noun>:<uuid>`, and can erase them."""
+
+    def find_members(self, *, stream: UUID) -> Sequence[Member] | None:
+        """Return the stream with every other that took values from it; `None`: no such stream.
+
+        Raises: RedactionTooLargeError.
+        """
+        ...
+
+    def find_family(self, *, stream: UUID) -> Sequence[Member]:
+        """Return the stream with those that cannot be read without it: a smaller set."""
+        ...
+
+    def list_related(self, *, run_ids: Collection[UUID]) -> Sequence[Member]:
+        """Return the streams of this noun that belong to runs."""
+        ...
+
+    def lock(self, *, stream: UUID) -> Member | None:
+        """Return a stream as it is now, locked until the transaction ends; `None`: no such."""
+        ...
+
+    def erase(
+        self, *, stream: UUID, seq: int = 0, names: Collection[str] = ()
+    ) -> Mapping[str, int]:
+        """Erase every copy outside the ledger; return how many rows of each table changed.
+
+        With `seq` or `names` only that entry, or these payloads, are erased from the ledger; what
+        may be derived from them still goes. Again it changes nothing. Transaction: needs one that
+        has locked the stream.
+        """
+        ...
+
+    def erase_person(self, *, person_id: UUID) -> Mapping[str, int]:
+        """Erase what a person wrote, outside the ledger, of what is closed; return the counts."""
+        ...
+
+    def list_due(
+        self,
+        *,
+        project_id: UUID,
+        part: Part,
+        before: datetime,
+        after: UUID | None,
+        limit: int,
+    ) -> Sequence[UUID]:
+        """Return streams of a project that closed before an instant, by id, after one.
+
+        Left out are those of which the part is on record as erased.
+        """
+        ...
+
+
+def register_copies(noun: str, holder: Holder) -> None:
+    """Say who holds copies of what streams `<noun>:<uuid>` record, so that they can be erased."""
+    _holders[noun] = holder
+
+
+def holders() -> dict[str, Holder]:
+    """Return who holds copies, by noun."""
+    return dict(_holders)
 
 
 def register_stream_head(noun: str, query: str) -> None:

@@ -23,6 +23,7 @@ class EngineConfig(AppConfig):
         from engine.meanings import MEANINGS
         from engine.portal import on_record
         from engine.realtime.topics import RUN_TOPIC
+        from engine.redacting import RunHolder
         from engine.selectors.workflows import list_workflow_scopes
 
         register_topic(RUN_TOPIC)
@@ -58,6 +59,7 @@ class EngineConfig(AppConfig):
         ledger_registry.register_stream_head(
             "workflow", "SELECT id, seq, head FROM engine_workflow"
         )
+        ledger_registry.register_copies("run", RunHolder())
         ledger_registry.register_append_only(
             "engine_version",
             triggers=("engine_version_guard_row", "engine_version_guard_truncate"),

@@ -16,7 +16,8 @@ from audit.domain.entry import StreamHead, read_entry
 from core.kernel import limits
 from engine import registry, store
 from engine.domain.decider import Decider
-from engine.domain.events import Event, EventKind
+from engine.domain.errors import RunRedactedError
+from engine.domain.events import UNFOLDED_PAYLOADS, Event, EventKind
 from engine.domain.plan_json import plan_from_json
 from engine.domain.state import RunState
 from engine.expressions import CelEvaluator
@@ -136,6 +137,7 @@ def load_state(*, decider: Decider, run_id: UUID, seq: int) -> tuple[RunState, S
 
     Raises:
         NondeterministicError, UnexpectedEventError: the entries do not replay.
+        RunRedactedError: values they need were erased.
         audit errors: an entry or payload does not match its hash.
     """
     kept = _states.find(run_id)
@@ -215,6 +217,17 @@ def follow(decider: Decider, event: Event) -> Decider:
     return get_rules(version_id=UUID(str(event.data["version_to"]))).decider
 
 
+def make_event(entry: ledger.StoredEntry) -> Event:
+    """Return the event of an entry. Raises: RunRedactedError if a value it needs was erased."""
+    erased = entry.erased - UNFOLDED_PAYLOADS
+    if erased:
+        names = ", ".join(sorted(erased))
+        raise RunRedactedError(f"Of entry {entry.seq} {names} was erased.", seq=entry.seq)
+    return Event(
+        kind=entry.kind, at=entry.at, data=entry.data, payloads=entry.payloads, seq=entry.seq
+    )
+
+
 def _fold_after(decider: Decider, state: RunState, head: StreamHead) -> tuple[RunState, StreamHead]:
     entries = ledger.read_verified(
         stream=head.stream,
@@ -228,16 +241,7 @@ def _fold_after(decider: Decider, state: RunState, head: StreamHead) -> tuple[Ru
 def _fold(
     decider: Decider, state: RunState, head: StreamHead, entries: Sequence[ledger.StoredEntry]
 ) -> tuple[RunState, StreamHead]:
-    events = (
-        Event(
-            kind=entry.kind,
-            at=entry.at,
-            data=entry.data,
-            payloads=entry.payloads,
-            seq=entry.seq,
-        )
-        for entry in entries
-    )
+    events = (make_event(entry) for entry in entries)
     if entries:
         decider = find_decider(entry=entries[0], known=decider)
     for event in events:

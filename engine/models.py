@@ -187,6 +187,7 @@ class Run(models.Model):
     snapshot = models.BinaryField(null=True)
     created_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
+    redacted_at = models.DateTimeField(null=True)  # values of its record were erased
 
     class Meta:
         default_permissions = ()

@@ -166,3 +166,45 @@ class ReportTooLargeError(TooLargeError):
             " periods or of single projects, or use `manage.py ledger report`.",
             most=most,
         )
+
+
+class RedactionInvalidError(InvalidError):
+    """An order, a hold or a period of retention is malformed; `problems` says where."""
+
+    code = "audit.redaction_invalid"
+    title = "This cannot be ordered."
+
+
+class RedactionMissingError(MissingError):
+    """There is no such order, hold or target, or the caller may not see it."""
+
+    code = "audit.redaction_missing"
+    title = "There is no such redaction, hold or thing to redact."
+
+
+class RedactionOpenError(ConflictError):
+    """Something the order covers is not closed yet."""
+
+    code = "audit.redaction_open"
+    title = "Only what is closed can be redacted."
+
+
+class RedactionHeldError(ConflictError):
+    """A legal hold keeps what would be erased; `details` name it."""
+
+    code = "audit.redaction_held"
+    title = "A legal hold keeps this."
+
+
+class RedactionDecidedError(ConflictError):
+    """The order was approved or declined before, or the hold released."""
+
+    code = "audit.redaction_decided"
+    title = "This was decided before."
+
+
+class RedactionTooLargeError(TooLargeError):
+    """An order covers more streams than one may."""
+
+    code = "audit.redaction_too_large"
+    title = "The order covers too much at once."

@@ -23,6 +23,7 @@ from audit.domain.verification import Discrepancy, HeadRow, StoredRow, Tally, ve
 from audit.immutability import FUNCTION_BODY, FUNCTION_NAME
 from audit.sealing import rows
 from audit.sealing.verifying import verify_queue, verify_stored_tree
+from audit.selectors.redacted import RecordedErasures
 from core.kernel.limits import SEAL_LAG_SECONDS_MAX
 
 _FETCH_ROW_COUNT = 250  # rows held at once; a payload may have a mebibyte
@@ -170,6 +171,7 @@ def _verify_streams(
             rows=_report_progress(_gather(flat), on_progress),
             heads=_report_heads((HeadRow(*row) for row in heads), on_head),
             tally=tally,
+            redacted=RecordedErasures(),
         )
 
 

@@ -274,6 +274,16 @@ ANCHOR_POLL_SECONDS = 5.0  # between two looks whether a tree head is due to be 
 ANCHOR_TIMEOUT_SECONDS = 20.0  # for one request to an anchor; witnesses answer in a second
 ANCHOR_STEP_COUNT_MAX = 4  # requests in one anchoring: a witness may say twice where it stands
 
+# --- redaction -------------------------------------------------------------------------------
+REDACTION_REFERENCE_CHARS_MAX = 200  # of a case number or the like
+REDACTION_STREAM_COUNT_MAX = 1_000  # runs and requests one order covers; two people look at them
+REDACTION_PLACE_COUNT_MAX = 250  # payloads one entry says were erased: 100 bytes each, of 65,535
+REDACTION_ORDER_COUNT_MAX = 20  # orders one pass of the keeper takes up, oldest first
+REDACTION_SECONDS = 15.0  # between two looks for orders; one that waits is worked out each time
+RETENTION_SECONDS = 3_600.0  # between two passes; periods are days
+RETENTION_DAYS_MAX = 36_500  # a century; whoever wants longer wants for ever
+RETENTION_STREAM_COUNT_MAX = 200  # streams one pass of the keeper erases by retention: seconds
+
 # --- secrets ---------------------------------------------------------------------------------
 SECRET_CHARS_MIN = 4  # of a value: a shorter one cannot be told from other text and masked
 SECRET_CHARS_MAX = 16_384  # of a value; keys and certificates have a few thousand

@@ -283,6 +283,7 @@ PROJECT_READY_RUNS_MAX = ENVIRONMENT.project_ready_runs_max
 PROJECT_OPEN_RUNS_MAX = ENVIRONMENT.project_open_runs_max
 PROJECT_STARTS_PER_HOUR_MAX = ENVIRONMENT.project_starts_per_hour_max
 PROJECT_STARTS_PER_DAY_MAX = ENVIRONMENT.project_starts_per_day_max
+REDACTION_SECOND_PERSON = ENVIRONMENT.ledger.redaction_second_person
 
 # --- mail ----------------------------------------------------------------------------------------
 _MAIL_BACKENDS = {

@@ -20,6 +20,7 @@ class LedgerSettings:
     keys_dir: Path  # private keys; only the sealer reads it
     seal_seconds: int  # between two looks for entries that wait
     log_public: bool  # whether anybody may read tree heads and hashes
+    redaction_second_person: bool  # whether somebody else approves that payloads are erased
 
 
 def read_ledger(reader: Reader, *, strict: bool, var: Path) -> LedgerSettings:
@@ -41,4 +42,5 @@ def read_ledger(reader: Reader, *, strict: bool, var: Path) -> LedgerSettings:
             "LEDGER_SEAL_SECONDS", default=1, least=1, most=_SEAL_SECONDS_MAX
         ),
         log_public=reader.boolean("LEDGER_LOG_PUBLIC", default=False),
+        redaction_second_person=reader.boolean("REDACTION_SECOND_PERSON", default=True),
     )

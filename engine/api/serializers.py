@@ -265,6 +265,9 @@ class RunSerializer(OutputSerializer):
     created_at = serializers.DateTimeField()
     closed_at = serializers.DateTimeField(allow_null=True)
     priority = serializers.IntegerField(help_text="Of runs that wait, higher ones go first.")
+    redacted_at = serializers.DateTimeField(
+        allow_null=True, help_text="When values of it were erased; null if none were."
+    )
     seq = serializers.IntegerField(help_text="How many entries its ledger stream has.")
     head = serializers.CharField(
         source="head_hex", help_text="Leaf hash of the newest entry, 64 hex digits."
@@ -437,7 +440,8 @@ class RunDetailSerializer(RunSerializer):
         allow_null=True, help_text="Its place in its concurrency group; null without one."
     )
     unreadable = serializers.CharField(
-        help_text="Empty, or why the stream cannot be read; inputs and steps are then empty."
+        help_text="Empty, or why the stream cannot be read, such as that it was redacted; inputs "
+        "and steps are then empty."
     )
 
     def to_representation(self, instance: RunDetail) -> dict[str, Any]:
@@ -485,3 +489,6 @@ class RunEventSerializer(OutputSerializer):
         help_text="What is part of the hashed entry."
     )
     payloads = serializers.DictField(help_text="What the entry commits to.")
+    erased = serializers.ListField(
+        child=serializers.CharField(), help_text="Names of payloads that were redacted."
+    )

@@ -59,6 +59,10 @@ class EventKind(StrEnum):
     RUN_HALTED = "run.halted"  # code; payload: difference. Only an operator goes on
 
 
+# Payloads of which no state is made: without them an entry still folds.
+UNFOLDED_PAYLOADS = frozenset({"reason", "notes", "source"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One event, at the place `seq` of its run's stream (0: not appended yet)."""

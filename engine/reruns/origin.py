@@ -6,12 +6,12 @@ from typing import Any, cast
 from uuid import UUID
 
 from audit import store as ledger
-from audit.domain.entry import EMPTY_HEAD, SOURCE_PAYLOAD
+from audit.domain.entry import EMPTY_HEAD
 from core.kernel.types import Json
 from engine import loading
 from engine.domain.definition import Definition
 from engine.domain.errors import NotRepeatableError, RunRedactedError
-from engine.domain.events import Event, EventKind
+from engine.domain.events import UNFOLDED_PAYLOADS, Event, EventKind
 from engine.domain.keys import any_try_of, path_of, prefix_of
 from engine.domain.plan import Call
 from engine.domain.replaying import Divergence, Replay
@@ -88,7 +88,7 @@ def read_origin(*, run: Run) -> Origin:
         if first is None:
             replay.decider = loading.find_decider(entry=entries[0], known=decider)
         for entry in entries:
-            erased = entry.erased - {SOURCE_PAYLOAD}
+            erased = entry.erased - UNFOLDED_PAYLOADS
             if erased:
                 names = ", ".join(sorted(erased))
                 raise RunRedactedError(

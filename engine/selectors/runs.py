@@ -10,13 +10,14 @@ from django.db.models import Q, QuerySet
 
 from audit import store as ledger
 from audit.domain.entry import SOURCE_PAYLOAD, read_entry
+from audit.selectors.redacted import find_note
 from audit.store import StoredEntry
 from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
 from core.identity.selectors.access import list_scopes
 from core.kernel.types import Json
 from engine import loading
-from engine.domain.errors import NondeterministicError, UnexpectedEventError
+from engine.domain.errors import NondeterministicError, RunRedactedError, UnexpectedEventError
 from engine.domain.state import RunState, RunStatus
 from engine.models import Run
 from engine.selectors.run_links import Relations, find_relations
@@ -53,6 +54,7 @@ class RunView:
     seq: int
     head_hex: str
     priority: int = 0
+    redacted_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,8 +63,8 @@ class RunDetail:
 
     `steps` are in the plan's order, compensations last; `hidden_step_count` more are left out where
     something is repeated often, and `tallies` say how all of them stand. They are empty, and
-    `unreadable` says why, if the stream cannot be folded with the run's version. `turn` is its
-    place in its concurrency group, `None` without one.
+    `unreadable` says why, if the stream cannot be folded with the run's version, or because values
+    were redacted. `turn` is its place in its concurrency group, `None` without one.
     """
 
     run: RunView
@@ -87,7 +89,7 @@ class RunReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEventView:
-    """One entry of a run's stream."""
+    """One entry of a run's stream. `erased` are the names of payloads that were redacted."""
 
     seq: int
     kind: str
@@ -98,6 +100,7 @@ class RunEventView:
     leaf_hex: str
     data: Mapping[str, Json]
     payloads: Mapping[str, Json]
+    erased: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,6 +226,7 @@ def view_run(row: Run) -> RunView:
         seq=row.seq,
         head_hex=bytes(row.head).hex(),
         priority=row.priority,
+        redacted_at=row.redacted_at,
     )
 
 
@@ -255,10 +259,19 @@ def _rows() -> QuerySet[Run]:
 
 
 def _fold(row: Run) -> tuple[loading.Rules, RunState] | str:
-    """Return a run's rules and state, or why its stream cannot be read."""
+    """Return a run's rules and state, or why its stream cannot be read.
+
+    What other processes keep of a run outlives its redaction: the row says whether to look.
+    """
+    if row.redacted_at is not None:
+        loading.forget_state(run_id=row.id)
+        return _say_redacted(row.id)
     try:
         rules = loading.get_rules(version_id=row.version_id)
         state, head = loading.load_state(decider=rules.decider, run_id=row.id, seq=row.seq)
+    except RunRedactedError:  # since the row was read
+        loading.forget_state(run_id=row.id)
+        return _say_redacted(row.id)
     except (NondeterministicError, UnexpectedEventError) as error:
         return error.message
     except Exception:  # what halted the run may be a bug that folding it meets again
@@ -268,6 +281,11 @@ def _fold(row: Run) -> tuple[loading.Rules, RunState] | str:
         return "A bug keeps the record from being read; the log has it."
     loading.keep_state(head=head, state=state)
     return rules, state
+
+
+def _say_redacted(run_id: UUID) -> str:
+    note = find_note(stream=run_id)
+    return "Values of it were redacted." if note is None else note.words
 
 
 def _unreadable(row: Run, why: str, relations: Relations) -> RunDetail:
@@ -295,4 +313,5 @@ def _event_view(entry: StoredEntry) -> RunEventView:
         leaf_hex=entry.leaf.hex(),
         data=view.data,
         payloads=shown,
+        erased=tuple(sorted(entry.erased - {SOURCE_PAYLOAD})),
     )

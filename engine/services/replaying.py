@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from audit import store as ledger
-from audit.domain.entry import EMPTY_HEAD, SOURCE_PAYLOAD
+from audit.domain.entry import EMPTY_HEAD
 from audit.domain.errors import LedgerCorruptError
 from audit.store import StoredEntry
 from core.kernel import limits
 from core.kernel.clock import SYSTEM_CLOCK, Clock
 from engine import loading
 from engine.domain.decider import Decider
-from engine.domain.events import Event, EventKind
+from engine.domain.events import UNFOLDED_PAYLOADS, Event, EventKind
 from engine.domain.replaying import Divergence, Replay, ReplayNote
 from engine.models import Run, Version
 from engine.selectors.replayable import count_moves, list_open_runs
@@ -35,6 +35,7 @@ class ReplayReport:
     entry_count: int
     divergence: Divergence | None = None
     unreadable: str = ""
+    is_redacted: bool = False  # values it needs were erased, which is on record: nothing is wrong
     is_complete: bool = True  # false: there was no time for the rest
 
     @property
@@ -48,7 +49,7 @@ def replay_run(
 ) -> ReplayReport:
     """Replay one run with its own version or another, until the end or until it is late."""
     made = Replay(decider=loading.get_rules(version_id=run.version_id).decider)
-    unreadable, is_complete = "", True
+    unreadable, is_complete, is_redacted = "", True, False
     try:
         for decider, event in _follow(run, version_id):
             made.decider = decider
@@ -57,8 +58,10 @@ def replay_run(
             if made.entry_count % _CHUNK == 0 and is_late():
                 is_complete = made.entry_count >= run.seq
                 break
-    except (LedgerCorruptError, _ErasedError) as error:
+    except LedgerCorruptError as error:
         unreadable = str(error)
+    except _ErasedError as error:
+        unreadable, is_redacted = str(error), True
     return ReplayReport(
         run_id=run.pk,
         number=run.number,
@@ -66,6 +69,7 @@ def replay_run(
         entry_count=made.entry_count,
         divergence=made.divergence,
         unreadable=unreadable,
+        is_redacted=is_redacted,
         is_complete=is_complete,
     )
 
@@ -138,8 +142,9 @@ def _read(run_id: UUID) -> Iterator[list[StoredEntry]]:
 
 
 def _event_of(entry: StoredEntry) -> Event:
-    if entry.erased - {SOURCE_PAYLOAD}:
-        names = ", ".join(sorted(entry.erased))
+    erased = entry.erased - UNFOLDED_PAYLOADS
+    if erased:
+        names = ", ".join(sorted(erased))
         raise _ErasedError(f"Entry {entry.seq} cannot be replayed: {names} has been erased.")
     return Event(
         kind=entry.kind, at=entry.at, data=entry.data, payloads=entry.payloads, seq=entry.seq

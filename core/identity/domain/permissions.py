@@ -57,6 +57,7 @@ class Permission(StrEnum):
     MANAGE_INTEGRATIONS = "manage_integrations"
     VIEW_AUDIT = "view_audit"
     EXPORT_AUDIT = "export_audit"
+    REDACT_AUDIT = "redact_audit"
     REVIEW_ACCESS = "review_access"
 
 
@@ -85,13 +86,20 @@ LEVELS: Final[Mapping[Permission, Level]] = MappingProxyType(
         Permission.MANAGE_INTEGRATIONS: Level.GLOBAL,
         Permission.VIEW_AUDIT: Level.GLOBAL,
         Permission.EXPORT_AUDIT: Level.GLOBAL,
+        Permission.REDACT_AUDIT: Level.GLOBAL,
         Permission.REVIEW_ACCESS: Level.GLOBAL,
     }
 )
 
-# Agents and services may ask and wait; deciding is for people, whatever a machine's roles say.
+# Agents and services may ask and wait; deciding is for people, whatever a machine's roles say, and
+# so is having anything erased.
 PERSON_ONLY: Final = frozenset(
-    {Permission.DECIDE_REQUEST, Permission.DELEGATE_REQUEST, Permission.OVERRIDE_REQUEST}
+    {
+        Permission.DECIDE_REQUEST,
+        Permission.DELEGATE_REQUEST,
+        Permission.OVERRIDE_REQUEST,
+        Permission.REDACT_AUDIT,
+    }
 )
 
 # What whoever runs commands on the server may do without an account: set up who may do what. It
@@ -194,6 +202,8 @@ _ROLES = (
         Permission.EXPORT_AUDIT,
         Permission.REVIEW_ACCESS,
     ),
+    # Has payloads erased and keeps others from being erased: reads what it is about, does no more.
+    _role("records_officer", "Records officer", Permission.VIEW_AUDIT, Permission.REDACT_AUDIT),
     # Says who may do what, but neither decides, edits nor triggers, and reads no requests.
     _role(
         "access_admin",

@@ -7,7 +7,7 @@ from core.identity.seed import seed
 
 def forwards(apps, schema_editor):
     """Let roles hold the permission, and make the role that does."""
-    seed(apps)
+    seed(apps, later=("redact_audit",))
 
 
 class Migration(migrations.Migration):

@@ -13,6 +13,7 @@ from engine.selectors.replayable import find_run, find_version, list_open_runs
 from engine.services import replaying
 from engine.services.replaying import ReplayReport
 
+_REDACTED = 3  # the exit status if nothing is wrong but values were erased, which is on record
 _PROGRESS_EVERY = 20  # runs between two lines of progress
 
 
@@ -21,7 +22,8 @@ class Command(BaseCommand):
 
     help = (
         "Replay a run with its own version, or with --version another; with --all-open every open "
-        "run of that version's workflow. Ends with 1 if one does not replay. Nothing is changed."
+        "run of that version's workflow. Ends with 1 if one does not replay, with 3 if one only "
+        "misses values that were redacted. Nothing is changed."
     )
     requires_system_checks = ()
 
@@ -56,8 +58,9 @@ class Command(BaseCommand):
             assert version is not None, "checked above"
             reports = self._replay_all(version)
         self._tell(reports, as_json=options["json"], is_list=options["all_open"])
-        if not all(report.holds for report in reports):
-            sys.exit(1)
+        failed = [report for report in reports if not report.holds]
+        if failed:
+            sys.exit(_REDACTED if all(report.is_redacted for report in failed) else 1)
 
     def _replay_all(self, version: Version) -> list[ReplayReport]:
         total = list_open_runs(version=version).count()
@@ -87,6 +90,8 @@ class Command(BaseCommand):
 
 def _describe(report: ReplayReport) -> str:
     name = f"Run {report.number}"
+    if report.is_redacted:
+        return f"{name} was redacted: {report.unreadable}"
     if report.unreadable:
         return f"{name} cannot be read: {report.unreadable}"
     if report.divergence is None:
@@ -108,6 +113,7 @@ def _as_json(report: ReplayReport) -> dict[str, Any]:
         "entries": report.entry_count,
         "holds": report.holds,
         "unreadable": report.unreadable,
+        "redacted": report.is_redacted,
         "divergence": first
         and {
             "seq": first.seq,

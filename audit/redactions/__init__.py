@@ -1,0 +1,1 @@
+"""Erasing payloads: orders, holds, retention, and what is known to be erased."""
