@@ -2,6 +2,7 @@
 
 from audit.api.entries import EntryViewSet
 from audit.api.log import EntryProofViewSet, LogViewSet
+from audit.api.outward import OutwardViewSet
 from audit.api.report import ReportViewSet
 from core.toolkit.api.routing import route
 
@@ -17,5 +18,6 @@ urlpatterns = [
     *route(
         "ledger/log/consistency/", LogViewSet, {"get": "consistency"}, name="api-log-consistency"
     ),
+    *route("ledger/outward/", OutwardViewSet, {"get": "retrieve"}, name="api-ledger-outward"),
     *route("ledger/report/", ReportViewSet, {"get": "retrieve"}, name="api-ledger-report"),
 ]

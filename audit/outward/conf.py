@@ -4,14 +4,12 @@
 """
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from django.conf import settings
 
 from audit.conf import ledger_origin
-from audit.outward.errors import OutwardSettingError
 from audit.outward.targets import (
     AnchorTarget,
     Confirm,
@@ -34,10 +32,7 @@ _ENTERPRISE = 32_473
 def anchors() -> tuple[AnchorTarget, ...]:
     """Return where tree heads are kept, in the order of the setting; nowhere by default.
 
-    Setting `LEDGER_ANCHORS`. Secrets in files are read now.
-
-    Raises:
-        OutwardSettingError: if a secret's file cannot be read.
+    Setting `LEDGER_ANCHORS`.
     """
     return tuple(_read_anchor(item) for item in getattr(settings, "LEDGER_ANCHORS", ()))
 
@@ -45,10 +40,7 @@ def anchors() -> tuple[AnchorTarget, ...]:
 def sinks() -> tuple[SinkTarget, ...]:
     """Return where entries are forwarded to, in the order of the setting; nowhere by default.
 
-    Setting `LEDGER_SINKS`. Secrets in files are read now.
-
-    Raises:
-        OutwardSettingError: if a secret's file cannot be read.
+    Setting `LEDGER_SINKS`.
     """
     return tuple(_read_sink(item) for item in getattr(settings, "LEDGER_SINKS", ()))
 
@@ -126,17 +118,6 @@ def _read_endpoint(item: Mapping[str, Any]) -> Endpoint:
         is_private=bool(item.get("private", False)),
         ca_file=str(item.get("ca_file", "")),
         is_signed="secret_env" in item or "secret_file" in item,
-        secret=_read_secret(item),
+        secret=str(item.get("secret", "")),
+        secret_file=str(item.get("secret_file", "")),
     )
-
-
-def _read_secret(item: Mapping[str, Any]) -> str:
-    path = item.get("secret_file")
-    if path is None:
-        return str(item.get("secret", ""))
-    try:
-        return Path(path).read_text(encoding="ascii").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise OutwardSettingError(
-            f"The secret of {item['name']} cannot be read from {path}.", name=item["name"]
-        ) from error

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
+from pathlib import Path
 
 from audit.domain import webhook_signing
 from audit.outward.errors import OutwardSettingError
@@ -176,17 +177,30 @@ def delay_for(*, attempt: int, failure: Failure) -> timedelta:
 def _find_key(endpoint: Endpoint) -> bytes | None:
     if not endpoint.is_signed:
         return None
-    if not endpoint.secret:
+    secret = _read_secret(endpoint)
+    if not secret:
         raise OutwardSettingError(
             f"The secret for {_name(endpoint)} is not set in this process.", name=_name(endpoint)
         )
-    key = webhook_signing.find_key(endpoint.secret)
+    key = webhook_signing.find_key(secret)
     if key is None:
         raise OutwardSettingError(
             f"The secret for {_name(endpoint)} is not whsec_ and 24 to 64 bytes in base64.",
             name=_name(endpoint),
         )
     return key
+
+
+def _read_secret(endpoint: Endpoint) -> str:
+    if not endpoint.secret_file:
+        return endpoint.secret
+    try:
+        return Path(endpoint.secret_file).read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise OutwardSettingError(
+            f"The secret for {_name(endpoint)} cannot be read from {endpoint.secret_file}.",
+            name=_name(endpoint),
+        ) from error
 
 
 def _name(endpoint: Endpoint) -> str:

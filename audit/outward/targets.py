@@ -25,8 +25,9 @@ class Endpoint:
     """An address that is asked over HTTPS.
 
     `is_private` allows exactly its host and port inside the organization's network. `ca_file` has
-    the certificates it is believed under, "" for the system's. What is posted is signed with
-    `secret`, in the form of Standard Webhooks, where `is_signed`; empty if it is not set here.
+    the certificates it is believed under, "" for the system's. What is posted is signed
+    where `is_signed`, in the form of Standard Webhooks, with `secret` or what `secret_file` holds;
+    both are empty in a process that is not given it.
     """
 
     url: str
@@ -34,6 +35,7 @@ class Endpoint:
     ca_file: str = ""
     is_signed: bool = False
     secret: str = field(default="", repr=False)
+    secret_file: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

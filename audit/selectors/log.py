@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from audit.anchoring.cosigning import add_cosignatures
 from audit.domain.checkpoints import parse_checkpoint
 from audit.domain.errors import (
     HeadMissingError,
@@ -81,7 +82,7 @@ def get_log(*, principal: Principal) -> LogView:
 
 
 def get_checkpoint(*, principal: Principal | None, is_public: bool) -> str:
-    """Return the newest signed checkpoint; at most 4 queries.
+    """Return the newest signed checkpoint, with its cosignatures; at most 5 queries.
 
     Args:
         principal: who asks, `None` for nobody.
@@ -95,7 +96,7 @@ def get_checkpoint(*, principal: Principal | None, is_public: bool) -> str:
     head = latest_head()
     if head is None:
         raise HeadMissingError
-    return head.note
+    return add_cosignatures(head.note, origin=_origin_of(head), tree_size=head.size)
 
 
 def get_tile(*, principal: Principal | None, is_public: bool, tile: Tile) -> bytes:

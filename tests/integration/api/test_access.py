@@ -98,6 +98,7 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-log", "get"): Turned(404, 404),
     ("api-log-heads", "get"): Turned(404, 404),
     ("api-log-consistency", "get"): Turned(404, 404),
+    ("api-ledger-outward", "get"): Turned(404, 404),
     ("api-ledger-report", "get"): Turned(404, 404),
     ("api-events", "post"): Turned(404, 403, _EVENT),
     ("api-task-claim", "post"): Turned(404, 403, _CLAIM),

@@ -43,17 +43,21 @@ def seal(*, key=KEY, origin=ORIGIN):
     return len(leaves)
 
 
-def add_head(size, root, *, key=KEY, origin=ORIGIN):
-    """Store a signed tree head, true or not."""
+def sign_head(size, root, *, key=KEY, origin=ORIGIN):
+    """Return a signed tree head, true or not."""
     text = write_checkpoint(Checkpoint(origin=origin, size=size, root=root))
-    note = notes.write_note(notes.Note(text=text, signatures=(key.sign(text),)))
+    return notes.write_note(notes.Note(text=text, signatures=(key.sign(text),)))
+
+
+def add_head(size, root, *, key=KEY, origin=ORIGIN):
+    """Store a signed tree head."""
     now = SYSTEM_CLOCK.now()
     Key.objects.get_or_create(
         key_id=key.verifier.key_id.hex(),
         defaults={"name": key.name, "vkey": key.verifier.text, "added_at": now},
     )
+    note = sign_head(size, root, key=key, origin=origin)
     TreeHead.objects.create(tree_size=size, root=root, note=note, at=now)
-    return note
 
 
 def list_leaves():
