@@ -41,12 +41,15 @@ class AuditConfig(AppConfig):
         from audit.immutability import trigger_names
         from audit.outward import wiring
         from audit.portal import kinds
+        from audit.realtime.topics import LEDGER_TOPIC
         from audit.redactions import wiring as redactions
         from audit.sealing.rows import is_late
         from audit.selectors.reading import can_read_ledger
         from core.toolkit import health
         from core.toolkit.portal.frame import NavItem, register_nav
+        from core.toolkit.socket.topics import register_topic
 
+        register_topic(LEDGER_TOPIC)
         kinds.register()
         register_nav(
             NavItem(

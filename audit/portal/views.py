@@ -28,7 +28,7 @@ class ExplorerView(PortalView):
             page = explorer.list_explorer_rows(
                 principal=self.principal,
                 filters=search.filters,
-                after=_read_number(query.get("after")),
+                after=read_number(query.get("after")),
                 limit=PAGE_COUNT + 1,
             )
         except (LeafInvalidError, StreamNameError) as error:
@@ -50,7 +50,7 @@ class EntryView(PortalView):
         return self.render("audit/entry.html", {"place": "ledger", "entry": make_entry(page)})
 
 
-def _read_number(text: str) -> int | None:
+def read_number(text: str) -> int | None:
     """Return the id after which a page starts; nonsense is the first page."""
     is_number = text.isascii() and text.isdigit() and len(text) <= 18  # noqa: PLR2004  # a bigint
     return int(text) if is_number else None

@@ -12,6 +12,7 @@ from django.db import DatabaseError, connection, transaction
 
 from audit.domain.entry import read_entry
 from audit.domain.errors import SealRefusedError
+from audit.realtime.topics import LEDGER_GROUP
 from audit.sealing import rows
 from audit.sealing.guarding import KnownHead, ask_witnesses
 from audit.sealing.keys import KeyFolder
@@ -24,6 +25,7 @@ from core.kernel.limits import (
     SEAL_REFUSED_SECONDS,
     SEAL_WARN_SECONDS,
 )
+from core.toolkit.realtime import publish
 
 log = structlog.get_logger(__name__)
 
@@ -95,6 +97,7 @@ class Sealer:
             self._refused = None
         if done.count:
             log.info("audit.sealed", entries=done.count, size=done.size)
+            publish(groups=[LEDGER_GROUP], signal={"size": done.size})
         return 0.0 if done.has_more else seconds
 
     def _look_outside(self) -> tuple[KnownHead, ...]:

@@ -1,6 +1,7 @@
 // Which key a person trusts, kept in their browser alone. A key is never trusted because the server
 // sent it: somebody pastes one, or says that the one seen first is to be remembered.
-import { readKey } from "./merkle.js";
+import { checkSignature, readKey } from "./merkle.js";
+import { Failed } from "./checks.js";
 
 const PLACE = "ledger-key";
 
@@ -11,6 +12,19 @@ export const pinned = () => {
 export function sayHow(pin) {
   const day = pin.at.slice(0, 10);
   return pin.how === "pasted" ? `pasted here on ${day}` : `remembered here on ${day} as this server named it: nobody else vouched for it`;
+}
+
+// Checks that the trusted key signed a note. Gives what to say, or `{ open }` if it cannot be said.
+export async function checkSigned(note) {
+  const held = pinned();
+  if (!held) return { open: "Not checked: you trust no key yet. The keys this server names prove nothing by themselves." };
+  const key = await readKey(held.line);
+  const line = note.signatures.find((item) => item.name === key.name && item.keyId === key.keyId);
+  if (!line) throw new Failed(`The key you trust, ${key.name} ${key.keyId}, did not sign this; it is signed by ${note.signatures.map((item) => `${item.name} ${item.keyId}`).join(", ")}`);
+  const holds = await checkSignature({ key, text: note.text, signature: line.signature });
+  if (holds === null) return { open: "Not checked: this browser does not know Ed25519. Use a newer one, or countersign verify." };
+  if (!holds) throw new Failed(`The signature of ${key.name} ${key.keyId} does not hold for this tree head`);
+  return `Signed by ${key.name}, id ${key.keyId}, fingerprint ${key.print}: ${sayHow(held)}.`;
 }
 
 async function pin(line, how) {

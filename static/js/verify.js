@@ -1,19 +1,10 @@
 // "Verify in this browser": the bytes on the page, to the root, to a signature, to each value. The
 // steps are ticked one after another, and the first that fails is named with what was compared.
-import { bytesOf, checkSignature, commitmentOf, fromHex, leafHash, readCheckpoint, readKey, readNote, rootFrom, toHex } from "./merkle.js";
-import { listen, pinned, sayHow, showTrust } from "./trust.js";
+import { expect, runAll, short, tell } from "./checks.js";
+import { bytesOf, commitmentOf, fromHex, leafHash, readCheckpoint, readNote, rootFrom, toHex } from "./merkle.js";
+import { checkSigned, listen, pinned, showTrust } from "./trust.js";
 
-const MARKS = { pending: "st-pending", running: "st-running", held: "st-approved", failed: "st-failed", open: "st-skipped" };
 const data = () => JSON.parse(document.getElementById("proof-data").textContent);
-let isRunning = false;
-
-class Failed extends Error {}
-
-const short = (hex) => `${hex.slice(0, 16)}…`;
-
-function expect(what, found, expected) {
-  if (found !== expected) throw new Failed(`${what}: expected ${expected}, found ${found}`);
-}
 
 // What stands on the page as text is compared as a value; a text that was cut is not all there.
 function expectShown(part, what, value) {
@@ -22,16 +13,6 @@ function expectShown(part, what, value) {
   expect(`What the page shows of ${what}`, JSON.stringify(JSON.parse(shown.textContent)), JSON.stringify(value));
 }
 
-function mark(name, state, said) {
-  const item = document.getElementById(`check-${name}`);
-  const use = item.querySelector("use");
-  use.setAttribute("href", use.getAttribute("href").replace(/#.*/, `#${MARKS[state]}`));
-  item.querySelector("svg").setAttribute("class", `mark s-${{ held: "approved", open: "skipped" }[state] ?? state}`);
-  item.dataset.state = state;
-  if (said !== undefined) item.querySelector("[data-said]").textContent = said;
-}
-
-// Each gives what to say when it holds; `open` when it could not be decided here.
 const CHECKS = {
   async bytes(seen) {
     seen.body = bytesOf(document.getElementById("body-text").textContent);
@@ -43,6 +24,7 @@ const CHECKS = {
     return `SHA-256 over ${seen.body.length} bytes is ${short(toHex(seen.leaf))}, and they say what the page says.`;
   },
   async path(seen) {
+    seen.data = data();
     const { index, size, path, note } = seen.data;
     seen.note = readNote(note);
     seen.head = readCheckpoint(seen.note.text);
@@ -51,17 +33,7 @@ const CHECKS = {
     expect("The root the path leads to", toHex(root), toHex(seen.head.root));
     return `Leaf ${index} leads by ${path.length} hashes to the root ${short(toHex(root))} of ${size} entries.`;
   },
-  async signature(seen) {
-    const pin = pinned();
-    if (!pin) return { open: "Not checked: you trust no key yet. The keys this server names prove nothing by themselves." };
-    const key = await readKey(pin.line);
-    const line = seen.note.signatures.find((item) => item.name === key.name && item.keyId === key.keyId);
-    if (!line) throw new Failed(`The key you trust, ${key.name} ${key.keyId}, did not sign this; it is signed by ${seen.note.signatures.map((item) => `${item.name} ${item.keyId}`).join(", ")}`);
-    const holds = await checkSignature({ key, text: seen.note.text, signature: line.signature });
-    if (holds === null) return { open: "Not checked: this browser does not know Ed25519. Use a newer one, or countersign verify." };
-    if (!holds) throw new Failed(`The signature of ${key.name} ${key.keyId} does not hold for this tree head`);
-    return `Signed by ${key.name}, id ${key.keyId}, fingerprint ${key.print}: ${sayHow(pin)}.`;
-  },
+  signature: (seen) => checkSigned(seen.note),
   async values(seen) {
     const { stream, seq, source } = seen.entry;
     const committed = { ...seen.entry.payloads, ...(source ? { source } : {}) };
@@ -78,44 +50,12 @@ const CHECKS = {
 };
 
 async function verify() {
-  if (isRunning) return;
-  isRunning = true;
-  const names = Object.keys(CHECKS);
-  const seen = {};
-  let failed = "", open = "";
-  for (const name of names) mark(name, "pending", "");
-  tell("", "", "");
-  try {
-    if (!globalThis.crypto?.subtle) { failed = "This browser gives pages no cryptography unless they come over HTTPS."; return; }
-    seen.data = data();
-    for (const name of names) {
-      mark(name, "running");
-      try {
-        const said = await CHECKS[name](seen);
-        if (said.open) { mark(name, "open", said.open); open ||= said.open; } else mark(name, "held", said);
-      } catch (error) {
-        failed = `${error.message}.`;
-        mark(name, "failed", failed);
-        break;
-      }
-    }
-  } catch (error) { failed = `The proof cannot be read: ${error.message}.`; }
-  finally {
-    isRunning = false;
-    if (failed) tell("failed", "This does not verify", failed);
-    else if (open) tell("waiting", "It is in the tree; who signed that was not checked", open);
-    else tell("approved", "It verifies", pinned().how === "pasted" ? "The entry is in the log as it stands here, under a signature of the key you trust." : "The entry is in the log as it stands here, under a signature of the key this browser remembers. Only this server named that key: compare its fingerprint with one you got elsewhere.");
-  }
-}
-
-function tell(status, title, text) {
-  const note = document.getElementById("verify-note");
-  note.hidden = !status;
-  note.className = `note s-${status}`;
-  note.querySelector("b").textContent = title;
-  note.querySelector("p").textContent = text;
-  document.getElementById("verify-result").textContent = title;
-  document.getElementById("verify").dataset.result = status;
+  const result = await runAll(CHECKS, {});
+  if (!result) return;
+  if (result.failed) tell("failed", "This does not verify", result.failed);
+  else if (result.open) tell("waiting", "It is in the tree; who signed that was not checked", result.open);
+  else if (pinned().how === "pasted") tell("approved", "It verifies", "The entry is in the log as it stands here, under a signature of the key you trust.");
+  else tell("approved", "It verifies", "The entry is in the log as it stands here, under a signature of the key this browser remembers. Only this server named that key: compare its fingerprint with one you got elsewhere.");
 }
 
 const named = () => data().keys;

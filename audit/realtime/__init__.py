@@ -1,0 +1,1 @@
+"""Live signals about the ledger."""
