@@ -76,6 +76,9 @@ def _register_records() -> None:
     from audit.domain.rights import APPEND, DatabaseRole
 
     ledger_registry.register_stream_head("request", "SELECT id, seq, head FROM approvals_request")
+    ledger_registry.register_related(
+        "run", "SELECT id FROM approvals_request WHERE run_id = %s ORDER BY id"
+    )
     ledger_registry.register_append_only("approvals_vote")
     ledger_registry.register_append_only(
         "approvals_exclusion",

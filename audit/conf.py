@@ -33,3 +33,16 @@ def ledger_log_is_public() -> bool:
     What entries say is never public.
     """
     return bool(settings.LEDGER_LOG_PUBLIC)
+
+
+def ledger_exports_dir() -> Path:
+    """Return the folder of exports. Setting `LEDGER_EXPORTS_DIR`.
+
+    Web processes, mailers and sweeps on several machines need one folder that they share.
+    """
+    return Path(settings.LEDGER_EXPORTS_DIR)
+
+
+def public_url() -> str:
+    """Return where people reach this deployment. Setting `PUBLIC_URL`."""
+    return str(settings.PUBLIC_URL)

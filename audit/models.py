@@ -7,12 +7,15 @@ Entries, leaves and tree heads are append-only by trigger, see `audit.immutabili
 from django.db import models
 
 from audit.domain.entry import EMPTY_HEAD
+from audit.exports.models import Export, ExportPart
 from audit.outward.models import AnchorReceipt, OutwardCursor
 from audit.redactions.models import Hold, RedactedStream, Redaction, Retention
 
 # Tables with a module of their own.
 __all__ = (
     "AnchorReceipt",
+    "Export",
+    "ExportPart",
     "Hold",
     "OutwardCursor",
     "RedactedStream",

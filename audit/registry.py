@@ -9,6 +9,8 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
+from django.db import connection
+
 from audit.domain.meanings import Meaning
 from audit.domain.redaction import Member, Part
 from audit.domain.rights import APPEND, DatabaseRole
@@ -19,6 +21,7 @@ _heads: dict[str, str] = {}
 _tables: dict[str, "AppendOnlyTable"] = {}
 _meanings: dict[str, Meaning] = {}
 _holders: dict[str, "Holder"] = {}
+_related: dict[str, list[str]] = {}  # noun of a stream → queries of streams that belong to it
 
 
 _RIGHTS = dict.fromkeys((DatabaseRole.APP, DatabaseRole.REDACTOR), APPEND)
@@ -147,6 +150,28 @@ def register_meanings(kinds: Mapping[str, Meaning]) -> None:
 def meanings() -> dict[str, Meaning]:
     """Return what each registered kind means."""
     return dict(_meanings)
+
+
+def register_related(noun: str, query: str) -> None:
+    """Say which streams belong to a stream `<noun>:<uuid>` and are exported with it.
+
+    Args:
+        noun: the word before the colon, such as `run`.
+        query: SQL with one placeholder, for that UUID, that gives the ids of streams.
+    """
+    queries = _related.setdefault(noun, [])
+    if query not in queries:
+        queries.append(query)
+
+
+def list_related(*, noun: str, row_id: UUID) -> list[UUID]:
+    """Return the ids of the streams that belong to `<noun>:<row_id>`; one query a registration."""
+    found: list[UUID] = []
+    with connection.cursor() as cursor:
+        for query in _related.get(noun, ()):
+            cursor.execute(query, (row_id,))
+            found += [row[0] for row in cursor.fetchall()]
+    return found
 
 
 def stream_heads() -> dict[str, str]:

@@ -15,6 +15,7 @@ class EngineConfig(AppConfig):
         """Register the built-in actions and the functions this deployment brings."""
         from audit import registry as ledger_registry
         from audit.domain.rights import APPEND, DatabaseRole
+        from audit.exports.sweeping import sweep_exports
         from core.identity.console.places import register_places
         from core.toolkit.portal.frame import NavItem, register_nav
         from core.toolkit.socket.topics import register_topic
@@ -52,6 +53,7 @@ class EngineConfig(AppConfig):
         for spec in builtin.list_builtin():
             registry.register_action(spec)
         registry.register_sweep("upkeep", upkeep.keep_up)
+        registry.register_sweep("exports", sweep_exports)
         for name in conf.function_modules():
             importlib.import_module(name)
         ledger_registry.register_meanings(MEANINGS)

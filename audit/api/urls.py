@@ -1,6 +1,7 @@
 """Addresses of the ledger under /api/v1/."""
 
 from audit.api.entries import EntryViewSet
+from audit.api.exports import ExportViewSet
 from audit.api.log import EntryProofViewSet, LogViewSet
 from audit.api.outward import OutwardViewSet
 from audit.api.report import ReportViewSet
@@ -20,4 +21,20 @@ urlpatterns = [
     ),
     *route("ledger/outward/", OutwardViewSet, {"get": "retrieve"}, name="api-ledger-outward"),
     *route("ledger/report/", ReportViewSet, {"get": "retrieve"}, name="api-ledger-report"),
+    *route("ledger/exports/", ExportViewSet, {"get": "list", "post": "create"}, name="api-exports"),
+    *route(
+        "ledger/exports/<uuid:export_id>/", ExportViewSet, {"get": "retrieve"}, name="api-export"
+    ),
+    *route(
+        "ledger/exports/<uuid:export_id>/cancel/",
+        ExportViewSet,
+        {"post": "cancel"},
+        name="api-export-cancel",
+    ),
+    *route(
+        "ledger/exports/<uuid:export_id>/download/",
+        ExportViewSet,
+        {"get": "download"},
+        name="api-export-download",
+    ),
 ]

@@ -7,6 +7,7 @@ RFC 9162 §2.1 (the same tree as RFC 6962 §2.1); C2SP tlog-tiles for the levels
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import sha256
+from itertools import chain
 from typing import TypeAlias
 
 from audit.domain.errors import ProofInvalidError
@@ -363,13 +364,13 @@ def check_ranges(ranges: Sequence[Range], *, size: int) -> None:
         before = end
 
 
-def batch_gaps(ranges: Sequence[Range], *, size: int) -> Iterator[Range]:
+def batch_gaps(ranges: Iterable[Range], *, size: int) -> Iterator[Range]:
     """Yield the subtrees whose hashes a batch proof has, from left to right.
 
     Between two ranges these are the fewest subtrees of the split that cover the gap.
     """
     before = 0
-    for start, end in (*ranges, (size, size)):
+    for start, end in chain(ranges, [(size, size)]):
         yield from _cover(before, start, low=0, high=size)
         before = end
 

@@ -163,6 +163,26 @@ LISTED_HINT_COUNT_MAX = 100_000  # kept for nobody, some 8 MB; the sweep hints w
 LISTEN_SECONDS = 1  # one wait for a hint, so how late a worker hears that it is to stop
 LET_GO_SECONDS = 5.0  # a worker that is to stop gives the step it executes; supervisors give 12
 
+# --- exports of the ledger -------------------------------------------------------------------
+EXPORT_PART_ENTRY_COUNT = 10_000  # entries of one part: what a killed worker has to do again
+EXPORT_FETCH_ENTRY_COUNT = 250  # entries held at once, at most 64 kB each
+EXPORT_FETCH_PAYLOAD_COUNT = 16  # payloads held at once, at most 1 MiB each
+EXPORT_CHUNK_BYTES = 256 * 1024  # copied or sent at once
+EXPORT_BUNDLE_BYTES_MAX = 2**32 - 2  # of a bundle: ZIP without its 64-bit extensions
+EXPORT_MEMBER_COUNT_MAX = 65_534  # members of a bundle, for the same reason
+EXPORT_END_BYTES = 93  # the end record of a bundle, with its comment
+EXPORT_LEASE_SECONDS = 60.0  # a worker silent this long is dead; a part takes a second or two
+EXPORT_ASSEMBLY_SECONDS = 1_800.0  # the same, while 4 GiB are put together on a slow disk
+EXPORT_SLICE_SECONDS = 5.0  # then others get their turn, mail among them
+EXPORT_OLD_SECONDS = 2.0  # an export nobody took for this long has lost its hint
+EXPORT_SEAL_WAIT_SECONDS = (
+    10.0  # a run that has just ended is waited for so long until it is sealed
+)
+EXPORT_RESTART_COUNT_MAX = 3  # times an export is begun anew because values were redacted
+EXPORT_OPEN_COUNT_MAX = 5  # exports of one account under way
+EXPORT_DOWNLOAD_SECONDS = 600.0  # a download that goes on after a break is the same one so long
+EXPORT_RETENTION = timedelta(days=7)  # then the file is deleted; it can be made again
+
 # --- external tasks --------------------------------------------------------------------------
 CLAIM_COUNT_MAX = 10  # tasks of one claim; each is a transaction of its own
 CLAIM_TOPIC_COUNT_MAX = 20  # topics one claim asks for, and groups it waits in

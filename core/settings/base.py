@@ -70,7 +70,7 @@ MIDDLEWARE = [
     "core.toolkit.request_log.RequestLogMiddleware",
     "django.middleware.security.SecurityMiddleware",
     # Its random padding is what makes compressing pages with a CSRF token safe (BREACH).
-    "django.middleware.gzip.GZipMiddleware",
+    "core.toolkit.compression.CompressionMiddleware",
     "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -229,6 +229,8 @@ CELERY_TASK_ROUTES = (
     [
         # Deliveries to the outside wait on slow servers; runs do not wait behind them.
         (re.compile(r"[a-z_]+\.deliver.*"), {"queue": "mail"}),
+        # Nor behind exports, which take turns of some seconds on the workers of the same queue.
+        ("audit.export", {"queue": "mail"}),
         ("*", {"queue": "engine"}),
     ],
 )
@@ -271,6 +273,7 @@ LEDGER_ORIGIN = ENVIRONMENT.ledger.origin
 LEDGER_KEYS_DIR = ENVIRONMENT.ledger.keys_dir
 LEDGER_SEAL_SECONDS = ENVIRONMENT.ledger.seal_seconds
 LEDGER_LOG_PUBLIC = ENVIRONMENT.ledger.log_public
+LEDGER_EXPORTS_DIR = ENVIRONMENT.ledger.exports_dir
 
 # --- where the ledger goes ------------------------------------------------------------------------
 LEDGER_ANCHORS = [dict(item) for item in ENVIRONMENT.ledger_anchors]

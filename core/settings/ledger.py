@@ -21,6 +21,7 @@ class LedgerSettings:
     seal_seconds: int  # between two looks for entries that wait
     log_public: bool  # whether anybody may read tree heads and hashes
     redaction_second_person: bool  # whether somebody else approves that payloads are erased
+    exports_dir: Path  # files of exports, until they expire
 
 
 def read_ledger(reader: Reader, *, strict: bool, var: Path) -> LedgerSettings:
@@ -35,6 +36,7 @@ def read_ledger(reader: Reader, *, strict: bool, var: Path) -> LedgerSettings:
             "and plus signs",
         )
     keys_dir = reader.text("LEDGER_KEYS_DIR", default="")
+    exports_dir = reader.text("LEDGER_EXPORTS_DIR", default="ledger-exports")
     return LedgerSettings(
         origin=origin,
         keys_dir=(var / Path(keys_dir or "ledger-keys").expanduser()).resolve(),
@@ -43,4 +45,5 @@ def read_ledger(reader: Reader, *, strict: bool, var: Path) -> LedgerSettings:
         ),
         log_public=reader.boolean("LEDGER_LOG_PUBLIC", default=False),
         redaction_second_person=reader.boolean("REDACTION_SECOND_PERSON", default=True),
+        exports_dir=(var / Path(exports_dir).expanduser()).resolve(),
     )

@@ -102,6 +102,13 @@ class MediaTypeRefusedError(PlatformError):
     title = "The API reads application/json."
 
 
+class RangeRefusedError(PlatformError):
+    """The part of a file that was asked for is outside it; `details` has the file's size."""
+
+    code = "api.range_not_satisfiable"
+    title = "The file has no such part."
+
+
 class InputRefusedError(InvalidError):
     """Fields of the body or of the query break their contract; `errors` lists every one."""
 
@@ -149,6 +156,7 @@ STATUSES: Final[Mapping[type[PlatformError], int]] = {
     StaleError: 412,
     TooLargeError: 413,
     MediaTypeRefusedError: 415,
+    RangeRefusedError: 416,
     InvalidError: 422,
     PreconditionError: 428,
     ThrottledError: 429,
@@ -238,6 +246,8 @@ def _headers(error: PlatformError) -> dict[str, str]:
     headers: dict[str, str] = {}
     if isinstance(error, UnauthenticatedError):
         headers["WWW-Authenticate"] = CHALLENGE
+    if isinstance(error, RangeRefusedError):
+        headers["Content-Range"] = f"bytes */{error.details['size']}"
     seconds = error.details.get("retry_after_seconds")
     if isinstance(error, ThrottledError) or seconds is not None:
         headers["Retry-After"] = str(max(1, math.ceil(float(seconds or 1))))

@@ -8,6 +8,8 @@ from rest_framework.test import APIClient
 
 from approvals.models import Request
 from approvals.verbs import ApprovalVerb
+from core.identity.models import Scope
+from core.identity.services.roles import assign_role
 from core.identity.services.tokens import create_token
 from core.toolkit.api.errors import PROBLEM_MEDIA_TYPE
 from engine import loading
@@ -16,6 +18,7 @@ from engine.domain.plan import Plan, Step, Wait
 from engine.domain.verbs import CheckScope
 from engine.driver import DriveEnd
 from tests.founding import founded, lend
+from tests.integration.audit.logs import seal
 from tests.world import Hand, World
 
 BOARD = {"id": "board", "approvers": {"groups": ["board"]}}
@@ -171,3 +174,27 @@ def problem():
         return body
 
     return check
+
+
+@pytest.fixture
+def exports_dir(settings, tmp_path):
+    """Give exports a folder of their own."""
+    settings.LEDGER_EXPORTS_DIR = tmp_path / "exports"
+    return settings.LEDGER_EXPORTS_DIR
+
+
+@pytest.fixture
+def record(town, exports_dir):
+    """Return a town whose ledger has a closed run with a request, and auditors; all sealed."""
+    request = town.request()
+    assert town.decide(request, "ann", comment="Looks good.").status_code == 200
+    town.hand.drive(request.run_id)
+    town.closed_run = request.run_id
+    town.open_run = town.run()
+    seal()
+    everywhere = Scope.objects.get(kind="global").pk
+    for name, scope_id in (("aud", everywhere), ("paul", town.project.scope_id)):
+        user_id = town.user(name).user_id
+        assign_role(principal=town.system, role="auditor", scope_id=scope_id, user_id=user_id)
+    seal()
+    return town

@@ -1,0 +1,1 @@
+"""Exports of the ledger as jobs: read, written in parts, put together, handed out."""
