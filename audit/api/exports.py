@@ -9,7 +9,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from audit.domain.exporting import MEDIA_TYPES, ExportFormat, ExportKind, Period, Wish
-from audit.exports.models import ExportStatus
 from audit.selectors import exports as selectors
 from audit.services import exports as services
 from core.kernel import limits
@@ -65,14 +64,16 @@ class ExportSerializer(OutputSerializer):
     """An export and how far it has come."""
 
     id = serializers.UUIDField()
-    kind = serializers.ChoiceField(choices=[item.value for item in ExportKind])
+    kind = serializers.CharField(help_text="run, period, project or whole.")
     subject = serializers.CharField(help_text="run:<id>, project:<id>, or empty.")
     since = serializers.DateTimeField(allow_null=True)
     until = serializers.DateTimeField(allow_null=True)
-    format = serializers.ChoiceField(choices=[item.value for item in ExportFormat])
+    format = serializers.CharField(help_text="bundle, jsonl, csv, cloudevents or ocsf.")
     requested_by = serializers.CharField(help_text="Name of the account.")
     requested_by_id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=ExportStatus.values)
+    status = serializers.CharField(
+        help_text="queued, running, ready, failed, cancelled or expired."
+    )
     done_count = serializers.IntegerField(help_text="Entries that are written.")
     total_count = serializers.IntegerField(
         allow_null=True, help_text="Entries there are; null until it began."
