@@ -4,13 +4,13 @@
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run demo test simulate chaos check e2e bench docs hooks clean
+.PHONY: help run demo test simulate chaos seal-storm check e2e bench docs hooks clean
 
 PY := .venv/bin/python
 CODE := core audit engine approvals countersign examples benchmarks tests manage.py
 
 help: ## Show what there is
-	@awk -F ':.*## ' '/^[a-z0-9]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: ## Start everything at http://127.0.0.1:8000 (PORT, VAR); Ctrl-C stops it
 	@scripts/bootstrap run
@@ -32,6 +32,10 @@ simulate: ## Play SEEDS=10000 of the engine over a faulty store, or one and prin
 chaos: ## Kill workers, Redis and PostgreSQL under load for SECONDS=60 and count what came of it
 	@scripts/bootstrap dev
 	@LOG_LEVEL=WARNING CHAOS_SECONDS=$(or $(SECONDS),60) $(PY) -m pytest -q -s -p no:randomly tests/e2e/test_chaos.py $(ARGS)
+
+seal-storm: ## Kill sealers while 16 append for SECONDS=60, and count what came of it
+	@scripts/bootstrap dev
+	@LOG_LEVEL=WARNING SEAL_STORM_SECONDS=$(or $(SECONDS),60) $(PY) -m pytest -q -s -p no:randomly tests/integration/audit/test_seal_storm.py $(ARGS)
 
 check: ## Format, lint, types, contracts, migrations, spelling, fast tests
 	@scripts/bootstrap dev
