@@ -32,7 +32,8 @@ CROSS JOIN LATERAL (
     SELECT index, hash FROM audit_node
     WHERE level = t.level AND index >= t.start AND index < t.start + t.width
     ORDER BY index LIMIT 256) n"""
-_BOTH = f"{_LEAVES}\nUNION ALL\n{_NODES}\nORDER BY level, start, place"
+# For `unnest`: starts and widths of leaves, then levels, starts and widths of nodes.
+READ = f"{_LEAVES}\nUNION ALL\n{_NODES}\nORDER BY level, start, place"
 
 
 class StoredHashes:
@@ -82,7 +83,7 @@ def _load(wanted: Collection[Read]) -> dict[Read, list[bytes]]:
     leaves = [item for item in wanted if item[0] == 0]
     nodes = [item for item in wanted if item[0] > 0]
     rows = fetch_rows(
-        _BOTH,
+        READ,
         (
             [start for _, start, _ in leaves],
             [count for _, _, count in leaves],

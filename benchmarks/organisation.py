@@ -7,6 +7,7 @@ from approvals.selectors.requests import get_request
 from approvals.services.decide import decide
 from core.identity.domain.principal import Principal, make_system_principal
 from core.identity.models import User
+from core.identity.seed import GLOBAL_SCOPE_ID
 from core.identity.selectors.principals import get_principal, make_origin, map_group_names
 from core.identity.services.groups import add_member, create_group
 from core.identity.services.people import create_user
@@ -45,6 +46,11 @@ def make_organisation(
         )
     _, token = create_token(principal=starter, name="bench")
     return starter, decider, token
+
+
+def make_auditor(name: str = "bench-auditor") -> Principal:
+    """Make somebody who may read the whole ledger."""
+    return _person(make_system_principal(), name, ("auditor",), GLOBAL_SCOPE_ID)
 
 
 def approve(*, principal: Principal, request_id: UUID) -> None:

@@ -1,11 +1,11 @@
 """`make bench`: measure, print a table, write `benchmarks/results/latest.json`.
 
-python -m benchmarks.run [--only main|portal|ledger|engine|storm]
+python -m benchmarks.run [--only main|portal|ledger|engine|storm|proofs]
 """
 
 import argparse
 
-from benchmarks import engine, ledger, main_job, portal, results, storm
+from benchmarks import engine, ledger, main_job, portal, proofs, results, storm
 from benchmarks.harness import System
 
 BENCHES = {
@@ -14,6 +14,7 @@ BENCHES = {
     "ledger": ledger.measure,
     "engine": engine.measure,
     "storm": storm.measure,
+    "proofs": proofs.measure,
 }
 
 
