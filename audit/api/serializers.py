@@ -19,9 +19,21 @@ class EntryQuery(InputSerializer):
         required=False, max_length=200, help_text="noun.verbed, such as vote.cast."
     )
     actor = serializers.CharField(
-        required=False, max_length=200, help_text="Id of who acted, such as an account's."
+        required=False,
+        max_length=200,
+        help_text="Who acted: an id, an account's username, or part of a name.",
     )
-    subject = serializers.CharField(required=False, max_length=500, help_text="What it is about.")
+    subject = serializers.CharField(
+        required=False,
+        max_length=500,
+        help_text='What it is about: as entries have it, its id alone, or "Run 7", "A-3".',
+    )
+    project = serializers.CharField(
+        required=False, max_length=200, help_text="Slug of a project; its workflows are covered."
+    )
+    leaf = serializers.CharField(
+        required=False, max_length=64, help_text="An entry's hash in hex, or its first 6 or more."
+    )
     scope_id = serializers.UUIDField(
         required=False, help_text="Scope of a project or workflow; exactly this one."
     )

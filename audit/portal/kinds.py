@@ -39,6 +39,8 @@ _LEDGER = {
     "key.added": ("Signing key added", "added a key that signs the log"),
     "key.rotated": ("Signing key rotated", "put a new signing key beside the old one"),
     "key.retired": ("Signing key retired", "retired a signing key"),
+    "seal.refused": ("Sealing refused", "refused to sign[: {reason}]"),
+    "head.adopted": ("Tree head adopted", "took the stored tree head for the last one signed"),
     "log.restored": ("Log restored", "began the log anew after a restore"),
     "log.anchored": ("Tree head anchored", "had a tree head[ of {size} entries] kept elsewhere"),
     "log.disputed": ("Log disputed", "was told of another log[: {size} entries elsewhere]"),

@@ -55,7 +55,7 @@ def test_every_event_kind_is_a_noun_and_a_verb_and_given_once():
 
 
 def test_every_kind_written_to_the_ledger_is_a_noun_and_a_verb():
-    wrong = [f"{path}: {kind}" for path, kind in _ledger_kinds() if not _KIND.fullmatch(kind)]
+    wrong = [f"{path}: {kind}" for path, kind in list_ledger_kinds() if not _KIND.fullmatch(kind)]
 
     assert not wrong, "\n".join(wrong)
 
@@ -117,7 +117,7 @@ def _class_texts(node: ast.ClassDef) -> list[tuple[str, str]]:
     ]
 
 
-def _ledger_kinds() -> list[tuple[str, str]]:
+def list_ledger_kinds() -> list[tuple[str, str]]:
     """Return (path, kind) of every draft whose kind is written out."""
     found = []
     for file in product_files():

@@ -62,6 +62,11 @@ class Frame:
     username: str
     kind: str
 
+    @property
+    def places(self) -> frozenset[str]:
+        """The keys of the places this person may go to, for links from other pages."""
+        return frozenset(link.key for link in self.links)
+
 
 _ITEMS: Final[dict[str, NavItem]] = {}
 

@@ -1,5 +1,6 @@
 """Who may read the ledger, and what they then see."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -7,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from audit.domain.entry import leaf_hash, read_entry, stream_id_of
-from audit.domain.errors import EntryMissingError, StreamNameError
+from audit.domain.errors import EntryMissingError, LeafInvalidError, StreamNameError
 from audit.models import Entry, Payload
 from audit.selectors.entries import EntryFilters, get_entry, list_entries
 from core.identity.domain.permissions import ScopeKind
@@ -142,6 +143,75 @@ def test_a_rare_entry_is_found_by_an_index_of_what_is_asked_for(auditor, column)
     assert f"audit_entry_{column}_id_idx" in plan
     assert "Seq Scan" not in plan
     assert "Sort" not in plan
+
+
+def test_an_entry_is_found_by_the_beginning_of_its_hash_in_an_index(auditor):
+    head, _ = append(open_stream(), draft(kind="rare.thing"))
+    row = Entry.objects.get(stream=head.stream)
+    for _ in range(10):
+        head, _ = append(head, *[draft(kind="common.thing", subject="thing:1")] * 300)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE audit_entry")
+    leaf = bytes(row.leaf).hex()
+
+    with CaptureQueriesContext(connection) as queries:
+        found = listed(auditor, leaf=leaf[:20])
+
+    assert [entry.id for entry in found] == [row.pk]
+    assert "audit_entry_leaf_start_idx" in explain(queries)
+
+
+def test_an_old_period_of_a_project_is_found_without_what_is_newer(auditor, world):
+    scope = world.project.scope_id
+    years = [AT - timedelta(days=365), AT]
+    head = open_stream()
+    for at in years:
+        for _ in range(5):
+            drafts = [draft(at=at, scope=scope), draft(at=at)] * 150
+            head, _ = append(head, *drafts)
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE audit_entry")
+
+    with CaptureQueriesContext(connection) as queries:
+        found = listed(auditor, scope_id=scope, until=AT - timedelta(days=100))
+
+    assert {entry.view.at for entry in found} == {years[0]}
+    plan = explain(queries)
+    # Whichever index ends in the id: what is newer than the period is not read.
+    assert re.search(r"Index Cond: \(.*id < \d+\)", plan)
+    assert "Seq Scan" not in plan
+    assert "Sort" not in plan
+
+
+def explain(queries):
+    """Return the plan of the one statement that read entries."""
+    (statement,) = [item["sql"] for item in queries if '"audit_entry"."body"' in item["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {statement}")
+        return "\n".join(row[0] for row in cursor.fetchall())
+
+
+def test_who_and_where_are_found_by_name(auditor, world):
+    world.user("lin")
+    actor = Actor(id=str(world.users["lin"].pk), kind=ActorKind.PERSON)
+    origin = Origin(actor=actor, via=Via.API)
+    head, _ = append(
+        open_stream(), draft(origin=origin, scope=world.project.scope_id), draft(kind="b.two")
+    )
+    stream = str(head.stream)
+
+    for name in ("lin", "Lin", "LI", str(world.users["lin"].pk)):
+        assert len(listed(auditor, stream=stream, actor=name)) == 1, name
+    assert listed(auditor, stream=stream, actor="nobody-at-all") == []
+    assert len(listed(auditor, stream=stream, project=world.project.slug)) == 1
+    assert listed(auditor, stream=stream, project="other") == []
+    assert len(listed(auditor, stream=stream, kinds=("thing.done", "b.two"))) >= 1
+
+
+@pytest.mark.parametrize("leaf", ["", "abcde", "xyzxyz", "a" * 65, "-1", "\uff10" * 6])
+def test_what_is_not_the_beginning_of_a_hash_is_refused(auditor, leaf):
+    with pytest.raises(LeafInvalidError):
+        listed(auditor, leaf=leaf)
 
 
 def test_a_stream_is_found_by_its_name(auditor):

@@ -159,10 +159,10 @@ def test_one_approval_costs_the_same_with_many_votes(office, browse):
     browser = browse("ann")
     request = office.open(stage("peer", groups=["board"], count=3))
     address = f"/inbox/{request.pk}/"
+    office.decide(request, "bob")
     browser.get(address)
     with CaptureQueriesContext(connection) as before:
         browser.get(address)
-    office.decide(request, "bob")
     office.decide(request, "cid")
 
     with CaptureQueriesContext(connection) as after:

@@ -236,3 +236,16 @@ def test_hostile_text_is_text(browser):
 
     assert "<script>alert(1)" not in text(page)
     assert page.status_code == 200
+
+
+def test_runs_and_requests_lead_to_their_entries_for_those_who_may_read_them(archive):
+    run = Run.objects.get(title="Ship it")
+    archive.user("both", "viewer", "auditor")
+    link = f'href="/ledger/?stream={run.pk}"'
+
+    assert link in text(archive.browse("both").get(f"/runs/{run.pk}/"))
+    assert link not in text(archive.browse("vera").get(f"/runs/{run.pk}/"))
+    opened = text(archive.browse("both").get(f"/runs/{run.pk}/?tab=events&event=1"))
+    first = Entry.objects.get(stream=run.pk, seq=1)
+    assert f'href="/ledger/?leaf={bytes(first.leaf).hex()}"' in opened
+    assert ids_of(archive.browse("both").get(f"/ledger/?stream={run.pk}"))
