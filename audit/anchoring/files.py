@@ -40,7 +40,7 @@ def keep_note(
         folder.mkdir(parents=True, exist_ok=True)
         newest = max(list_sizes(folder), default=-1)
         if newest > head.size:
-            return _compare_larger(folder, newest, keys=keys)
+            return _compare_larger(folder, newest, origin=head.origin, keys=keys)
         path = folder / name_of(head.size)
         if newest == head.size:
             return _compare(path, head, keys=keys)
@@ -102,7 +102,9 @@ def _compare(path: Path, head: NewestHead, *, keys: tuple[VerifierKey, ...]) -> 
         )
     except OSError as error:
         return Failure(reason=f"{path}: {error.strerror or error}.")
-    if (kept.origin, kept.root) != (head.origin, head.root):
+    if kept.origin != head.origin:
+        return Failure(reason=f"{path} is a tree head of the log {kept.origin}.")
+    if kept.root != head.root:
         return Failure(
             reason=f"{path} is another tree of {head.size} entries than the database's.",
             told=(head.size, kept.root),
@@ -110,7 +112,9 @@ def _compare(path: Path, head: NewestHead, *, keys: tuple[VerifierKey, ...]) -> 
     return path.name
 
 
-def _compare_larger(folder: Path, size: int, *, keys: tuple[VerifierKey, ...]) -> Failure:
+def _compare_larger(
+    folder: Path, size: int, *, origin: str, keys: tuple[VerifierKey, ...]
+) -> Failure:
     path = folder / name_of(size)
     try:
         kept = read_head(path, keys=keys)
@@ -119,6 +123,8 @@ def _compare_larger(folder: Path, size: int, *, keys: tuple[VerifierKey, ...]) -
         return Failure(reason=f"{path} is larger than our log, and not ours: {error.message}")
     except OSError as error:
         return Failure(reason=f"{path}: {error.strerror or error}.")
+    if kept.origin != origin:
+        return Failure(reason=f"{path} is a tree head of the log {kept.origin}.")
     return Failure(
         reason=f"{path} is a tree of {size} entries that we signed; the database has fewer.",
         told=(size, kept.root),

@@ -47,4 +47,5 @@ def _find_newest(
         # It cannot be asked now; the keeper says so as well, and tries again.
         _log.warning("audit.anchor_unreadable", anchor=anchor.name, reason=str(error))
         return
-    yield KnownHead(origin=origin, size=head.size, root=head.root, where=str(folder))
+    # The sealer passes over what is about another log.
+    yield KnownHead(origin=head.origin, size=head.size, root=head.root, where=str(folder))

@@ -7,6 +7,7 @@ names the environment variable or the file that has it.
 import json
 import re
 from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from pathlib import PurePath
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -44,9 +45,14 @@ def _is_url(value: object) -> bool:
     if "@" in parts.netloc or not host:
         return False
     # A collector on the machine itself needs no TLS.
-    return parts.scheme == "https" or (
-        parts.scheme == "http" and (host in {"localhost", "::1"} or host.startswith("127."))
-    )
+    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(host))
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _matches(pattern: re.Pattern[str]) -> Callable[[object], bool]:
