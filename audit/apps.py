@@ -64,6 +64,7 @@ class AuditConfig(AppConfig):
         )
         health.register_watch("sealing", is_late)
 
+        registry.register_stream_noun("project")
         wiring.register()
         redactions.register()
         seals = {DatabaseRole.SEALER: APPEND}

@@ -18,6 +18,7 @@ from audit.immutability import trigger_names
 
 # The words of streams whose guard row is a row of their own, above this package.
 _heads: dict[str, str] = {}
+_nouns: set[str] = set()
 _tables: dict[str, "AppendOnlyTable"] = {}
 _meanings: dict[str, Meaning] = {}
 _holders: dict[str, "Holder"] = {}
@@ -117,6 +118,14 @@ def register_stream_head(noun: str, query: str) -> None:
     _heads[noun] = query
 
 
+def register_stream_noun(noun: str) -> None:
+    """Say that streams `<noun>:<uuid>` may have their guard row in `audit_stream`.
+
+    A row's id says nothing about its noun; verification reports one that nobody registered.
+    """
+    _nouns.add(noun)
+
+
 def register_append_only(
     table: str,
     *,
@@ -177,6 +186,11 @@ def list_related(*, noun: str, row_id: UUID) -> list[UUID]:
 def stream_heads() -> dict[str, str]:
     """Return the query of each registered noun."""
     return dict(_heads)
+
+
+def stream_nouns() -> frozenset[str]:
+    """Return the registered nouns of streams without a guard row of their own."""
+    return frozenset(_nouns)
 
 
 def append_only_tables() -> tuple[AppendOnlyTable, ...]:

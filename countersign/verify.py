@@ -1253,7 +1253,8 @@ class Bundle:
         kind = self.manifest["kind"]
         self.chains = Chains(may_have_gaps=kind in {"period", "project"})
         self.entry_count = self.opened_count = self.erased_count = self.hidden_count = 0
-        self.unrecorded: dict[tuple[str, int, str], int] = {}  # erased, and no record seen so far
+        # Erased payloads of which no record was seen so far, with their leaf and their commitment.
+        self.unrecorded: dict[tuple[Any, ...], tuple[int, str]] = {}
         self.first_at, self.last_at = "~", ""  # nothing yet: after and before every instant
         since, until = self.manifest["since"], self.manifest["until"]
         self._since, self._until = f'"{since}"' if since else "", f'"{until}"'
@@ -1382,22 +1383,21 @@ class Bundle:
                 check_opening(place, salt, value, committed)
                 self.opened_count += 1
             else:
-                self.unrecorded[place] = index
+                self.unrecorded[place] = (index, committed)
                 self.erased_count += 1
 
     def _strike_erased(self, data: str) -> None:
-        """Note which erasures an entry `payload.redacted` records."""
-        places = json.loads(data).get("places")
+        """Note which erasures an entry `payload.redacted` records, for these commitments."""
+        said = json.loads(data)
+        places = said.get("places")
         for place in places if isinstance(places, list) else ():
-            if isinstance(place, dict) and isinstance(place.get("names"), list):
-                for name in place["names"]:
-                    named: Any = (place.get("stream"), place.get("seq"), str(name))
-                    if all(isinstance(part, (str, int)) for part in named):
-                        self.unrecorded.pop(named, None)
+            named = (said.get("stream"), *place[:2]) if isinstance(place, list) else ()
+            if _is_payload(named) and self.unrecorded.get(named, (0, ""))[1] == place[-1]:
+                del self.unrecorded[named]
 
     def _check_erased(self) -> None:
         if self.unrecorded and self.manifest["kind"] == "whole" and not self.manifest["unsealed"]:
-            (stream, seq, name), leaf = next(iter(self.unrecorded.items()))
+            (stream, seq, name), (leaf, _) = next(iter(self.unrecorded.items()))
             where = Place(stream=stream, seq=seq, leaf=leaf)
             raise DiscrepancyError("payload.erased_unrecorded", where, f"payload {name}")
 
@@ -1469,6 +1469,10 @@ def check_opening(place: tuple[str, int, str], salt: str, value: str, committed:
         raise DiscrepancyError(
             "payload.value", NOWHERE, f"payload {place[2]}", found=error
         ) from None
+
+
+def _is_payload(named: tuple[Any, ...]) -> bool:
+    return len(named) == 3 and all(isinstance(part, (str, int)) for part in named)  # noqa: PLR2004
 
 
 def _count(name: str, expected: object, found: object) -> None:

@@ -92,6 +92,7 @@ def verify_chains(
     heads: Iterable[HeadRow],
     tally: Tally,
     redacted: Container[PayloadPlace] = frozenset(),
+    nouns: Container[str] | None = None,
 ) -> Discrepancy | None:
     """Check every stream: numbers, links, leaves, columns, commitments, and the guard row.
 
@@ -100,11 +101,12 @@ def verify_chains(
         heads: every guard row, by stream.
         tally: counts what was checked, also while it goes on.
         redacted: payloads whose erasure is on record; any other erased one is a discrepancy.
+        nouns: words before the colon in names of guard rows; `None` for any.
 
     Returns:
         The first discrepancy, or `None`.
     """
-    remaining = _Heads(heads)
+    remaining = _Heads(heads, nouns=nouns)
     for stream, group in groupby(rows, key=attrgetter("stream")):
         tally.stream_count += 1
         head = remaining.take(stream)
@@ -119,8 +121,9 @@ def verify_chains(
 class _Heads:
     """Guard rows, walked in step with the entries."""
 
-    def __init__(self, heads: Iterable[HeadRow]) -> None:
+    def __init__(self, heads: Iterable[HeadRow], *, nouns: Container[str] | None) -> None:
         self._heads = iter(heads)
+        self._nouns = nouns
         self._next = next(self._heads, None)
 
     def take(self, stream: str) -> HeadRow | Discrepancy:
@@ -134,7 +137,7 @@ class _Heads:
         self._next = next(self._heads, None)
         if self._next is not None and self._next.stream == stream:
             return _about(stream, head.seq, "head", expected="one guard row", found="two")
-        return _check_name(head) or head
+        return _check_name(head, nouns=self._nouns) or head
 
     def finish(self) -> Discrepancy | None:
         """Check that every row left is empty."""
@@ -147,16 +150,19 @@ class _Heads:
                 return _about(
                     head.stream, head.seq, "entry", expected=f"entry {head.seq}", found="none"
                 )
-            wrong = _check_name(head)
+            wrong = _check_name(head, nouns=self._nouns)
             if wrong is not None:
                 return wrong
             self._next = next(self._heads, None)
         return None
 
 
-def _check_name(head: HeadRow) -> Discrepancy | None:
+def _check_name(head: HeadRow, *, nouns: Container[str] | None) -> Discrepancy | None:
     if not head.name:
         return None
+    noun, colon, _ = head.name.partition(":")
+    if colon and nouns is not None and noun not in nouns:  # the id says nothing about the noun
+        return _about(head.stream, head.seq, "name", expected="a known noun", found=head.name)
     try:
         expected = str(stream_id_of(head.name))
     except StreamNameError:

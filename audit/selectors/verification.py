@@ -172,6 +172,7 @@ def _verify_streams(
             heads=_report_heads((HeadRow(*row) for row in heads), on_head),
             tally=tally,
             redacted=RecordedErasures(),
+            nouns=registry.stream_nouns(),
         )
 
 

@@ -67,8 +67,9 @@ def a_ledger(*, signer: Signer = LOG, reason: str = "") -> Ledger:
     salts = counting_salts()
     run = _make(RUN, salts, _run_drafts(reason))
     request = _make(REQUEST, salts, _request_drafts())
-    place = {"stream": str(REQUEST), "seq": 2, "names": [ERASED]}
-    erasing = draft(kind="payload.redacted", data={"places": [place]}, reason="retention")
+    committed = json.loads(request[1].body)["payloads"][ERASED]
+    erased = {"stream": str(REQUEST), "places": [[2, ERASED, committed]]}
+    erasing = draft(kind="payload.redacted", data=erased, reason="retention")
     record = _make(LEDGER, salts, [draft(kind="key.added"), erasing])
     order = [run[0], request[0], run[1], record[0], request[1], run[2], record[1]]
     return seal([(entry.body, _openings(entry)) for entry in order], signer=signer)
