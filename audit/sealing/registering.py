@@ -79,7 +79,8 @@ def retire_key(*, folder: KeyFolder, name: str, key_id: str, origin: Origin, why
     """End a key: its file goes for good, its public half stays for readers of old heads.
 
     The file goes first: a key that is retired on record and goes on signing would be worse than one
-    that is gone and not on record yet, which repeating the command mends.
+    that is gone and not on record yet, which repeating the command mends. Where it is retired on
+    record already, only a file that is still here goes.
 
     Raises:
         SigningKeyError: if the key is unknown, was retired before, or is the last that signs.
@@ -91,6 +92,8 @@ def retire_key(*, folder: KeyFolder, name: str, key_id: str, origin: Origin, why
     if stored is None:
         raise SigningKeyError(f"No key {key_id} is on record.")
     if key_id in list_retired():
+        if folder.remove(key_id=key_id):
+            return  # another machine's copy
         raise SigningKeyError(f"The key {key_id} was retired before.")
     others = [k for k in _keys_of(folder, name=name) if k.verifier.key_id.hex() != key_id]
     if not others:

@@ -392,6 +392,11 @@ def test_a_retired_key_that_comes_back_is_found(log):
     path.chmod(0o600)
 
     assert codes(log) == ["key_retired"]
+    retire_key(folder=log.folder, name=ORIGIN, key_id=key_id, origin=make_origin(), why="")
+    assert codes(log) == []
+    with pytest.raises(SigningKeyError, match="retired before"):
+        retire_key(folder=log.folder, name=ORIGIN, key_id=key_id, origin=make_origin(), why="")
+    assert Entry.objects.filter(kind="key.retired").count() == 1
 
 
 # --- commands ------------------------------------------------------------------------------------
