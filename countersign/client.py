@@ -386,6 +386,29 @@ class Client(Transport):
         """Yield ledger entries, page by page; filters such as `stream` and `kind` go to the API."""
         return self._list("ledger/entries/", query)
 
+    def request_export(self, wish: Mapping[str, Any], *, key: str) -> JsonObject:
+        """Have entries of the ledger exported: `kind`, `format`, and what the kind takes.
+
+        Raises:
+            ApiError: 403 without the permissions, 409 while too many are under way.
+        """
+        return self._send("POST", "ledger/exports/", json=wish, key=key)
+
+    def get_export(self, export_id: str) -> JsonObject:
+        """Return an export and how far it has come."""
+        return self._send("GET", f"ledger/exports/{_part(export_id)}/")
+
+    def download_export(
+        self, export_id: str, write: Callable[[bytes], Any], *, start: int = 0
+    ) -> None:
+        """Hand an export's file, from a byte on, to a function, piece by piece.
+
+        Raises:
+            ApiError: 409 while it is not ready, 410 once it has expired.
+            httpx.TransportError: if it breaks off; go on with the bytes that came.
+        """
+        self._receive(f"ledger/exports/{_part(export_id)}/download/", write, start=start)
+
 
 def _key() -> str:
     return secrets.token_hex(16)

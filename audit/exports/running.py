@@ -179,13 +179,21 @@ def _fail(job: Export, *, code: str) -> None:
             )
     except TurnLostError:
         return
-    files.delete_all(export_id=job.pk)
+    _discard(job)
 
 
 def _clean(job: Export) -> None:
     """Delete what was written for an export that was cancelled meanwhile."""
     if Export.objects.filter(pk=job.pk, status=ExportStatus.CANCELLED).exists():
+        _discard(job)
+
+
+def _discard(job: Export) -> None:
+    """Delete what was written; what the disk keeps is left to whoever looks after it."""
+    try:
         files.delete_all(export_id=job.pk)
+    except OSError:
+        _log.exception("audit.export_not_deleted", export=str(job.pk))
 
 
 def _select(job: Export) -> Selection:

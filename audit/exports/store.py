@@ -4,7 +4,6 @@ Whoever writes an export has taken it: its `turn` is then theirs, and every late
 names that turn. A worker that was given up for dead and comes back finds another turn and stops.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -167,21 +166,10 @@ def list_overdue(*, limit: int) -> list[UUID]:
     return found
 
 
-def list_expired(*, limit: int) -> list[UUID]:
-    """Return exports that are ready and whose time is up."""
-    rows = Export.objects.filter(status=ExportStatus.READY, expires_at__lt=Now()).order_by("pk")
-    return list(rows.values_list("pk", flat=True)[:limit])
-
-
-def expire(*, export_ids: Sequence[UUID]) -> list[UUID]:
-    """Say of exports that their files are gone; return those that were ready."""
-    with transaction.atomic():
-        rows = Export.objects.select_for_update().filter(
-            pk__in=list(export_ids), status=ExportStatus.READY
-        )
-        found = list(rows.values_list("pk", flat=True))
-        Export.objects.filter(pk__in=found).update(status=ExportStatus.EXPIRED)
-    return found
+def expire(*, export_id: UUID) -> bool:
+    """Say that an export's file is gone; say whether it had one. Transaction: needs one."""
+    ready = Export.objects.filter(pk=export_id, status=ExportStatus.READY)
+    return bool(ready.update(status=ExportStatus.EXPIRED))
 
 
 def _hold(job: Export, **changes: Any) -> None:

@@ -147,7 +147,8 @@ def open_download(*, principal: Principal, export_id: UUID) -> Download:
     if export.status != ExportStatus.READY:
         raise ExportNotReadyError(status=export.status)
     path = files.product_path(export_id=export.pk)
-    if not path.is_file():
+    # The sweep may come a moment after a redaction; nobody may.
+    if _is_overtaken(export) or not path.is_file():
         raise ExportExpiredError
     if not _is_going_on(principal, export):
         recording.record(
@@ -165,6 +166,13 @@ def open_download(*, principal: Principal, export_id: UUID) -> Download:
             kind=export.kind, format_=ExportFormat(export.format), export_id=export.pk
         ),
         format=ExportFormat(export.format),
+    )
+
+
+def _is_overtaken(export: Export) -> bool:
+    assert export.pinned_entry is not None, "what is ready was pinned"
+    return export.format == ExportFormat.BUNDLE and reading.is_overtaken(
+        newest_entry=export.pinned_entry
     )
 
 

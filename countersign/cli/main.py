@@ -3,6 +3,7 @@
 from countersign.cli import (
     accounts,
     definitions,
+    exports,
     operating,
     proving,
     requests,
@@ -16,6 +17,7 @@ from countersign.cli.root import countersign
 COMMAND_MODULES = (
     accounts,
     definitions,
+    exports,
     proving,
     runs,
     requests,
