@@ -4,10 +4,12 @@ from django.urls import path
 
 from audit.portal import views
 from audit.portal.log_views import LogView
+from audit.portal.report_views import ReportView
 
 app_name = "audit_portal"
 urlpatterns = [
     path("", views.ExplorerView.as_view(), name="explorer"),
+    path("report/", ReportView.as_view(), name="report"),
     path("entries/<int:entry_id>/", views.EntryView.as_view(), name="entry"),
     path("log/", LogView.as_view(), name="log"),
 ]
