@@ -37,23 +37,43 @@ class LogKeySerializer(OutputSerializer):
     added_at = serializers.DateTimeField()
 
 
+class AnchorSizeSerializer(OutputSerializer):
+    """How far an anchor is, which keeps tree heads elsewhere."""
+
+    name = serializers.CharField()
+    kind = serializers.CharField()
+    size = serializers.IntegerField(source="position", help_text="Of the last tree head it has.")
+    state = serializers.CharField(help_text="going, stopped or disputed.")
+
+
 class LogSerializer(OutputSerializer):
     """The log's state."""
 
-    origin = serializers.CharField(help_text="Its name; empty before anything was sealed.")
-    head = HeadSerializer(allow_null=True, help_text="The newest tree head.")
-    pending_count = serializers.IntegerField(help_text="Entries that wait to be sealed.")
+    origin = serializers.CharField(
+        source="log.origin", help_text="Its name; empty before anything was sealed."
+    )
+    head = HeadSerializer(source="log.head", allow_null=True, help_text="The newest tree head.")
+    pending_count = serializers.IntegerField(
+        source="log.pending_count", help_text="Entries that wait to be sealed."
+    )
     pending_seconds = serializers.SerializerMethodField(
         help_text="How long the oldest of them has waited; 0 without one."
     )
     keys = LogKeySerializer(
+        source="log.keys",
         many=True,
         help_text="For finding out which key signed. Which keys to trust comes from elsewhere.",
     )
+    anchors = AnchorSizeSerializer(
+        many=True,
+        allow_null=True,
+        help_text="Null for who may not read the whole ledger; more is at ledger/outward/.",
+    )
 
-    def get_pending_seconds(self, view: log.LogView) -> float:
+    def get_pending_seconds(self, view: log.AnchoredLog) -> float:
         """Return the age in seconds."""
-        return round(view.pending_age.total_seconds(), 3) if view.pending_age else 0.0
+        age = view.log.pending_age
+        return round(age.total_seconds(), 3) if age else 0.0
 
 
 class ProofQuery(InputSerializer):
@@ -133,8 +153,9 @@ class LogViewSet(ApiViewSet):
         errors=(404,),
     )
     def retrieve(self, request: Request) -> Response:
-        """Return the newest tree head, the keys that ever signed, and how much waits."""
-        return Response(LogSerializer(log.get_log(principal=principal_of(request))).data)
+        """Return the newest tree head, the keys that ever signed, the anchors, and what waits."""
+        found = log.get_anchored_log(principal=principal_of(request))
+        return Response(LogSerializer(found).data)
 
     @operation(
         operation_id="log_heads_list",

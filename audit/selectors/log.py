@@ -15,6 +15,7 @@ from audit.domain.errors import (
 from audit.domain.notes import parse_note
 from audit.domain.tiles import Tile, entry_bundle
 from audit.models import Key
+from audit.selectors.anchors import Outward, list_anchors
 from audit.selectors.proofs import Head, can_read_everything, latest_head, require_log
 from audit.stored_hashes import read_hashes
 from core.identity.domain.principal import Principal
@@ -57,6 +58,25 @@ class LogView:
     pending_count: int
     pending_age: timedelta | None
     keys: tuple[LogKey, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnchoredLog:
+    """The log's state, and who keeps its tree heads: `None` for who may not read everything."""
+
+    log: LogView
+    anchors: tuple[Outward, ...] | None
+
+
+def get_anchored_log(*, principal: Principal) -> AnchoredLog:
+    """Return the log's state and how far its anchors are; at most 12 queries.
+
+    Raises:
+        LogMissingError: if the caller may not read the log.
+    """
+    found = get_log(principal=principal)
+    sees_all = can_read_everything(principal=principal)
+    return AnchoredLog(log=found, anchors=list_anchors() if sees_all else None)
 
 
 def get_log(*, principal: Principal) -> LogView:

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from uuid import UUID
 
+from audit.anchoring.cosigning import add_cosignatures
 from audit.domain.errors import EntryMissingError
 from audit.domain.receipts import Opening, write_receipt
 from audit.models import Entry, Payload
@@ -11,7 +12,7 @@ from core.identity.domain.principal import Principal
 
 
 def get_receipt(*, principal: Principal, entry_id: int) -> bytes:
-    """Return the receipt of an entry with all that it commits to; at most 7 queries.
+    """Return the receipt of an entry with all that it commits to; at most 8 queries.
 
     Raises:
         EntryMissingError: if there is no such entry, or it may not be seen.
@@ -22,7 +23,7 @@ def get_receipt(*, principal: Principal, entry_id: int) -> bytes:
 
 
 def make_receipt(*, stream: UUID, seq: int, leaf: bytes, names: Collection[str]) -> bytes:
-    """Return the receipt of an entry that the caller may see; 4 queries.
+    """Return the receipt of an entry that the caller may see; 5 queries.
 
     For packages above, which know who may see what of their entries and have asked.
 
@@ -68,7 +69,9 @@ def _write(found: Inclusion, *, names: Collection[str] | None) -> bytes:
         body=found.body,
         index=found.index,
         path=found.path,
-        note=found.note,
+        note=add_cosignatures(
+            found.note, origin=found.note.partition("\n")[0], tree_size=found.size
+        ),
         openings=[
             Opening(name=name, salt=bytes(salt), value=bytes(value))
             for name, salt, value in rows.values_list("name", "salt", "value")

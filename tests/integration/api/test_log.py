@@ -8,15 +8,20 @@ import pytest
 from django.db import connection
 
 from approvals.models import Vote
+from audit.anchoring import rows
+from audit.anchoring.rows import NewestHead
 from audit.domain.entry import commitment, leaf_hash, read_entry
 from audit.domain.merkle import check_consistency, check_inclusion
 from audit.domain.notes import open_note
 from audit.models import Entry, Key, Leaf, Payload
+from audit.outward.models import OutwardCursor
+from audit.selectors.proofs import latest_head
 from core.identity.seed import GLOBAL_SCOPE_ID
 from core.identity.services.roles import assign_role
 from core.kernel.canonical import canonical_bytes
 from countersign import verify as verifier
 from tests.fakes.drafts import AT, draft
+from tests.fakes.witness import cosigned
 from tests.integration.audit import logs
 from tests.integration.audit.streams import append, open_stream
 
@@ -58,6 +63,42 @@ def test_the_state_of_the_log_says_what_is_signed_and_what_waits(auditor, entry)
     assert answer["pending_count"] == 2
     assert answer["pending_seconds"] > 0
     assert [key["vkey"] for key in answer["keys"]] == [logs.KEY.verifier.text]
+    assert answer["anchors"] == []
+
+
+def test_the_state_of_the_log_says_how_far_its_anchors_are(
+    town, auditor, entry, tmp_path, settings
+):
+    settings.LEDGER_ORIGIN = logs.ORIGIN
+    settings.LEDGER_ANCHORS = [{"name": "shelf", "kind": "file", "folder": str(tmp_path)}]
+    OutwardCursor.objects.create(
+        role="anchor", name="shelf", origin=logs.ORIGIN, position=7, state="going", next_at=AT
+    )
+    town.user("paul", "auditor")  # of the project
+
+    [anchor] = auditor.get("ledger/log/").json()["anchors"]
+
+    assert anchor == {"name": "shelf", "kind": "file", "size": 7, "state": "going"}
+    assert town.as_("paul").get("ledger/log/").json()["anchors"] is None
+
+
+def test_a_receipt_brings_what_witnesses_signed(auditor, entry, tmp_path):
+    head = latest_head()
+    assert head is not None
+    text = open_note(head.note, [logs.KEY.verifier]).text
+    witness, line = cosigned(text, at=1_800_000_000)
+    newest = NewestHead(size=head.size, root=head.root, note=head.note, origin=logs.ORIGIN)
+    rows.add_receipt(anchor="w1", kind="witness", head=newest, answer=line)
+
+    found = auditor.get(f"ledger/entries/{entry.pk}/receipt/")
+
+    opened = open_note(found.json()["checkpoint"], [logs.KEY.verifier, witness])
+    assert [item.at for item in opened.signed] == [None, 1_800_000_000]
+    file = tmp_path / "receipt.json"
+    file.write_bytes(found.content)
+    for key in (logs.KEY.verifier, witness):
+        keys = verifier.read_keys([key.text], [])
+        verifier.verify_path(file, verifier.Request(keys=keys))
 
 
 def test_a_log_without_heads_says_so(auditor):

@@ -6,16 +6,13 @@ from dataclasses import replace
 from hashlib import sha256
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from audit.domain.errors import NoteInvalidError, NoteUnverifiedError
 from audit.domain.notes import (
-    COSIGNATURE_V1,
     ED25519,
     NOTE_BYTES_MAX,
     SIGNATURE_COUNT_MAX,
     Note,
-    NoteSignature,
     SigningKey,
     VerifierKey,
     check_key_name,
@@ -25,6 +22,7 @@ from audit.domain.notes import (
     write_signature,
 )
 from tests.fakes.streams import every_flip
+from tests.fakes.witness import cosigned
 
 # The keys and the note with which Go's sumdb/note is tested.
 PETER_SECRET = "PRIVATE+KEY+PeterNeumann+c74f20a3+AYEKFALVFGyNhPJEMzD1QIDr+Y7hfZx09iUvxdXHKDFz"
@@ -44,21 +42,6 @@ ENOCH_LINE = (
 )
 NOTE = f"{TEXT}\n{PETER_LINE}{ENOCH_LINE}"
 PETER_KEY, ENOCH_KEY = VerifierKey.parse(PETER), VerifierKey.parse(ENOCH)
-
-
-def witness_key(seed=bytes(32)):
-    """Return a witness's private key and its public one."""
-    private = Ed25519PrivateKey.from_private_bytes(seed)
-    public = private.public_key().public_bytes_raw()
-    return private, VerifierKey(name="witness.example/w1", algorithm=COSIGNATURE_V1, public=public)
-
-
-def cosign(text, *, at, seed=bytes(32)):
-    """Return a witness's signature line, made by hand. Source: C2SP tlog-cosignature."""
-    private, key = witness_key(seed)
-    signature = private.sign(f"cosignature/v1\ntime {at}\n{text}".encode())
-    blob = at.to_bytes(8, "big") + signature
-    return write_signature(NoteSignature(name=key.name, key_id=key.key_id, signature=blob))
 
 
 def test_the_published_keys_are_read_and_written_back():
@@ -138,8 +121,8 @@ def test_a_signature_of_another_length_is_refused():
 
 
 def test_a_witness_says_when_it_signed():
-    _, key = witness_key()
-    note = f"{TEXT}\n{PETER_LINE}{cosign(TEXT, at=1_679_315_147)}"
+    key, line = cosigned(TEXT, at=1_679_315_147)
+    note = f"{TEXT}\n{PETER_LINE}{line}"
 
     opened = open_note(note, [PETER_KEY, key])
 
@@ -151,8 +134,8 @@ def test_a_witness_says_when_it_signed():
 
 
 def test_a_witness_signed_the_time_too_and_no_time_beyond_all_times():
-    _, key = witness_key()
-    note = f"{TEXT}\n{cosign(TEXT, at=1_679_315_147)}"
+    key, signed = cosigned(TEXT, at=1_679_315_147)
+    note = f"{TEXT}\n{signed}"
     line = parse_note(note).signatures[0]
 
     for forged in every_flip(line.signature[:8]):
@@ -160,8 +143,8 @@ def test_a_witness_signed_the_time_too_and_no_time_beyond_all_times():
         with pytest.raises(NoteUnverifiedError):
             open_note(write_note(Note(text=TEXT, signatures=(changed,))), [key])
     with pytest.raises(NoteUnverifiedError, match="no time"):
-        open_note(f"{TEXT}\n{cosign(TEXT, at=2**63)}", [key])
-    assert open_note(f"{TEXT}\n{cosign(TEXT, at=2**63 - 1)}", [key]).signed[0].at == 2**63 - 1
+        open_note(f"{TEXT}\n{cosigned(TEXT, at=2**63)[1]}", [key])
+    assert open_note(f"{TEXT}\n{cosigned(TEXT, at=2**63 - 1)[1]}", [key]).signed[0].at == 2**63 - 1
     # The same key as a plain one has another id, and its signature says another thing.
     plain = replace(key, algorithm=ED25519)
     assert plain.key_id != key.key_id
