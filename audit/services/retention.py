@@ -26,7 +26,7 @@ from core.toolkit.db import read_database_clock
 
 @act
 def set_retention(
-    *, principal: Principal, project_id: UUID, part: Part, period: str, reason: str
+    *, principal: Principal, project_slug: str, part: Part, period: str, reason: str
 ) -> None:
     """Set how long a project keeps the payloads of a part: `P400D`, or "" for ever.
 
@@ -45,9 +45,9 @@ def set_retention(
         problems.append(Problem(path="/period", message=message))
     if problems:
         raise RedactionInvalidError(problems=problems)
-    project = Project.objects.filter(pk=project_id).first()
+    project = Project.objects.filter(slug=project_slug).first()
     if project is None:
-        raise RedactionMissingError(project=str(project_id))
+        raise RedactionMissingError(project=project_slug)
     before = Retention.objects.filter(project=project, part=part).first()
     if kept is None:
         Retention.objects.filter(project=project, part=part).delete()

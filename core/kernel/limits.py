@@ -301,6 +301,7 @@ REDACTION_PLACE_COUNT_MAX = 250  # payloads one entry says were erased: 100 byte
 REDACTION_ORDER_COUNT_MAX = 20  # orders one pass of the keeper takes up, oldest first
 REDACTION_SECONDS = 15.0  # between two looks for orders; one that waits is worked out each time
 RETENTION_SECONDS = 3_600.0  # between two passes; periods are days
+RETENTION_PROJECT_COUNT_MAX = 500  # projects one list of periods shows, by slug
 RETENTION_DAYS_MAX = 36_500  # a century; whoever wants longer wants for ever
 RETENTION_STREAM_COUNT_MAX = 200  # streams one pass of the keeper erases by retention: seconds
 

@@ -79,6 +79,30 @@ EXPECTED: dict[tuple[str, str], Turned] = {
     ("api-members", "get"): Turned(404, 404),
     ("api-member", "put"): Turned(403, 403),
     ("api-member", "delete"): Turned(403, 403),
+    ("api-redactions", "get"): Turned(EMPTY, EMPTY),
+    ("api-redactions", "post"): Turned(
+        403,
+        403,
+        {
+            "target": "run",
+            "target_id": str(UUID(int=9)),
+            "basis": "gdpr_17",
+            "reason": "they asked",
+        },
+    ),
+    ("api-redaction", "get"): Turned(404, 404),
+    ("api-redaction-approve", "post"): Turned(403, 403, {}),
+    ("api-redaction-decline", "post"): Turned(403, 403, {"reason": "no"}),
+    ("api-holds", "get"): Turned(EMPTY, EMPTY),
+    ("api-holds", "post"): Turned(
+        403, 403, {"kind": "run", "target_id": str(UUID(int=9)), "reason": "a court asks"}
+    ),
+    ("api-hold-release", "post"): Turned(403, 403, {"reason": "over"}),
+    ("api-retention", "get"): Turned(EMPTY, EMPTY),
+    ("api-retention-outlook", "get"): Turned(403, 403),
+    ("api-project-retention", "put"): Turned(
+        403, 403, {"part": "runs", "period": "P30D", "reason": "policy"}
+    ),
     ("api-projects", "get"): Turned(EMPTY, 200),
     ("api-projects", "post"): Turned(403, 403, {"slug": "new", "title": "New"}),
     ("api-project", "get"): Turned(404, 200),
@@ -293,6 +317,8 @@ def place(town):
         "name": "github",
         "backfill_id": UUID(int=9),
         "export_id": UUID(int=9),
+        "redaction_id": UUID(int=9),
+        "hold_id": UUID(int=9),
         "rev": 1,
         "run_id": run_id,
         "key": "ask%231",

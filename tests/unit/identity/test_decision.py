@@ -114,10 +114,15 @@ def test_a_token_for_one_project_does_not_reach_the_whole_platform():
 
 @pytest.mark.parametrize("permission", list(Permission))
 @pytest.mark.parametrize("kind", list(ActorKind))
-def test_only_people_decide_delegate_or_override(permission, kind):
+def test_only_people_decide_delegate_override_or_erase(permission, kind):
     answer = decision.deny_kind(principal=replace(ADA, kind=kind), permission=permission)
 
-    deciding = permission in {"decide_request", "delegate_request", "override_request"}
+    deciding = permission in {
+        "decide_request",
+        "delegate_request",
+        "override_request",
+        "redact_audit",
+    }
     assert (answer is not None) is (kind is not ActorKind.PERSON and deciding)
 
 

@@ -31,7 +31,7 @@ def held_by(slug):
     return BUILTIN_ROLES[slug].permissions
 
 
-def test_the_builtin_roles_are_the_eleven_of_the_specification():
+def test_the_builtin_roles_are_the_twelve_of_the_specification():
     assert list(BUILTIN_ROLES) == [
         "viewer",
         "requester",
@@ -42,6 +42,7 @@ def test_the_builtin_roles_are_the_eleven_of_the_specification():
         "worker",
         "project_admin",
         "auditor",
+        "records_officer",
         "access_admin",
         "breakglass",
     ]
@@ -94,8 +95,17 @@ def test_only_project_permissions_can_be_shared_on_a_project():
     assert Permission.VIEW_PROJECT in SHAREABLE
 
 
-def test_what_only_people_may_do_is_deciding():
-    assert PERSON_ONLY == DECIDING
+def test_what_only_people_may_do_is_deciding_and_erasing():
+    assert DECIDING | {Permission.REDACT_AUDIT} == PERSON_ONLY
+
+
+def test_a_records_officer_reads_the_ledger_has_values_erased_and_does_nothing_else():
+    held = held_by("records_officer")
+
+    assert held - held_by("viewer") == {Permission.VIEW_AUDIT, Permission.REDACT_AUDIT}
+    assert [
+        slug for slug, role in BUILTIN_ROLES.items() if Permission.REDACT_AUDIT in role.permissions
+    ] == ["records_officer"]
 
 
 def test_each_kind_of_scope_has_its_permission_for_access():
