@@ -10,11 +10,19 @@ from django.db.backends.signals import connection_created
 
 from approvals.models import Vote
 from audit import registry, roles
+from audit.anchoring.anchoring import anchor_once
+from audit.anchoring.knowing import list_known
 from audit.domain.rights import DatabaseRole
+from audit.forwarding.forwarder import forward_once
 from audit.models import Entry, Payload, Pending
+from audit.outward.targets import FileAnchor
 from audit.selectors.verification import verify_ledger
 from engine.models import Run
+from tests.certificates import make_authority
 from tests.integration.engine.living import ended, opened_place
+from tests.integration.outward.conftest import make_https_sink
+from tests.integration.outward.log import ORIGIN, seal, write
+from tests.loopback import serve
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -253,3 +261,26 @@ def test_the_sql_is_printed_for_an_administrator_to_read(prefix):
 def test_a_prefix_that_is_no_name_is_refused(db):
     with pytest.raises(CommandError, match="cannot begin"):
         call_command("ledger", "roles", "--prefix", 'x"; DROP')
+
+
+def test_the_keeper_carries_the_ledger_out_under_its_own_role(prefix, tmp_path):
+    write(3)
+    seal()
+    vault = FileAnchor(name="vault", folder=str(tmp_path))
+    with acting_as(DatabaseRole.REDACTOR, prefix):
+        assert anchor_once(vault) == 1
+    with serving(tmp_path) as sink:
+        with acting_as(DatabaseRole.APP, prefix), pytest.raises(DatabaseError, match="permission"):
+            forward_once(sink)
+        with acting_as(DatabaseRole.REDACTOR, prefix):
+            assert forward_once(sink) == 3
+    with acting_as(DatabaseRole.SEALER, prefix):
+        assert list(list_known(ORIGIN)) == [], "the sealer may read what anchors dispute"
+
+
+@contextmanager
+def serving(folder):
+    """Serve one collector, and name it."""
+    authority = make_authority(folder)
+    with contextmanager(serve)("127.0.0.1", context=authority.context("127.0.0.1")) as site:
+        yield make_https_sink(url=f"https://127.0.0.1:{site.port}", ca_file=str(authority.file))
