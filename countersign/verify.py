@@ -1726,8 +1726,7 @@ def _link_kept(
     if kept.size in {0, checkpoint.size}:
         return  # compared already
     if request.consistency is not None:
-        lines = request.consistency.decode("latin-1").split()
-        path = [_read_hash(line, Place(member="the given path")) for line in lines]
+        path = _read_path(request.consistency)
         check_consistency(kept, checkpoint, path, where)
         return
     if inner is not None and inner.size == kept.size:
@@ -1744,6 +1743,17 @@ def _link_kept(
             kept.root.hex(),
             computed.hex(),
         )
+
+
+def _read_path(raw: bytes) -> list[bytes]:
+    """Return the hashes of a consistency path: one a line, or as the server's API answers."""
+    text = raw.decode("latin-1")
+    try:
+        answer = json.loads(text) if text.lstrip().startswith("{") else None
+        lines = text.split() if answer is None else [str(line) for line in answer["path"]]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise UnusableError("older.no_path", about="the given path") from None
+    return [_read_hash(line, Place(member="the given path")) for line in lines]
 
 
 def _describe_head(report: Report, kept: Checkpoint | None, inner: Checkpoint | None) -> None:

@@ -3,6 +3,7 @@
 from django.http import HttpRequest, HttpResponse
 
 from audit.portal.context.log import make_log
+from audit.portal.verifier import get_verifier_digest
 from audit.portal.views import read_number
 from audit.selectors.log_pages import get_log_page
 from core.toolkit.portal.address import Query
@@ -17,5 +18,10 @@ class LogView(PortalView):
         query = Query(values=request.GET.dict())
         page = get_log_page(principal=self.principal, before=read_number(query.get("before")))
         return self.render(
-            "audit/log.html", {"place": "ledger", "log": make_log(page, query=query)}
+            "audit/log.html",
+            {
+                "place": "ledger",
+                "log": make_log(page, query=query),
+                "verifier_digest": get_verifier_digest(),
+            },
         )

@@ -5,11 +5,13 @@ from django.urls import path
 from audit.portal import views
 from audit.portal.log_views import LogView
 from audit.portal.report_views import ReportView
+from audit.portal.verifier import FILE_NAME, VerifierFileView
 
 app_name = "audit_portal"
 urlpatterns = [
     path("", views.ExplorerView.as_view(), name="explorer"),
     path("report/", ReportView.as_view(), name="report"),
     path("entries/<int:entry_id>/", views.EntryView.as_view(), name="entry"),
+    path(FILE_NAME, VerifierFileView.as_view(), name="verifier"),
     path("log/", LogView.as_view(), name="log"),
 ]

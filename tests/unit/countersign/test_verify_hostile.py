@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import struct
 import tracemalloc
 import zlib
@@ -18,6 +19,7 @@ from countersign.verify import (
     parse_key,
     verify,
 )
+from tests.architecture.sources import ROOT
 from tests.fakes.bundles import (
     Sealed,
     canonical,
@@ -485,3 +487,13 @@ def _archive_of(members, manifest, packed, described):
             struct.pack_into("<I", data, at + 42, header + moved)
         at += 46 + length
     return bytes(data)
+
+
+def test_every_code_is_in_the_auditors_page():
+    page = (ROOT / "docs/how-to/verify-offline.md").read_text(encoding="utf-8")
+    rows = {
+        f"| `{code}` | {sentence} |".replace("<", "&lt;").replace(">", "&gt;")
+        for code, sentence in verifier.SENTENCES.items()
+    }
+
+    assert rows == {line for line in page.splitlines() if re.match(r"\| `[a-z0-9]+\.", line)}
