@@ -98,7 +98,7 @@ class Turn:
             return seconds
         self.fault_count = 0
         if count:
-            _log.info("audit.job_done", job=self.job.name, count=count)
+            _log.debug("audit.job_done", job=self.job.name, count=count)
             return 0.0
         return self._wait(self.job.seconds)
 

@@ -8,6 +8,7 @@ from audit.models import OutwardCursor
 from audit.outward.targets import Confirm, Endpoint, Format, HttpsSink, SyslogSink
 from tests.certificates import make_authority
 from tests.integration.audit.conftest import at_once  # noqa: F401 - a fixture of ours too
+from tests.integration.outbound.conftest import raw_site  # noqa: F401 - a fixture of ours too
 from tests.loopback import serve
 from tests.syslog_receiver import receive
 

@@ -1,6 +1,7 @@
 """Batches of entries posted to a collector: at least once, in order, and what its answers mean."""
 
 import json
+import re
 
 import pytest
 from django.db import connection
@@ -82,6 +83,33 @@ def test_an_attempt_that_failed_is_made_again_with_the_same_key_and_leaves(site,
     keys = [received.headers["idempotency-key"] for received in site.received]
     assert keys == ["0-1", "0-1", "2-3"]
     assert site.received[0].body == site.received[1].body
+
+
+@pytest.mark.parametrize("byte_count", [100, 100_000])
+def test_a_connection_cut_inside_a_batch_or_before_its_answer_loses_nothing(raw_site, byte_count):
+    """Cut in the middle of what we send, or after all of it, when the answer is lost."""
+    keys = []
+
+    def talk(connection, _stop):
+        data = connection.recv(byte_count)
+        while b"}}\n" not in data[-9:] and len(data) < byte_count:
+            data += connection.recv(byte_count)
+        keys.append(re.search(rb"Idempotency-Key: (\S+)", data))
+        if len(keys) > 3:
+            connection.sendall(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n")
+
+    write(4)
+    seal()
+    sink = make_https_sink(url=raw_site(talk))
+
+    for _ in range(3):
+        assert forward_once(sink) == 0
+        make_due("lake")
+    assert cursor_of("lake").position == 0
+    assert cursor_of("lake").attempt_count == 3
+    if byte_count > 100:
+        assert forward_once(sink) == 4
+        assert {match and match[1] for match in keys} == {b"0-3"}, "a receiver can tell"
 
 
 @pytest.mark.parametrize("status", [429, 503])
