@@ -38,8 +38,8 @@ class Search:
 def read_filters(query: Query, *, now: datetime) -> Search:
     """Return what the address asks for; nonsense is left out and said."""
     problems: list[str] = []
-    since = _read_instant(query.get("since"), problems)
-    until = _read_instant(query.get("until"), problems)
+    since = read_instant(query.get("since"), problems)
+    until = read_instant(query.get("until"), problems)
     preset = PRESETS.get(query.get("when"))
     if preset is not None and since is None and until is None:
         since = now - preset[1]
@@ -57,6 +57,21 @@ def read_filters(query: Query, *, now: datetime) -> Search:
     return Search(filters=filters, problems=tuple(problems))
 
 
+def read_instant(text: str, problems: list[str]) -> datetime | None:
+    """Return an instant as people type it, in UTC where they say nothing; nonsense is a problem."""
+    if not text:
+        return None
+    try:
+        # A plus sign that nobody escaped arrives as a space; a day alone begins at its midnight.
+        found = parse_datetime(text.strip().replace(" ", "+") if "T" in text else f"{text}T00:00")
+    except ValueError:
+        found = None
+    if found is None:
+        problems.append(f"“{text[:40]}” is no time. Write 2026-11-22 or 2026-11-22T14:30.")
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
 def _text(query: Query, name: str) -> str | None:
     return query.get(name).strip()[:_CHARS_MAX] or None
 
@@ -72,17 +87,3 @@ def _read_kinds(text: str, problems: list[str]) -> tuple[str, ...] | None:
             return None
         return tuple(item.kind for item in group.kinds)
     return tuple(part.strip()[:_CHARS_MAX] for part in text.split(",")[:50])
-
-
-def _read_instant(text: str, problems: list[str]) -> datetime | None:
-    if not text:
-        return None
-    try:
-        # A plus sign that nobody escaped arrives as a space; a day alone begins at its midnight.
-        found = parse_datetime(text.strip().replace(" ", "+") if "T" in text else f"{text}T00:00")
-    except ValueError:
-        found = None
-    if found is None:
-        problems.append(f"“{text[:40]}” is no time. Write 2026-11-22 or 2026-11-22T14:30.")
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)

@@ -3,6 +3,7 @@
 from django.urls import path
 
 from audit.portal import views
+from audit.portal.export_views import CancelExportView, ExportsView
 from audit.portal.log_views import LogView
 from audit.portal.report_views import ReportView
 from audit.portal.verifier import FILE_NAME, VerifierFileView
@@ -14,4 +15,6 @@ urlpatterns = [
     path("entries/<int:entry_id>/", views.EntryView.as_view(), name="entry"),
     path(FILE_NAME, VerifierFileView.as_view(), name="verifier"),
     path("log/", LogView.as_view(), name="log"),
+    path("exports/", ExportsView.as_view(), name="exports"),
+    path("exports/<uuid:export_id>/cancel/", CancelExportView.as_view(), name="export_cancel"),
 ]
