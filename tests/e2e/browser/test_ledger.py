@@ -308,6 +308,6 @@ def test_the_pages_are_light_enough(seat: Seat, entry_path: str):
         page = browsing.open(path)
         page.wait_for_load_state("networkidle")
 
-        assert 0 < sizes["document"] <= 16_000, (path, sizes)
-        assert sizes["stylesheet"] <= 24_000, (path, sizes)
-        assert sizes["script"] <= 40_000, (path, sizes)
+        assert 0 < sizes["document"] <= 10_000, (path, sizes)
+        assert sizes["stylesheet"] <= 12_000, (path, sizes)
+        assert sizes["script"] <= 25_000, (path, sizes)
