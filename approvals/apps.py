@@ -48,6 +48,7 @@ class ApprovalsConfig(AppConfig):
         )
         for asks in Asks:
             panels.register_panel(asks.value, waiting.make_panel_function(asks))
+            panels.register_past_panel(asks.value, waiting.make_past_panel_function(asks))
         panels.register_waiting_counts(
             by_run=lambda principal, ids: waiting.count_open_by_run(
                 principal=principal, run_ids=ids

@@ -3,7 +3,8 @@
 These are plugged into `engine.portal.panels`: the engine knows that a step waits, never for whom.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -22,7 +23,7 @@ from core.identity.domain.principal import Principal
 from core.identity.selectors.access import list_scopes
 from core.kernel.clock import SYSTEM_CLOCK
 from core.toolkit.portal.words import say_ago
-from engine.portal.panels import PanelFunction, WaitPanel, WaitPerson
+from engine.portal.panels import PanelFunction, PastPanelFunction, WaitPanel, WaitPerson
 
 _CONSEQUENCES: Final = {
     AfterExpiry.REJECT: "then it counts as rejected",
@@ -38,6 +39,75 @@ def make_panel_function(asks: Asks) -> PanelFunction:
         return list_panels(principal=principal, run_id=run_id, keys=keys, asks=asks)
 
     return find
+
+
+def make_past_panel_function(asks: Asks) -> PastPanelFunction:
+    """Return the function that shows the approvals, or the questions, of a run as they were."""
+
+    def find(
+        principal: Principal, run_id: UUID, keys: Collection[str], at: datetime
+    ) -> Mapping[str, WaitPanel]:
+        return list_past_panels(principal=principal, run_id=run_id, keys=keys, at=at, asks=asks)
+
+    return find
+
+
+def list_past_panels(
+    *,
+    principal: Principal,
+    run_id: UUID,
+    keys: Collection[str],
+    at: datetime,
+    asks: Asks = Asks.APPROVAL,
+) -> dict[str, WaitPanel]:
+    """Return what a run's page would have said of steps that waited for people, by step key.
+
+    Those of a step's requests count that were open, or the last, by the instant `at`; of votes
+    those that had been cast. At most 8 queries.
+    """
+    scopes = list_scopes(principal=principal, permission=Permission.VIEW_REQUEST)
+    rows = list(
+        requests.make_rows()
+        .filter(
+            requests.make_covered(scopes),
+            store.make_asking(asks),
+            run_id=run_id,
+            step_key__in=list(keys),
+            opened_at__lte=at,
+        )
+        .order_by("pk")
+    )
+    votes = list(
+        Vote.objects.filter(request_id__in=[row.pk for row in rows], cast_at__lte=at)
+        .annotate(stage_key=F("stage__key"))
+        .order_by("pk")
+    )
+    return {
+        row.step_key: _past_panel(row, [vote for vote in votes if vote.request_id == row.pk], at=at)
+        for row in rows
+    }
+
+
+def _past_panel(row: Request, votes: Sequence[Vote], *, at: datetime) -> WaitPanel:
+    was_open = row.closed_at is None or row.closed_at > at
+    newest = {(vote.person_id, vote.stage_id, vote.round): vote for vote in votes}
+    people = []
+    for vote in newest.values():
+        mark, did = say_choice(Choice(vote.decision))
+        line = f"{did.capitalize()} {say_ago(vote.cast_at, now=at)}"
+        people.append(WaitPerson(name=vote.name, status=mark, line=line))
+    rule = rule_from_json(row.rule)
+    only = rule.stages[0] if len(rule.stages) == 1 else None
+    after = _CONSEQUENCES.get(rule.after_expiry, "") if rule.after_expiry else ""
+    return WaitPanel(
+        address=reverse("approvals_portal:request", kwargs={"request_id": row.pk}),
+        title=row.title,
+        due_at=row.expires_at if was_open else None,
+        consequence=after if was_open else "",
+        given_count=sum(vote.decision == Choice.APPROVE for vote in newest.values()),
+        needed_count=only.quorum.count if only is not None else 0,
+        people=tuple(people),
+    )
 
 
 def list_panels(

@@ -52,6 +52,12 @@ PanelFunction: TypeAlias = Callable[[Principal, UUID, Collection[str]], Mapping[
 # (principal, ids of runs or workflows) → how many waits are open there, missing where none is.
 CountFunction: TypeAlias = Callable[[Principal, Collection[UUID]], Mapping[UUID, int]]
 
+# (principal, run id, step keys, instant) → what could have been known of them then.
+PastPanelFunction: TypeAlias = Callable[
+    [Principal, UUID, Collection[str], datetime], Mapping[str, WaitPanel]
+]
+
+_PAST_PANELS: Final[dict[str, PastPanelFunction]] = {}
 _PANELS: Final[dict[str, PanelFunction]] = {}
 _RUN_COUNTS: Final[list[CountFunction]] = []
 _WORKFLOW_COUNTS: Final[list[CountFunction]] = []
@@ -61,6 +67,12 @@ def register_panel(verb: str, fn: PanelFunction) -> None:
     """Let a package show the waits of its verb on the page of a run."""
     assert verb not in _PANELS, f"the panel of {verb} is registered twice"
     _PANELS[verb] = fn
+
+
+def register_past_panel(verb: str, fn: PastPanelFunction) -> None:
+    """Let a package show the waits of its verb on the page of a run as it was."""
+    assert verb not in _PAST_PANELS, f"the past panel of {verb} is registered twice"
+    _PAST_PANELS[verb] = fn
 
 
 def register_waiting_counts(*, by_run: CountFunction, by_workflow: CountFunction) -> None:
@@ -78,6 +90,22 @@ def find_panels(
         panel = _PANELS.get(verb)
         if panel is not None and keys:
             found.update(panel(principal, run_id, keys))
+    return found
+
+
+def find_past_panels(
+    *,
+    principal: Principal,
+    run_id: UUID,
+    keys_by_verb: Mapping[str, Collection[str]],
+    at: datetime,
+) -> dict[str, WaitPanel]:
+    """Return what was known of waiting steps at an instant, by key."""
+    found: dict[str, WaitPanel] = {}
+    for verb, keys in keys_by_verb.items():
+        panel = _PAST_PANELS.get(verb)
+        if panel is not None and keys:
+            found.update(panel(principal, run_id, keys, at))
     return found
 
 

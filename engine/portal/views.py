@@ -26,6 +26,7 @@ from core.toolkit.portal.views import PortalView
 from engine.domain.errors import (
     DefinitionInvalidError,
     KeyReusedError,
+    MomentMissingError,
     NotPublishableError,
     ReasonTooLongError,
     VersionMissingError,
@@ -34,7 +35,7 @@ from engine.domain.state import RunStatus
 from engine.portal import panels
 from engine.portal.context.inputs import order_inputs
 from engine.portal.context.preview import Preview, make_preview
-from engine.portal.context.run import keys_by_verb, make_run
+from engine.portal.context.run import keys_by_verb, make_past_run, make_run
 from engine.portal.context.runs import make_runs, read_filters
 from engine.portal.context.workflows import (
     make_access,
@@ -43,9 +44,9 @@ from engine.portal.context.workflows import (
     make_workflows,
 )
 from engine.portal.naming import long_key
-from engine.portal.paging import PAGE_COUNT, read_cursor
+from engine.portal.paging import PAGE_COUNT, read_cursor, read_moment
 from engine.portal.statuses import say_template
-from engine.selectors import run_pages, workflow_pages
+from engine.selectors import past_pages, run_pages, workflow_pages
 from engine.selectors.secrets import can_list_secrets
 from engine.selectors.started import StartedRun
 from engine.selectors.workflow_pages import StartPage
@@ -82,8 +83,12 @@ class RunView(PortalView):
     """One run."""
 
     def get(self, request: HttpRequest, run_id: UUID) -> HttpResponse:
-        """Return a run: its graph, the chosen step, and one of its tabs."""
+        """Return a run: its graph, the chosen step, and one of its tabs; or as it was."""
         query = _read_query(request)
+        if query.get("at"):
+            answer = self._show_past(run_id, query)
+            if answer is not None:
+                return answer
         page = run_pages.get_run_page(
             principal=self.principal,
             run_id=run_id,
@@ -95,6 +100,31 @@ class RunView(PortalView):
             principal=self.principal, run_id=run_id, keys_by_verb=keys_by_verb(page)
         )
         context = make_run(page, panels=found, query=query)
+        return self.render("engine/run.html", {"place": "runs", "run": context})
+
+    def _show_past(self, run_id: UUID, query: Query) -> HttpResponse | None:
+        """Return the run as it was; `None` if the address names no past of it."""
+        moment = read_moment(query.get("at"))
+        if moment is None:
+            return None
+        try:
+            found = past_pages.get_past_page(
+                principal=self.principal,
+                run_id=run_id,
+                moment=moment,
+                event_seq=_read_number(query.get("event")),
+                event_before=_read_number(query.get("before")),
+                keep=long_key(query.get("step")),
+            )
+        except MomentMissingError:
+            return None
+        asked = panels.find_past_panels(
+            principal=self.principal,
+            run_id=run_id,
+            keys_by_verb=keys_by_verb(found.page),
+            at=found.past.at,
+        )
+        context = make_past_run(found, panels=asked, query=query)
         return self.render("engine/run.html", {"place": "runs", "run": context})
 
 

@@ -235,7 +235,7 @@ def get_run_page(
         .get(pk=run_id)
     )
     scope_id = row.workflow.scope_id
-    events = tuple(_events(run_id))
+    events = tuple(list_event_listings(run_id=run_id))
     return RunPage(
         detail=detail,
         plan=_find_plan(row.version_id, detail),
@@ -247,16 +247,21 @@ def get_run_page(
         may_operate=_may(principal, Permission.OPERATE_RUN, scope_id),
         may_start=_may(principal, Permission.TRIGGER_WORKFLOW, scope_id),
         now=read_database_clock(),
-        opened=None if event_seq is None else _opened(run_id, event_seq),
+        opened=None if event_seq is None else get_opened(run_id=run_id, seq=event_seq),
         reader=reading.reader,
-        links=_find_links(principal, events, known=detail.relations.others, before=event_before),
+        links=find_event_links(
+            principal=principal,
+            events=events,
+            known=detail.relations.others,
+            before=event_before,
+        ),
     )
 
 
-def _find_links(
+def find_event_links(
+    *,
     principal: Principal,
     events: Iterable[EventListing],
-    *,
     known: Mapping[UUID, RunLink],
     before: int | None,
 ) -> dict[UUID, RunLink]:
@@ -374,10 +379,12 @@ def _run_listing(row: Any) -> RunListing:
     )
 
 
-def _events(run_id: UUID) -> list[EventListing]:
+def list_event_listings(*, run_id: UUID, until_seq: int | None = None) -> list[EventListing]:
+    """Return the events of a run in order, up to an entry, with who caused them; 2 queries."""
+    most = limits.PAGE_EVENT_COUNT_MAX
     entries = ledger.read_stream(
         stream=run_id,
-        limit=limits.PAGE_EVENT_COUNT_MAX,
+        limit=most if until_seq is None else min(most, until_seq),
         payload_names=_NAMED_PAYLOADS,
     )
     views = [(entry, read_entry(entry.body)) for entry in entries]
@@ -401,7 +408,8 @@ def _events(run_id: UUID) -> list[EventListing]:
     ]
 
 
-def _opened(run_id: UUID, seq: int) -> StoredEntry | None:
+def get_opened(*, run_id: UUID, seq: int) -> StoredEntry | None:
+    """Return one entry of a run with all of its payloads, if there is one of that number."""
     entries = ledger.read_stream(stream=run_id, after_seq=seq - 1, limit=1)
     return next((entry for entry in entries if entry.seq == seq), None)
 

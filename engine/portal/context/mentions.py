@@ -27,7 +27,11 @@ def mention_run(link: RunLink, *, now: datetime) -> RunMention:
     """Return a run as it is named, with where it stands."""
     if link.number is None:
         return RunMention(words=_HIDDEN, href="")
-    chip = describe_run(status=link.status, outcome=link.outcome, waiting_count=None, now=now)
+    chip = (
+        describe_run(status=link.status, outcome=link.outcome, waiting_count=None, now=now)
+        if link.status
+        else None  # how it stood then is on its own record
+    )
     return RunMention(
         words=f"run {link.number}",
         href=reverse("engine_portal:run", args=(link.id,)),

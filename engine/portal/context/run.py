@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -18,6 +18,7 @@ from engine.domain.unwinding import MUTEX
 from engine.portal.context.drawing import Drawing, StepFacts, View, draw, node_id
 from engine.portal.context.event_tab import EventTab, make_event_tab
 from engine.portal.context.panel import Panel, make_panel
+from engine.portal.context.past import PastLine, make_past_line
 from engine.portal.context.run_graph import graph_of_run, list_taken
 from engine.portal.context.sentences import Telling
 from engine.portal.context.steps import StepWords, count_marks, describe_steps
@@ -27,6 +28,7 @@ from engine.portal.naming import Titles, short_key
 from engine.portal.panels import WaitPanel
 from engine.portal.statuses import MARKS, say_counts
 from engine.portal.timeline import Timeline, make_timeline
+from engine.selectors.past_pages import PastPage
 from engine.selectors.run_pages import RunPage
 
 TABS: Final = {"timeline": "Timeline", "events": "Events", "data": "Input and output"}
@@ -73,6 +75,8 @@ class RunContext:
     panel: Panel | None
     step_missing: str
     hidden_count: int
+    past: PastLine | None = None
+    past_href: str = ""
 
 
 def keys_by_verb(page: RunPage) -> dict[str, list[str]]:
@@ -84,6 +88,13 @@ def keys_by_verb(page: RunPage) -> dict[str, list[str]]:
         if key in listed and listing.event.kind in _ASKED:
             found.setdefault(str(data.get("verb", "")), []).append(key)
     return found
+
+
+def make_past_run(found: PastPage, *, panels: Mapping[str, WaitPanel], query: Query) -> RunContext:
+    """Return the page of a run as it was. Args: as `make_run`; `panels` are of then."""
+    made = make_run(found.page, panels=panels, query=query)
+    line = make_past_line(found, telling=_telling(found.page), query=query)
+    return replace(made, past=line, past_href="")
 
 
 def make_run(page: RunPage, *, panels: Mapping[str, WaitPanel], query: Query) -> RunContext:
@@ -130,6 +141,7 @@ def make_run(page: RunPage, *, panels: Mapping[str, WaitPanel], query: Query) ->
         else None,
         step_missing=_missing_step(words, query),
         hidden_count=detail.hidden_step_count,
+        past_href=query.change(at=detail.run.seq, event=""),
     )
 
 
