@@ -212,7 +212,7 @@ def test_any_tree_but_the_one_that_was_sealed_is_refused(seed):
     place = chance.randrange(300)
     log.leaves[place] = LeafRow(place, sha256(b"another").digest())
     frontier = Frontier()
-    log.nodes = [NodeRow(*node) for row in log.leaves for node in frontier.append(row.leaf)]
+    log.nodes = [NodeRow(*node) for row in log.leaves for node in frontier.append(row.leaf or b"")]
 
     assert log.field() == next(
         f"tree head {head.size}, root" for head in log.heads if head.size > place
