@@ -10,12 +10,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from django.utils.timezone import now
 
 from audit import store
 from audit.domain.exporting import ExportFormat, ExportKind, Wish
-from audit.exports import files, running, sweeping
+from audit.exports import files, reading, running, sweeping
 from audit.exports.models import Export, ExportPart
 from audit.models import Entry
 from audit.redactions.models import Hold
@@ -135,8 +136,8 @@ def test_an_export_whose_worker_is_killed_goes_on_after_its_last_part(log, setti
 
 def same_in_one_go(log, ended, monkeypatch):
     """Export the same tree without a break; what differs is the record of exports behind it."""
-    monkeypatch.setattr(running.reading, "newest_tree_size", lambda: ended.tree_size)
-    monkeypatch.setattr(running.reading, "count_unsealed", lambda **_: ended.unsealed_count)
+    monkeypatch.setattr(reading, "newest_tree_size", lambda: ended.tree_size)
+    monkeypatch.setattr(reading, "count_unsealed", lambda **_: ended.unsealed_count)
     return finish(ask(log)).pk
 
 
@@ -176,10 +177,10 @@ def test_an_export_that_is_cancelled_meanwhile_leaves_nothing(log, settings, mon
     monkeypatch.setattr(limits, "EXPORT_PART_ENTRY_COUNT", 100)
     export_id = ask(log)
 
-    running.run_export(
-        export_id=export_id,
-        on_part=lambda job: Export.objects.filter(pk=job.pk).update(status="cancelled"),
-    )
+    def cancel(job):
+        Export.objects.filter(pk=job.pk).update(status="cancelled")
+
+    running.run_export(export_id=export_id, on_part=cancel)
 
     assert not (settings.LEDGER_EXPORTS_DIR / str(export_id)).exists()
 
@@ -212,7 +213,7 @@ def redact(*, comment="c1"):
 def test_a_bundle_is_begun_anew_when_a_value_is_redacted_meanwhile(log, monkeypatch):
     monkeypatch.setattr(limits, "EXPORT_PART_ENTRY_COUNT", 100)
     export_id = ask(log)
-    seen = []
+    seen: list[int] = []
 
     def overtake(job):
         if not seen:
@@ -294,3 +295,29 @@ def test_a_bundle_over_its_bounds_is_refused_with_advice(log, monkeypatch):
 
     row = Export.objects.get(pk=export_id)
     assert (row.status, row.error_code) == ("failed", "audit.export_too_large")
+
+
+def test_an_operator_exports_without_a_web_server(log, tmp_path, capsys):
+    target = tmp_path / "all.jsonl"
+
+    call_command("ledger", "export", "whole", "--as", "aud", "--format", "jsonl", "--to", target)
+
+    export = Export.objects.get()
+    lines = target.read_bytes().splitlines()
+    assert len(lines) == export.done_count > ENTRY_COUNT
+    assert export.sha256 in capsys.readouterr().out
+    entry = json.loads(bytes(Entry.objects.get(kind="export.requested").body))
+    assert (entry["via"], entry["actor"]["id"]) == ("command", str(log.users["aud"].pk))
+
+
+def test_an_operator_has_the_rights_of_the_account_that_is_named(log, tmp_path):
+    log.user("stan")
+    target = str(tmp_path / "all.zip")
+
+    with pytest.raises(CommandError):
+        call_command("ledger", "export", "whole", "--as", "stan", "--to", target)
+    with pytest.raises(CommandError):
+        call_command("ledger", "export", "whole", "--as", "nobody", "--to", target)
+
+    assert not Export.objects.exists()
+    assert Entry.objects.filter(kind="access.refused").count() == 1
