@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from benchmarks.exported import measure_verifier
 from benchmarks.harness import System
 from benchmarks.ledger_peers import measure_peers
 from benchmarks.results import Row, percentile
@@ -26,6 +27,7 @@ def measure(system: System) -> Iterator[Row]:
         _Stream().append(_FILL_ENTRY_COUNT)
     yield from _measure_sealing()
     yield from _measure_verifying()
+    yield from measure_verifier(_draft(_PAYLOAD))
 
 
 def _measure_building() -> Iterator[Row]:
