@@ -563,7 +563,8 @@ _CONTROL = r"u00(?:0[1-7bef]|1[0-9a-f])"
 _INSIDE = rf'{_PLAIN}(?:\\(?:["\\bfnrt]|u0000|{_CONTROL}){_PLAIN})*'
 _SCALAR = rf'(?:"{_INSIDE}"|0|-?[1-9][0-9]{{0,14}}|null|true|false|\[\]|\{{\}})'
 _KEY = r'"[ !#-\[\]-~]+":'
-_FLAT = rf"\{{{_KEY}{_SCALAR}(?:,{_KEY}{_SCALAR})*\}}"
+_ITEM = rf"(?:{_SCALAR}|\[{_SCALAR}(?:,{_SCALAR})*\])"
+_FLAT = rf"\{{{_KEY}{_ITEM}(?:,{_KEY}{_ITEM})*\}}"
 _match_flat = re.compile(f"{_SCALAR}|{_FLAT}").fullmatch
 _find_keys = re.compile(_KEY).findall  # a quote inside a text has a backslash before it
 _dump = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
@@ -622,7 +623,7 @@ def check_value(text: str) -> None:
     is_plain = text.isascii() and _LONG_NUMBER.search(text) is None
     if is_plain and text.count("[") + text.count("{") <= DEPTH_MAX:
         try:  # quicker: there Python's encoder writes what RFC 8785 demands
-            value = json.loads(text, parse_float=_refuse_constant, parse_constant=_refuse_constant)
+            value = _load_plain(text)
             if _dump(value) == text:
                 return
         except _UncanonicalError:
@@ -631,7 +632,7 @@ def check_value(text: str) -> None:
 
 
 def is_flat(text: str) -> bool:
-    """Tell whether a text is surely canonical: a plain object of texts and whole numbers.
+    """Tell whether a text is surely canonical: an object of scalars and of lists of them.
 
     One pattern and the order of the keys, which is what most values are, and four times as fast.
     """
@@ -659,6 +660,9 @@ def _read_float(text: str) -> float:
 
 def _refuse_constant(text: str) -> NoReturn:
     raise _UncanonicalError(f"{text[:20]} cannot be written")
+
+
+_load_plain = json.JSONDecoder(parse_float=_refuse_constant, parse_constant=_refuse_constant).decode
 
 
 def _write_float(value: float) -> str:
@@ -788,7 +792,7 @@ def _check_data(data: str) -> None:
         and _LONG_NUMBER.search(data) is None
         and data.count("[") + data.count("{") < DEPTH_MAX
     ):
-        value = json.loads(data, parse_float=_refuse_constant, parse_constant=_refuse_constant)
+        value = _load_plain(data)
         if _dump(value) == data:  # where keys and numbers are plain, RFC 8785 is what Python writes
             return
     load_canonical(data)
