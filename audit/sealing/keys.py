@@ -41,8 +41,6 @@ class KeyFolder:
         Raises:
             SealRefusedError: if the folder or a file is open to others, or a file holds no key.
         """
-        if not self.path.exists():
-            return ()
         fault = next(self.find_faults(), None)
         if fault is not None:
             raise SealRefusedError(fault, reason=SealRefusal.KEY_FOLDER)
@@ -50,18 +48,16 @@ class KeyFolder:
 
     def find_faults(self) -> Iterator[str]:
         """Yield what is wrong with the rights to the folder and its files, each a sentence."""
-        if not self.path.exists():
-            return
         try:
-            if not self.path.is_dir():
+            if self.path.exists() and not self.path.is_dir():
                 yield f"{self.path} is no folder."
                 return
             files = self._files()
+            for path in (self.path, *files) if self.path.exists() else ():
+                yield from _find_faults(path)
         except OSError as error:
-            yield f"{self.path} cannot be read: {error.strerror}."
+            yield f"{error.filename or self.path} cannot be looked at: {error.strerror}."
             return
-        for path in (self.path, *files):
-            yield from _find_faults(path)
         if len(files) > SIGNING_KEY_COUNT_MAX:
             yield f"{self.path} holds more than {SIGNING_KEY_COUNT_MAX} keys."
 
@@ -122,6 +118,8 @@ class KeyFolder:
                 self._write(_LAST, sign_checkpoint(empty, keys=(key,)))
 
     def _files(self) -> list[Path]:
+        if not self.path.exists():
+            return []
         return sorted(path for path in self.path.iterdir() if path.suffix == _SUFFIX)
 
     def _write(self, name: str, text: str) -> None:

@@ -304,6 +304,23 @@ def test_a_folder_others_may_enter_does_not_sign(log):
     assert refusal_of(log) is SealRefusal.KEY_FOLDER
 
 
+def test_a_folder_that_is_none_is_said_to_be_none(tmp_path, log):
+    (tmp_path / "file").write_text("")
+    log.folder = KeyFolder(tmp_path / "file")
+    assert refusal_of(log) is SealRefusal.KEY_FOLDER
+    log.folder = KeyFolder(tmp_path / "file" / "below")
+    assert refusal_of(log) is SealRefusal.NO_KEY
+    log.folder = KeyFolder(tmp_path / ("x" * 300))
+    assert refusal_of(log) is SealRefusal.KEY_FOLDER, "whatever the system says to the path"
+
+
+def test_more_keys_than_anybody_needs_do_not_sign(log):
+    for _ in range(8):
+        log.folder.generate(name=ORIGIN)
+
+    assert refusal_of(log) is SealRefusal.KEY_FOLDER
+
+
 @pytest.mark.parametrize("text", ["", "PRIVATE+KEY+x", "nonsense\n", "ü"])
 def test_a_file_without_a_key_is_named_and_not_shown(log, text):
     (path,) = log.folder.path.glob("*.key")
