@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from audit import conf
 from audit.domain.entry import leaf_hash
 from audit.domain.errors import (
     EntryMissingError,
@@ -40,8 +41,6 @@ _HEADS = "SELECT tree_size, root, note, at FROM audit_tree_head"
 _LATEST = f"{_HEADS} ORDER BY tree_size DESC LIMIT 1"
 _COVERING = f"{_HEADS} WHERE tree_size > %s::bigint ORDER BY tree_size LIMIT 1"
 _OF_SIZE = f"{_HEADS} WHERE tree_size = %s::bigint"
-
-_AGAIN_SECONDS = 2  # when an entry that is not sealed yet may be asked for again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,7 +200,10 @@ def prove_leaf(
     """
     head = latest_head() if size is None else find_head(size=size)
     if index is None or (size is None and (head is None or head.size <= index)):
-        raise EntryNotSealedError(entry=entry_id, retry_after_seconds=_AGAIN_SECONDS)
+        # One look of the sealer, and the second it may take.
+        raise EntryNotSealedError(
+            entry=entry_id, retry_after_seconds=conf.ledger_seal_seconds() + 1
+        )
     if head is None:
         raise HeadMissingError(size=size)
     ranges = inclusion_ranges(index, size=head.size)

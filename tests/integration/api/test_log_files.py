@@ -1,5 +1,6 @@
 """The log's files: as the clients of transparency logs expect them, for those who may read them."""
 
+import ipaddress
 from hashlib import sha256
 
 import pytest
@@ -13,6 +14,7 @@ from audit.models import Entry, Leaf
 from core.identity.seed import GLOBAL_SCOPE_ID
 from core.identity.services.roles import assign_role
 from core.identity.services.tokens import create_token
+from core.kernel import ids
 from tests.fakes.drafts import draft
 from tests.integration.audit import logs
 from tests.integration.audit.streams import append, open_stream
@@ -247,6 +249,20 @@ def test_a_public_log_shows_hashes_to_anybody_and_entries_to_nobody_else(
     problem(anybody("tile/entries/000"), 404, "audit.log_missing")
     problem(_getter(town.as_("vera").client)("tile/entries/000"), 404, "audit.log_missing")
     assert _header(reader("tile/entries/000"), "Cache-Control").startswith("private,")
+
+
+@pytest.mark.usefixtures("public")
+def test_anybody_is_limited_by_the_address_they_come_from(sealed, settings):
+    settings.API_THROTTLE_RATES = {**settings.API_THROTTLE_RATES, "any": "2/3600"}
+    addresses = [str(ipaddress.IPv6Address(ids.uuid7().int)) for _ in range(2)]
+    client = APIClient()
+
+    def ask(address):
+        return client.get("/ledger/log/checkpoint", REMOTE_ADDR=address)
+
+    assert [ask(addresses[0]).status_code for _ in range(3)] == [200, 200, 429]
+    assert int(ask(addresses[0]).headers["Retry-After"]) > 60
+    assert ask(addresses[1]).status_code == 200
 
 
 def test_the_log_is_not_public_unless_it_is_said():
