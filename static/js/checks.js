@@ -12,8 +12,9 @@ export function expect(what, found, expected) {
   if (found !== expected) throw new Failed(`${what}: expected ${expected}, found ${found}`);
 }
 
-// `checks` give what to say when they hold, or `{ open }` when they could not be decided here. Stops
-// at the first that fails. Returns what failed, what was left open, and what the checks have seen.
+// `checks` give what to say when they hold, `{ open }` when they could not be decided here, or
+// `{ none }` where there was nothing to check. Stops at the first that fails. Returns what failed,
+// what was left open, and what the checks have seen.
 export async function runAll(checks, seen) {
   if (isRunning) return null;
   isRunning = true;
@@ -27,7 +28,9 @@ export async function runAll(checks, seen) {
       mark(name, "running");
       try {
         const said = await checks[name](seen);
-        if (said.open) { mark(name, "open", said.open); result.open ||= said.open; } else mark(name, "held", said);
+        if (said.open) { mark(name, "open", said.open); result.open ||= said.open; }
+        else if (said.none) mark(name, "open", said.none);
+        else mark(name, "held", said);
       } catch (error) {
         result.failed = `${error.message}.`;
         mark(name, "failed", result.failed);

@@ -37,7 +37,10 @@ const CHECKS = {
     const now = JSON.stringify({ origin: newest.origin, size: newest.size, root: toHex(newest.root), at: new Date().toISOString() });
     if (before?.origin !== newest.origin) {
       localStorage.setItem(PLACE, now);
-      return before ? `This browser knew another log, ${before.origin}. It remembers this one from now on.` : `It is the first that this browser sees: ${newest.size} entries are remembered for the next time.`;
+      seen.isFirst = true;
+      // A log that was set back ends, and another begins: that is for somebody to explain.
+      if (before) return { open: `This browser knew another log, ${before.origin}: ask why its name changed. It remembers this one from now on.` };
+      return { none: `Nothing to compare with: it is the first that this browser sees. ${newest.size} entries are remembered for the next time.` };
     }
     await expectContained(before.size, fromHex(before.root), newest);
     localStorage.setItem(PLACE, now);
@@ -45,7 +48,7 @@ const CHECKS = {
   },
   async older(seen) {
     const text = document.getElementById("older-size").value.trim();
-    if (!text) return "None was chosen.";
+    if (!text) return { none: "None was chosen." };
     if (!/^[1-9][0-9]{0,14}$/.test(text)) throw new Failed(`“${text}” is no size`);
     const note = seen.data.notes[text];
     if (!note) throw new Failed(`No tree head of ${text} entries is on this page: take a size from the list below`);
@@ -61,9 +64,12 @@ async function check() {
   const result = await runAll(CHECKS, {});
   if (!result) return;
   if (result.failed) tell("failed", "This log does not hold together", result.failed);
-  else if (result.open) tell("waiting", "It holds together; who signed it was not checked", result.open);
-  else if (pinned().how === "pasted") tell("approved", "The log holds", "Its newest tree head is signed by the key you trust, and contains what was there before.");
-  else tell("approved", "The log holds", "Its newest tree head is signed by the key this browser remembers. Only this server named that key: compare its fingerprint with one you got elsewhere.");
+  else if (result.open) tell("waiting", "Not everything was checked", result.open);
+  else {
+    const before = result.seen.isFirst ? "Come back to have it compared with what was there today." : "It contains what was there before.";
+    if (pinned().how === "pasted") tell("approved", "The log holds", `Its newest tree head is signed by the key you trust. ${before}`);
+    else tell("approved", "The log holds", `Its newest tree head is signed by the key this browser remembers. Only this server named that key: compare its fingerprint with one you got elsewhere. ${before}`);
+  }
 }
 
 const named = () => data().keys;
