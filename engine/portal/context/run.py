@@ -77,6 +77,7 @@ class RunContext:
     hidden_count: int
     past: PastLine | None = None
     past_href: str = ""
+    variables: Shown | None = None
 
 
 def keys_by_verb(page: RunPage) -> dict[str, list[str]]:
@@ -94,7 +95,8 @@ def make_past_run(found: PastPage, *, panels: Mapping[str, WaitPanel], query: Qu
     """Return the page of a run as it was. Args: as `make_run`; `panels` are of then."""
     made = make_run(found.page, panels=panels, query=query)
     line = make_past_line(found, telling=_telling(found.page), query=query)
-    return replace(made, past=line, past_href="")
+    variables = make_shown(found.past.variables) if made.tab == "data" else None
+    return replace(made, past=line, past_href="", variables=variables)
 
 
 def make_run(page: RunPage, *, panels: Mapping[str, WaitPanel], query: Query) -> RunContext:

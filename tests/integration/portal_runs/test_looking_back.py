@@ -72,6 +72,7 @@ def test_every_view_is_of_then(yard, tab):
 
     assert page.status_code == 200
     assert "B succeeded" not in words(page)
+    assert ("Variables" in words(page)) is (tab == "data")
 
 
 def test_a_look_takes_as_many_queries_whatever_the_entry(yard):
