@@ -59,6 +59,7 @@ def test_an_empty_log_and_extension_lines_come_back():
         f"o\n1\n{ROOT.replace('/', '_')}\n",
         f"o\n1\nAAAA{ROOT}\n",
         f"o\n1\n{ROOT}\n\nx\n",
+        f"o\n1\n{ROOT}\nx",
     ],
 )
 def test_what_is_no_checkpoint_is_refused(text):

@@ -228,6 +228,7 @@ def test_names_that_cannot_stand_in_a_note_are_refused():
         f"{TEXT}\n-{PETER_LINE[1:]}",
         f"{TEXT}\n {PETER_LINE}",
         f"{TEXT}\n{PETER_LINE[:-1]} \n",
+        f"{TEXT}\n{PETER_LINE[:-1]}x",
         f"{TEXT}\n{PETER_LINE}\n",
         f"{TEXT}\n— PeterNeumann AAAA\n",
         f"{TEXT}\n— PeterNeumann x08gow==\n",
