@@ -390,6 +390,18 @@ def test_an_opening_of_an_entry_without_payloads_is_refused():
     assert (problem.code, problem.where.seq) == ("payload.unknown", 2)
 
 
+def test_a_record_of_another_erasure_is_none_of_this_one():
+    def misnamed(value):
+        if value["kind"] == "payload.redacted":
+            (place,) = value["data"]["places"]
+            value["data"]["places"] = [[*place[:2], "0" * 64]]
+        return value
+
+    problem = refusal(write_bundle(rechain(a_ledger(), misnamed).contents()))
+
+    assert (problem.code, problem.about) == ("payload.erased_unrecorded", f"payload {ERASED}")
+
+
 def test_an_erased_payload_without_a_record_is_only_remarked_on_while_entries_wait():
     contents = _opened(a_ledger(), 1, [Opening(name="title", salt=None)])
     contents.unsealed = 1

@@ -1,11 +1,19 @@
 """Every bit of what is exported, flipped one at a time: each is found and named."""
 
+import dataclasses
 import io
 
 import pytest
 
 from countersign.verify import DiscrepancyError, Request, UnusableError, parse_key, verify
-from tests.fakes.bundles import Sealed, write_bundle, write_receipt
+from tests.fakes.bundles import (
+    Sealed,
+    make_manifest,
+    make_members,
+    write_archive,
+    write_bundle,
+    write_receipt,
+)
 from tests.fakes.ledgers import LOG, a_ledger
 from tests.fakes.streams import every_flip
 
@@ -66,3 +74,29 @@ def test_every_flipped_bit_of_a_checkpoint_is_found():
 
     missed = [miss for shard in range(SHARDS) for miss in flips_that_pass(checkpoint, shard=shard)]
     assert missed == []
+
+
+@pytest.mark.parametrize("shard", range(SHARDS))
+def test_a_bit_flipped_before_packing_is_found_and_named(shard):
+    # Packed and described anew, as somebody does who knows the format and has no key.
+    contents = a_ledger().contents()
+    members = make_members(contents)
+
+    passed, codes = [], set()
+    for place, member in enumerate(members):
+        for at in range(shard, len(member.content), SHARDS):
+            content = bytearray(member.content)
+            content[at] ^= 1 << (at // SHARDS % 8)
+            changed = dataclasses.replace(member, content=bytes(content))
+            others = [*members[:place], changed, *members[place + 1 :]]
+            try:
+                verify(io.BytesIO(write_archive(others, make_manifest(contents, others))), REQUEST)
+            except DiscrepancyError as problem:
+                codes.add(problem.code)
+                if not str(problem.where):
+                    passed.append(f"byte {at} of {member.name} is found, but not named")
+            else:
+                passed.append(f"byte {at} of {member.name}")
+
+    assert passed == []
+    assert {"payload.commitment", "chain.prev", "entry.form"} <= codes
