@@ -131,3 +131,23 @@ def test_two_folders_with_the_same_key_take_turns(log, tmp_path):
     assert last_signed(log) == newest() - 1
     assert last_signed(other) == newest()
     assert verify_ledger().discrepancy is None
+
+
+def test_a_sealer_whose_connection_is_cut_goes_on(log, at_once):
+    sealer = log.sealer()
+    sealer._round(1.0)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (pid,) = cursor.fetchone()
+
+    def cut():
+        append(open_stream())
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s)", (pid,))
+
+    at_once(cut)
+    sealer._round(1.0)
+    sealer._round(1.0)
+
+    assert not Pending.objects.exists()
+    assert verify_ledger().discrepancy is None
