@@ -22,9 +22,9 @@ def measure(system: System) -> Iterator[Row]:
     """Yield what was measured: one process, one connection, a database that writes to the disk."""
     del system  # its database is the one Django was told of
     yield from _measure_building()
-    yield from measure_peers(_Stream().append)
+    yield from measure_peers(Stream().append)
     for _ in range(_FILL_STREAM_COUNT):
-        _Stream().append(_FILL_ENTRY_COUNT)
+        Stream().append(_FILL_ENTRY_COUNT)
     yield from _measure_sealing()
     yield from _measure_verifying()
     yield from measure_verifier(_draft(_PAYLOAD))
@@ -120,7 +120,7 @@ def _draft(payloads: dict[str, Any]) -> Any:
     )
 
 
-class _Stream:
+class Stream:
     """A stream of its own, and its head as a driver keeps it."""
 
     def __init__(self) -> None:

@@ -1,11 +1,11 @@
 """`make bench`: measure, print a table, write `benchmarks/results/latest.json`.
 
-python -m benchmarks.run [--only main|portal|ledger|engine|storm|proofs]
+python -m benchmarks.run [--only main|portal|ledger|engine|storm|exports|proofs]
 """
 
 import argparse
 
-from benchmarks import engine, ledger, main_job, portal, proofs, results, storm
+from benchmarks import engine, exports, ledger, main_job, portal, proofs, results, storm
 from benchmarks.harness import System
 
 BENCHES = {
@@ -14,6 +14,7 @@ BENCHES = {
     "ledger": ledger.measure,
     "engine": engine.measure,
     "storm": storm.measure,
+    "exports": exports.measure,
     "proofs": proofs.measure,
 }
 
