@@ -48,10 +48,14 @@ class KindGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubjectName:
-    """What an entry is about, in words, and its page in the portal ("" if it has none)."""
+    """What an entry is about, in words, and its page in the portal ("" if it has none).
+
+    `looks_back`: with `?at=<seq>` that page shows it as it was after the entry.
+    """
 
     words: str
     href: str = ""
+    looks_back: bool = False
 
 
 NameSubjects: TypeAlias = Callable[[Collection[UUID]], Mapping[UUID, SubjectName]]

@@ -93,7 +93,9 @@ def register() -> None:
 def _name_runs(ids: Collection[UUID]) -> Mapping[UUID, SubjectName]:
     return {
         run.id: SubjectName(
-            words=f"Run {run.number} {run.title}", href=reverse("engine_portal:run", args=(run.id,))
+            words=f"Run {run.number} {run.title}",
+            href=reverse("engine_portal:run", args=(run.id,)),
+            looks_back=True,
         )
         for run in subjects.list_run_names(run_ids=ids)
     }

@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.urls import reverse
 
 from audit import wording
-from audit.domain.entry import SOURCE_PAYLOAD
+from audit.domain.entry import SOURCE_PAYLOAD, EntryView
 from audit.portal.proof_drawing import Drawing, draw_proof
 from audit.selectors.entry_pages import EntryPage, Neighbor
 from audit.selectors.naming import ActorName
@@ -111,6 +111,7 @@ class EntryContext:
     exact: str
     about: str
     about_href: str
+    then_href: str
     facts: tuple[Fact, ...]
     data: Shown
     payloads: tuple[PayloadView, ...]
@@ -147,6 +148,7 @@ def make_entry(page: EntryPage) -> EntryContext:
         exact=say_exactly(view.at),
         about=subject.words if subject is not None else "",
         about_href=subject.href if subject is not None else "",
+        then_href=_then(view, subject),
         facts=tuple(_facts(page)),
         data=make_shown(dict(view.data)),
         payloads=tuple(_payloads(page)),
@@ -269,3 +271,9 @@ def _link(neighbor: Neighbor | None) -> StreamLink | None:
         words=wording.say_label(neighbor.kind),
         seq=neighbor.seq,
     )
+
+
+def _then(view: EntryView, subject: wording.SubjectName | None) -> str:
+    """Return where what the entry is about is shown as it was after it; "" if that is nowhere."""
+    is_own = view.subject.endswith(f":{view.stream}")
+    return f"{subject.href}?at={view.seq}" if subject and subject.looks_back and is_own else ""

@@ -2,6 +2,9 @@
 
 import pytest
 
+from audit.models import Entry
+from core.identity.seed import GLOBAL_SCOPE_ID
+from core.identity.services.roles import assign_role
 from engine.models import Run
 from tests.integration.portal_runs.conftest import ask, call, queries_of, text, words
 
@@ -82,3 +85,14 @@ def test_a_look_takes_as_many_queries_whatever_the_entry(yard):
     counts = {queries_of(browser, f"/runs/{run_id}/?at={at}") for at in (1, 2, 4)}
 
     assert len(counts) == 1
+
+
+def test_an_entry_of_a_run_leads_to_the_run_as_it_was_then(yard):
+    run_id = yard.play(call("a"))
+    aud = yard.user("aud").user_id
+    assign_role(principal=yard.system, role="auditor", scope_id=GLOBAL_SCOPE_ID, user_id=aud)
+    entry = Entry.objects.get(stream=run_id, seq=2)
+
+    page = yard.browse("aud").get(f"/ledger/entries/{entry.pk}/")
+
+    assert f'href="/runs/{run_id}/?at=2"' in text(page)
