@@ -23,3 +23,8 @@ API_PASSWORD_TOKENS = True
 API_DOCUMENT_PUBLIC = True
 # `make demo` signs everybody in from one address, perhaps a few times in a row.
 API_THROTTLE_RATES = {"login": "60/300"}
+# A folder stands for the write-once storage elsewhere that a real deployment has, so that the page
+# of the log shows what an anchor is.
+if not ENVIRONMENT.ledger_anchors:
+    LEDGER_ANCHORS = [{"name": "folder", "kind": "file", "folder": str(VAR / "anchors")}]
+    LEDGER_ANCHOR_SECONDS = 30
