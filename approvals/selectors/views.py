@@ -12,6 +12,7 @@ from approvals.domain.quorum import CHOICES, Choice
 from approvals.domain.rule import Asks, Rule, rule_from_json
 from approvals.domain.words import describe_asked, describe_note, describe_rule
 from approvals.models import DeliveryStatus, Notice, Request, Stage, StageStatus, Vote
+from audit.selectors.redacted import find_note
 from core.kernel.types import Json
 
 
@@ -111,7 +112,8 @@ class RequestDetail:
 
     `digest_hex` is what a decision must send back, together with `summary.stage`. `choices` are
     those it can be, `if_approved` and `if_rejected` empty for a question. `form_values` is
-    `None` until the first approval gave some. `notes` are what went wrong while it opened,
+    `None` until the first approval gave some. `redacted` says that what it showed was erased, ""
+    if it was not. `notes` are what went wrong while it opened,
     `undelivered` who could not be told of it, oldest first.
     """
 
@@ -136,6 +138,14 @@ class RequestDetail:
     version_digest_hex: str
     seq: int
     head_hex: str
+    redacted: str = ""
+
+
+def _say_redacted(row: Request) -> str:
+    if row.redacted_at is None:
+        return ""
+    note = find_note(stream=row.pk)
+    return "What it showed was redacted." if note is None else note.words
 
 
 def map_open_stages(request_ids: Iterable[UUID]) -> dict[UUID, Stage]:
@@ -205,6 +215,7 @@ def make_detail(row: Request) -> RequestDetail:
         rule=row.rule,
         rule_words=describe_rule(rule),
         notes=tuple(describe_note(note) for note in row.notes),
+        redacted=_say_redacted(row),
         is_four_eyes=rule.is_four_eyes,
         stages=tuple(
             StageView(

@@ -11,7 +11,7 @@ from uuid import UUID
 from audit.domain.errors import RedactionMissingError
 from audit.domain.redaction import Part, write_period
 from audit.redactions.models import Hold, Redaction, Retention
-from core.identity.authorize import authorize_each
+from core.identity.authorize import authorize, authorize_each
 from core.identity.domain.permissions import Permission
 from core.identity.domain.principal import Principal
 from core.identity.models import Project, User
@@ -79,6 +79,11 @@ def can_see(*, principal: Principal) -> bool:
         scope_id=None,
     )
     return any(answer.allowed for answer in answers)
+
+
+def can_redact(*, principal: Principal) -> bool:
+    """Say whether a principal may order, approve, hold and set periods."""
+    return authorize(principal=principal, permission=Permission.REDACT_AUDIT, scope_id=None).allowed
 
 
 def list_redactions(

@@ -302,6 +302,7 @@ REDACTION_ORDER_COUNT_MAX = 20  # orders one pass of the keeper takes up, oldest
 REDACTION_SECONDS = 15.0  # between two looks for orders; one that waits is worked out each time
 RETENTION_SECONDS = 3_600.0  # between two passes; periods are days
 RETENTION_PROJECT_COUNT_MAX = 500  # projects one list of periods shows, by slug
+REDACTION_PAGE_COUNT = 100  # orders, and holds, that the page shows; the API has all
 RETENTION_DAYS_MAX = 36_500  # a century; whoever wants longer wants for ever
 RETENTION_STREAM_COUNT_MAX = 200  # streams one pass of the keeper erases by retention: seconds
 

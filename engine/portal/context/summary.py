@@ -64,6 +64,7 @@ class RunSummary:
     relations: tuple[Relation, ...]
     turn: TurnLine | None
     problem: str
+    is_redacted: bool
     may_cancel: bool
     may_pause: bool
     may_resume: bool
@@ -97,12 +98,14 @@ def make_summary(page: RunPage, *, timeline: Timeline, marks: Mapping[str, int])
         relations=tuple(_relations(page)),
         turn=_turn(page),
         problem=_problem(page),
+        is_redacted=page.detail.run.redacted_at is not None,
         may_cancel=page.may_operate and is_open,
         may_pause=page.may_operate and run.status in _MOVING,
         may_resume=page.may_operate and run.status in _STANDING,
         may_send=page.may_operate and is_open,
-        may_start=page.may_start,
+        may_start=page.may_start and page.detail.run.redacted_at is None,
         may_rerun=page.may_start
+        and page.detail.run.redacted_at is None
         and page.may_operate
         and run.status in {RunStatus.CLOSED, RunStatus.HALTED},
         again_href=f"{reverse('engine_portal:start', args=place)}?from={run.id}",

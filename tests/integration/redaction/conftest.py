@@ -228,7 +228,7 @@ def founded_archive(django_db_setup, django_db_blocker) -> Iterator[Archive]:
 
 
 @pytest.fixture
-def archive(founded_archive, db) -> Archive:
+def archive(founded_archive, db):
     return lend(founded_archive)
 
 

@@ -255,7 +255,8 @@ def test_a_keeper_that_dies_in_between_leaves_an_order_that_is_finished(real_arc
     order = real_archive.order(_of(run))
     approve_redaction(principal=real_archive.principal("ross"), redaction_id=order)
     monkeypatch.setattr("core.kernel.limits.REDACTION_PLACE_COUNT_MAX", 4)
-    record, count = erasing._record, []
+    record = erasing._record
+    count: list[int] = []
 
     def dies(*arguments, **named):
         if len(count) == 3:
