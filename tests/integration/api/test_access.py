@@ -255,6 +255,7 @@ OPEN_PAGES = {
     "/sign-in/": "how one stops being a stranger",
     "/sign-out/": "sends to the sign-in",
     "/theme/": "keeps a cookie, and takes only POST",
+    "/ledger/countersign_verify.py": "the verifier itself; see test_verifier_file",
     "/ledger/log/checkpoint": "a file for programs; see test_log_files",
     "/ledger/log/tile/<path:path>": "a file for programs; see test_log_files",
 }
