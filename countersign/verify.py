@@ -250,7 +250,7 @@ class Checkpoint:
     root: bytes
     signers: tuple[str, ...]
     witnesses: tuple[str, ...]  # with the time each says it saw the head
-    unknown_count: int  # signatures of keys that were not given
+    unknown_count: int  # signatures of keys that were not given, or are another log's
 
 
 def parse_key(text: str) -> Key:
@@ -274,11 +274,13 @@ def open_checkpoint(raw: bytes, keys: Sequence[Key], *, member: str) -> Checkpoi
     """Read a signed checkpoint and check its signatures under the given keys.
 
     A signature of a key that was not given is counted and passed over, as C2SP signed-note demands;
-    one of a given key that does not fit is a discrepancy; at least one must fit.
+    one of a given key that does not fit is a discrepancy; at least one must fit. A log's key has
+    the log's name, and speaks for no other log.
     """
     where = Place(member=member)
     text, lines = _split_note(raw, where)
-    signers, witnesses, unknown_count = [], [], 0
+    origin, size, root = _read_checkpoint(text, where)
+    signers, witnesses, others, unknown_count = [], [], [], 0
     for line in lines:
         name, signature = _read_signature(line, where)
         key = next((k for k in keys if (k.name, k.id) == (name, signature[:_ID_BYTES])), None)
@@ -288,15 +290,21 @@ def open_checkpoint(raw: bytes, keys: Sequence[Key], *, member: str) -> Checkpoi
         at = _check_signature(key, text, signature[_ID_BYTES:], where)
         if at:
             witnesses.append(f"{key.label} at {at}")
-        else:
+        elif key.name == origin:
             signers.append(key.label)
+        else:
+            others.append(key.name)
+    if others and not signers:
+        # Whoever has the key of one log would else speak for every other.
+        raise DiscrepancyError("note.other_log", where, "origin", others[0], origin)
     if not signers and not witnesses:
         names = " ".join(sorted({line.split(" ")[1] for line in lines}))
         raise DiscrepancyError(
             "note.unknown_key", where, "signatures", " or ".join(key.label for key in keys), names
         )
-    origin, size, root = _read_checkpoint(text, where)
-    return Checkpoint(origin, size, root, tuple(signers), tuple(witnesses), unknown_count)
+    return Checkpoint(
+        origin, size, root, tuple(signers), tuple(witnesses), unknown_count + len(others)
+    )
 
 
 def _split_note(raw: bytes, where: Place) -> tuple[str, list[str]]:
@@ -562,11 +570,13 @@ _PLAIN = r'[^"\\\x00-\x1f]*'
 _CONTROL = r"u00(?:0[1-7bef]|1[0-9a-f])"
 _INSIDE = rf'{_PLAIN}(?:\\(?:["\\bfnrt]|u0000|{_CONTROL}){_PLAIN})*'
 _SCALAR = rf'(?:"{_INSIDE}"|0|-?[1-9][0-9]{{0,14}}|null|true|false|\[\]|\{{\}})'
-_KEY = r'"[ !#-\[\]-~]+":'
+# Keys of few characters, all above a quote and none of those between two texts: else a shorter key
+# would come after a longer one, and `","` in `["a",":"]` would look like a key.
+_KEY = r'"[0-9A-Za-z_./@#$-]+":'
 _ITEM = rf"(?:{_SCALAR}|\[{_SCALAR}(?:,{_SCALAR})*\])"
 _FLAT = rf"\{{{_KEY}{_ITEM}(?:,{_KEY}{_ITEM})*\}}"
 _match_flat = re.compile(f"{_SCALAR}|{_FLAT}").fullmatch
-_find_keys = re.compile(_KEY).findall  # a quote inside a text has a backslash before it
+_find_keys = re.compile(_KEY).findall  # no text is followed by a colon, and a key always is
 _dump = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
@@ -1706,6 +1716,15 @@ def _check_receipt_payloads(
 
 def _open_head(raw: bytes, request: Request, member: str) -> Checkpoint:
     checkpoint = open_checkpoint(raw, request.keys, member=member)
+    if not checkpoint.signers and not request.origin:
+        # A witness signs for many logs, and does not say which of them is meant.
+        raise DiscrepancyError(
+            "note.unknown_key",
+            Place(member=member),
+            "signatures",
+            "a key of the log, or its name with --origin",
+            f"witnesses of {checkpoint.origin}",
+        )
     if request.origin and checkpoint.origin != request.origin:
         raise DiscrepancyError(
             "note.other_log", Place(member=member), "origin", request.origin, checkpoint.origin
@@ -1796,7 +1815,8 @@ def _describe_head(report: Report, kept: Checkpoint | None, inner: Checkpoint | 
         )
     if head.unknown_count:
         report.not_shown.append(
-            f"Anything by {head.unknown_count} more signatures, whose keys were not given."
+            f"Anything by {head.unknown_count} more signatures, of keys that were not given or are"
+            " another log's."
         )
 
 

@@ -253,15 +253,17 @@ class _Coverage:
 
     def covers(self, key: str) -> bool:
         """Say it of one run, by its own approvals or those of the run that called it."""
+        asked: set[str] = set()
+        approvers: set[str] = set()
         run: RunNote | None = self._runs.get(key)
         for _ in range(_DEPTH_MAX):
             if run is None:
-                return False
-            asked = {self._person_of(item) for item in (run.asked_by, run.asked_for) if item}
-            if self._approvers.get(key, set()) - asked:
-                return True
+                break
+            # Whoever asked for the run that called this one asked for this one too.
+            asked |= {self._person_of(item) for item in (run.asked_by, run.asked_for) if item}
+            approvers |= self._approvers.get(key, set())
             key, run = run.parent, self._runs.get(run.parent)
-        return False
+        return bool(approvers - asked)
 
 
 def _runs(runs: Mapping[str, RunNote], covered: _Coverage) -> Runs:

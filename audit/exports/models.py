@@ -50,7 +50,7 @@ class Export(models.Model):
     turn = models.PositiveIntegerField(default=0)
     restart_count = models.PositiveSmallIntegerField(default=0)
     tree_size = models.BigIntegerField(null=True)
-    pinned_entry = models.BigIntegerField(null=True)  # the newest entry's id when it began
+    pinned_entry = models.BigIntegerField(null=True)  # the newest of the ledger's stream by then
     unsealed_count = models.BigIntegerField(null=True)
     total_count = models.BigIntegerField(null=True)
     done_count = models.BigIntegerField(default=0)

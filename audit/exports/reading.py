@@ -14,6 +14,7 @@ from uuid import UUID
 from django.db import connection
 
 from audit import registry
+from audit.domain.entry import stream_id_of
 from audit.domain.exporting import ExportKind
 from core.kernel import limits
 
@@ -45,14 +46,18 @@ SELECT e.kind FROM audit_leaf l JOIN audit_entry e ON e.id = l.entry_id
 WHERE e.stream = %s AND l.leaf_index < %s ORDER BY e.seq DESC LIMIT 1"""
 
 _FIRST = "SELECT scope FROM audit_entry WHERE stream = %s ORDER BY seq LIMIT 1"
-_NEWEST = "SELECT COALESCE(max(id), 0) FROM audit_entry"
-_OVERTAKEN = "SELECT EXISTS (SELECT 1 FROM audit_entry WHERE kind = %s AND id > %s)"
+# By the number in the stream, not by the id: a stream is appended to under its lock, so its numbers
+# come in the order of commits, while an entry with a lower id may be committed later.
+_NEWEST = "SELECT COALESCE(max(seq), 0) FROM audit_entry WHERE stream = %s"
+_OVERTAKEN = """
+SELECT EXISTS (SELECT 1 FROM audit_entry WHERE stream = %s AND kind = %s AND seq > %s)"""
 _HEAD = "SELECT COALESCE(max(tree_size), 0) FROM audit_tree_head"
 _NOTE = "SELECT note FROM audit_tree_head WHERE tree_size = %s"
 _INSIDE = "SELECT id FROM identity_scope WHERE parent_id = ANY(%s::uuid[])"
 
 CLOSING_KIND = "run.closed"  # nothing follows it in a run's stream
 REDACTION_KIND = "payload.redacted"
+_UPKEEP = stream_id_of("ledger")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,9 +187,9 @@ def newest_tree_size() -> int:
     return _one(_HEAD, ())
 
 
-def newest_entry_id() -> int:
-    """Return the id of the newest entry, 0 if there is none."""
-    return _one(_NEWEST, ())
+def newest_upkeep_seq() -> int:
+    """Return the number of the newest entry about the ledger itself, 0 if there is none."""
+    return _one(_NEWEST, (_UPKEEP,))
 
 
 def read_note(*, tree_size: int) -> str:
@@ -196,8 +201,8 @@ def read_note(*, tree_size: int) -> str:
 
 
 def is_overtaken(*, newest_entry: int) -> bool:
-    """Say whether a value was redacted after an entry was the newest."""
-    found = _fetch_one(_OVERTAKEN, (REDACTION_KIND, newest_entry))
+    """Say whether a value was redacted after an entry about the ledger itself was the newest."""
+    found = _fetch_one(_OVERTAKEN, (_UPKEEP, REDACTION_KIND, newest_entry))
     return found == (True,)
 
 

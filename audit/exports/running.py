@@ -98,7 +98,7 @@ def _go_on(job: Export, *, clock: Clock, on_part: Callable[[Export], None] | Non
 def _pin(job: Export) -> bool:
     """Fix the tree an export is of; `False` if it is worth waiting for the sealer."""
     tree_size = reading.newest_tree_size()
-    newest_entry = reading.newest_entry_id()
+    newest_entry = reading.newest_upkeep_seq()
     selection = _select(job)
     unsealed = reading.count_unsealed(selection=selection, tree_size=tree_size)
     waited = SYSTEM_CLOCK.now() - job.created_at

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from audit.domain.entry import stream_id_of
 from audit.exports import files, reading, recording, store
 from audit.exports.models import Export
 from core.kernel import limits
@@ -15,13 +16,14 @@ EXPORT_TASK = "audit.export"
 
 # What nobody may download any more: its time is up, while no legal hold stands; or it may hold a
 # value that was redacted after it began.
-_EXPIRED = """
+_EXPIRED = f"""
 (status = 'ready' AND (
     expires_at < clock_timestamp()
         AND NOT EXISTS (SELECT 1 FROM audit_hold WHERE released_at IS NULL)
     OR format = 'bundle' AND EXISTS (SELECT 1 FROM audit_entry e
-                                     WHERE e.kind = 'payload.redacted' AND e.id > x.pinned_entry)))
-"""
+                                     WHERE e.stream = '{stream_id_of("ledger")}'
+                                       AND e.kind = 'payload.redacted' AND e.seq > x.pinned_entry)))
+"""  # noqa: S608 - from a constant
 _OVERDUE = """
 (status IN ('queued', 'running') AND (lease_until IS NULL OR lease_until < clock_timestamp())
     AND hinted_at < clock_timestamp() - make_interval(secs => %s))"""

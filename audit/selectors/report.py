@@ -164,7 +164,8 @@ def _note(
 def _look_back(notes: Notes, *, before: datetime) -> None:
     """Note who asked and decided before the period, for what the period is about."""
     _note_beginnings(notes, before=before)
-    older = [key for key, run in notes.runs.items() if run.ended_at and not run.began_inside]
+    # Those that called runs of the period too, ended or not: their approvals count for these.
+    older = [key for key, run in notes.runs.items() if not run.began_inside]
     _note_earlier(
         notes,
         report_rows.list_of_streams(

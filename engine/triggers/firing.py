@@ -254,19 +254,26 @@ def _find_initiator(firing: TakenFiring) -> Initiator:
     if source.get("run"):
         return _initiator_of_run(UUID(source["run"]))
     if source.get("maker"):
-        return _initiator_by_secret(UUID(source["maker"]))
+        return _initiator_behind(UUID(source["maker"]))
     if source.get("kind") not in _ACCOUNT_KINDS:
-        return _initiator(firing.publisher_id, ENGINE_ORIGIN)
+        return _initiator_behind(firing.publisher_id)
     origin = read_sender(source)
     behalf = origin.on_behalf_of
     found = _initiator(UUID(origin.actor.id), origin)
     return replace(found, on_behalf_of_id=UUID(behalf.id)) if behalf else found
 
 
-def _initiator_by_secret(maker_id: UUID) -> Initiator:
-    found = _initiator(maker_id, ENGINE_ORIGIN)
-    behalf = Actor(id=str(maker_id), kind=_read_account(maker_id)[0])
-    return replace(found, origin=replace(ENGINE_ORIGIN, on_behalf_of=behalf))
+def _initiator_behind(user_id: UUID) -> Initiator:
+    """Return an account that counts as having started a run, although the engine did.
+
+    The record says so: a report of who approved what they had asked for goes by it.
+    """
+    kind, person_id = _read_account(user_id)
+    return Initiator(
+        user_id=user_id,
+        agent_owner_id=person_id if kind is ActorKind.AGENT else None,
+        origin=replace(ENGINE_ORIGIN, on_behalf_of=Actor(id=str(user_id), kind=kind)),
+    )
 
 
 def _initiator_of_run(run_id: UUID) -> Initiator:
@@ -274,10 +281,9 @@ def _initiator_of_run(run_id: UUID) -> Initiator:
     depth = _depth_of(run) + 1
     if depth > limits.TRIGGER_DEPTH_MAX:
         raise TriggerLoopError(run=str(run_id), depth_max=limits.TRIGGER_DEPTH_MAX)
-    return Initiator(
-        user_id=run.initiator_id,
+    return replace(
+        _initiator_behind(run.initiator_id),
         agent_owner_id=run.agent_owner_id,
-        origin=ENGINE_ORIGIN,
         on_behalf_of_id=run.on_behalf_of_id,
         rerunner_id=run.rerunner_id,
         depth=depth,

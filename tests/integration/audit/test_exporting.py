@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -207,7 +209,35 @@ def redact(*, comment="c1"):
             "UPDATE audit_payload SET salt = NULL, value = NULL WHERE entry_id = %s", (entry.pk,)
         )
     place = {"stream": str(entry.stream), "seq": entry.seq, "names": ["comment", "source"]}
-    add(draft(kind="payload.redacted", data={"places": [place]}))
+    with transaction.atomic():
+        store.append(
+            stream="ledger", drafts=(draft(kind="payload.redacted", data={"places": [place]}),)
+        )
+
+
+def test_a_redaction_that_is_committed_after_later_entries_is_noticed(log):
+    export_id = ask(log)
+    is_written, may_commit = threading.Event(), threading.Event()
+
+    def redact_slowly():
+        with transaction.atomic():
+            redact()
+            is_written.set()
+            assert may_commit.wait(30)
+        connection.close()
+
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(redact_slowly)
+        assert is_written.wait(30)
+        add(draft(kind="note.added"))  # its id is higher than that of the redaction
+
+        def commit(_job):
+            may_commit.set()
+            slow.result(30)
+
+        running.run_export(export_id=export_id, on_part=commit)
+
+    assert Export.objects.get(pk=export_id).restart_count == 1
 
 
 def test_a_bundle_is_begun_anew_when_a_value_is_redacted_meanwhile(log, monkeypatch):

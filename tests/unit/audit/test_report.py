@@ -150,6 +150,14 @@ def test_whoever_a_run_was_asked_for_is_no_second_pair_of_eyes(book):
     assert book.report().four_eyes.covered == 0
 
 
+def test_who_asked_for_the_caller_is_no_second_pair_of_eyes_in_the_called_run(book):
+    book.run("a", at=0, ends=30, by="bot", actor_kind="agent", asked_for="ada")
+    book.run("b", at=6, ends=20, by="engine", asked_for="bot", parent={"run": "a"})
+    book.ask("q", "b", at=7, votes=[("ada", 9, "approve")], ends=9)
+
+    assert book.report().four_eyes.covered == 0
+
+
 def test_a_called_run_counts_with_its_caller(book):
     book.run("a", at=0, ends=30)
     book.ask("q", "a", at=1, votes=[("ada", 5, "approve")], ends=5)

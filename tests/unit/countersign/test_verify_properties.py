@@ -101,6 +101,21 @@ def test_flat_objects_are_told_as_the_server_tells_them(value):
         assert verifier.write_canonical(json.loads(text), floats=False) == text
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"a!":1,"a":2}',
+        '{"a b":1,"a":2}',
+        '{"+":"x",":a":1,"-":2}',  # `","` before `:a` looks like a key
+        '{"+":"x",":a":1,":a":2}',
+        '{"a":["b",":"],"+":1}',
+    ],
+)
+def test_keys_out_of_order_or_doubled_are_never_canonical(text):
+    with pytest.raises(ValueError, match="canonical"):
+        verifier.check_value(text)
+
+
 @given(
     data=st.dictionaries(st.from_regex(r"[ -~]{1,8}", fullmatch=True), scalars, max_size=4),
     reason=st.text(max_size=20),
