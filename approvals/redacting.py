@@ -45,10 +45,21 @@ _COMMENT_AT = """
     DELETE FROM approvals_comment c USING approvals_vote v
     WHERE v.id = c.vote_id AND v.request_id = %s::uuid AND (%s::bigint = 0 OR v.seq = %s::bigint)"""
 
+# But for those that a legal hold keeps: the same holds as those of `_member`.
 _COMMENTS_OF = """
     DELETE FROM approvals_comment c USING approvals_vote v, approvals_request q
     WHERE v.id = c.vote_id AND q.id = v.request_id AND q.status = 'closed'
-      AND v.person_id = %s::uuid"""
+      AND v.person_id = %s::uuid
+      AND NOT EXISTS (
+        SELECT 1 FROM audit_hold h
+        LEFT JOIN identity_project p ON h.kind = 'project' AND p.id = h.target_id
+        LEFT JOIN engine_workflow w ON h.kind = 'workflow' AND w.id = h.target_id
+        WHERE h.released_at IS NULL AND (
+            p.scope_id = q.project_scope_id OR w.scope_id = q.scope_id
+            OR (h.kind = 'run' AND h.target_id = q.run_id)
+            OR (h.kind = 'person' AND (h.target_id = q.requester_person_id OR EXISTS (
+                SELECT 1 FROM approvals_vote o
+                WHERE o.request_id = q.id AND o.person_id = h.target_id)))))"""
 
 _COPIES: Mapping[str, str] = {
     "approvals_comment": """
@@ -119,7 +130,7 @@ class RequestHolder:
         return {table: count for table, count in counts.items() if count}
 
     def erase_person(self, *, person_id: UUID) -> Mapping[str, int]:
-        """Erase the comments of a person on requests that are closed."""
+        """Erase the comments of a person on requests that are closed and that no hold keeps."""
         with connection.cursor() as cursor:
             cursor.execute(_COMMENTS_OF, (person_id,))
             count = int(cursor.rowcount)

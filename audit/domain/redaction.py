@@ -163,6 +163,8 @@ def check_order(order: Order) -> list[Problem]:
         )
     if target.kind is TargetKind.ENTRY and target.seq < 1:
         problems.append(Problem(path="/seq", message="Name the entry by its number, from 1."))
+    if "\x00" in target.name:
+        problems.append(Problem(path="/name", message="No payload has such a name."))
     if target.kind is not TargetKind.ENTRY and (target.seq or target.name):
         problems.append(Problem(path="/seq", message="Only an entry has a number and payloads."))
     return problems

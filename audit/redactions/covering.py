@@ -1,6 +1,7 @@
 """What an order covers, and what keeps it from being erased. Read `find_scope` first."""
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 from audit import registry
@@ -115,9 +116,27 @@ def _find_entry(target: Target) -> Scope:
     what = f"{target.name} of entry" if target.name else "entry"
     return Scope(
         label=f"{what} {target.seq} ({kind}) of {member.label}",
-        members=(member,),
+        members=list_belonging(member, seqs=[target.seq]),
         payload_count=count,
     )
+
+
+def list_belonging(member: Member, *, seqs: Collection[int]) -> tuple[Member, ...]:
+    """Return a stream as its entries belong to projects and persons, for holds to be asked.
+
+    A run or a request says itself whose it is; a stream of accounts, of a workflow or of the ledger
+    holds entries about several, and who acted is told by the entry alone. One query.
+    """
+    workflow_id = member.stream if member.noun == "stream" else member.workflow_id
+    return tuple(
+        replace(
+            member,
+            project_id=member.project_id or project_id,
+            workflow_id=workflow_id,
+            person_ids=member.person_ids | person_ids,
+        )
+        for project_id, person_ids in rows.list_belonging(stream=member.stream, seqs=seqs)
+    ) or (member,)
 
 
 def find_member(stream: UUID) -> Member:

@@ -66,6 +66,17 @@ _ACCOUNTS = "SELECT id::text FROM identity_user WHERE person_id = %s::uuid"
 
 _LAST_AT = "SELECT at FROM audit_entry WHERE stream = %s::uuid ORDER BY seq DESC LIMIT 1"
 
+# What holds keep entries by: their project, and the persons who acted or whom they are about.
+_BELONGING = """
+    SELECT DISTINCT p.id, array_remove(ARRAY[a.person_id, s.person_id, o.id], NULL)
+    FROM audit_entry e
+    LEFT JOIN identity_scope c ON c.id = e.scope
+    LEFT JOIN identity_project p ON p.scope_id IN (c.id, c.parent_id)
+    LEFT JOIN identity_user a ON a.id::text = e.actor
+    LEFT JOIN identity_user s ON s.id::text = e.subject
+    LEFT JOIN identity_person o ON o.id::text = e.subject
+    WHERE e.stream = %s::uuid AND e.seq = ANY(%s::bigint[])"""
+
 _STREAM_NAME = "SELECT name FROM audit_stream WHERE id = %s"
 _HAS_ENTRY = "SELECT kind FROM audit_entry WHERE stream = %s AND seq = %s"
 
@@ -138,6 +149,14 @@ def find_hold(*, keepings: Collection[tuple[HoldKind, UUID]]) -> tuple[UUID, str
     targets = [target for _, target in keepings]
     rows = fetch_rows(_FIND_HOLD, (kinds, targets))
     return (rows[0][0], rows[0][1]) if rows else None
+
+
+def list_belonging(
+    *, stream: UUID, seqs: Collection[int]
+) -> list[tuple[UUID | None, frozenset[UUID]]]:
+    """Return the (project, persons) that entries of a stream belong to, each pair once."""
+    rows = fetch_rows(_BELONGING, (stream, list(seqs)))
+    return [(project_id, frozenset(person_ids)) for project_id, person_ids in rows]
 
 
 def list_places_of_person(

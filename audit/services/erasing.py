@@ -27,7 +27,13 @@ from audit.domain.redaction import (
     write_redacted,
 )
 from audit.redactions import people, rows
-from audit.redactions.covering import check_closed, check_held, find_scope, target_of
+from audit.redactions.covering import (
+    check_closed,
+    check_held,
+    find_scope,
+    list_belonging,
+    target_of,
+)
 from audit.redactions.models import Redaction
 from core.kernel import limits
 from core.kernel.errors import PlatformError
@@ -109,7 +115,7 @@ def erase_stream(
             rows.share_holds()
             member = _lock(stream)
             check_closed((member,))
-            check_held((member,))
+            check_held(list_belonging(member, seqs=[seq]) if seq else (member,))
             found = rows.list_places(
                 stream=stream, seq=seq, names=names, limit=limits.REDACTION_PLACE_COUNT_MAX
             )
@@ -190,7 +196,7 @@ def _erase_listed(order: Redaction, stream: UUID, places: Sequence[Place], *, ca
         rows.share_holds()
         member = _lock(stream)
         check_closed((member,))
-        check_held((member,))
+        check_held(list_belonging(member, seqs={place.seq for place in places}))
         rows.erase_places(places=places)
         _record(member, places, {}, cause=cause)
     _add(order, len(places))

@@ -213,6 +213,11 @@ def _check_wish(wish: Wish) -> None:
     problems = [
         *_check_shape(wish),
         *(
+            [Problem(path="/project", message="No project has such a name.")]
+            if "\x00" in wish.project
+            else []
+        ),
+        *(
             [Problem(path="/until", message="It must be after `since`.")]
             if wish.period is not None and wish.period.since >= wish.period.until
             else []

@@ -43,6 +43,8 @@ def set_retention(
     if period and kept is None:
         message = f"Write whole days, such as P400D; at most P{limits.RETENTION_DAYS_MAX}D."
         problems.append(Problem(path="/period", message=message))
+    if "\x00" in project_slug:
+        problems.append(Problem(path="/project", message="No project has such a name."))
     if problems:
         raise RedactionInvalidError(problems=problems)
     project = Project.objects.filter(slug=project_slug).first()

@@ -97,7 +97,8 @@ def _take(session: Session, wish: JsonObject, format_: str, output: Path | None)
     """Ask for an export, wait for it, and download it; a download that breaks off goes on."""
     asked = session.client.request_export({**wish, "format": format_}, key=random.token_hex(16))
     ready = _wait(session, asked)
-    path = output or Path(str(ready["file_name"]))
+    # A name, whatever the server says: never a way out of this folder.
+    path = output or Path(Path(str(ready["file_name"])).name or "export")
     _download(session, ready, path)
     session.out.document({**ready, "path": str(path)})
     session.out.line(

@@ -80,6 +80,20 @@ def test_without_a_name_the_file_has_the_servers(type_in, exporter, tmp_path):
     assert (tmp_path / "countersign-run.zip").read_bytes() == CONTENT
 
 
+@pytest.mark.parametrize("name", ["../up.zip", "/tmp/up.zip", "a/../../up.zip"])
+def test_a_server_chooses_no_folder(type_in, exporter, tmp_path, monkeypatch, name):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    exporter.on(f"GET {PATH}", an_export(file_name=name))
+
+    result = type_in("export", "whole", "--json")
+
+    assert json.loads(result.stdout)["path"] == "up.zip"
+    assert (here / "up.zip").read_bytes() == CONTENT
+    assert not (tmp_path / "up.zip").exists()
+
+
 def test_a_download_that_breaks_off_goes_on(type_in, exporter, tmp_path):
     half = len(CONTENT) // 2
 

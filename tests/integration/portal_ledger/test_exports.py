@@ -170,3 +170,10 @@ def test_the_page_costs_the_same_however_many_there_are(exported):
         row.save(force_insert=True)
 
     assert queries_of(browser, PATH) == few
+
+
+def test_a_nul_in_a_field_is_said_in_place(exported):
+    answer = fill(exported, kind="project", project="ac\x00me")
+
+    assert answer.status_code == 422
+    assert "No project has such a name." in words(answer)
