@@ -16,13 +16,16 @@ from audit.domain.rights import DatabaseRole
 from audit.forwarding.forwarder import forward_once
 from audit.models import Entry, Payload, Pending
 from audit.outward.targets import FileAnchor
+from audit.sealing import doctor
 from audit.selectors.verification import verify_ledger
 from engine.models import Run
 from tests.certificates import make_authority
+from tests.integration.audit.streams import fill
 from tests.integration.engine.living import ended, opened_place
 from tests.integration.outward.conftest import make_https_sink
 from tests.integration.outward.log import ORIGIN, seal, write
 from tests.loopback import serve
+from tests.sealed import SealedLog
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -219,6 +222,17 @@ def test_only_the_sealer_gives_entries_their_place(prefix, monkeypatch, role, ma
                 cursor.execute(seal)
 
     assert Pending.objects.exists() is not may
+
+
+def test_the_sealer_seals_and_doctors_under_its_role(prefix, tmp_path):
+    fill()
+    with acting_as_member(DatabaseRole.SEALER, prefix):
+        log = SealedLog(tmp_path)  # makes a key, which is on record
+        assert log.seal() > 1
+        assert doctor.examine(folder=log.folder, origin=log.origin) == []
+
+    assert not Pending.objects.exists()
+    assert verify_ledger().discrepancy is None
 
 
 def test_what_is_granted_by_hand_or_missing_is_found(prefix):
