@@ -52,7 +52,8 @@ _TOLD = """
     LIMIT %s"""
 
 _MEMBERS = """
-    SELECT r.id, r.number, r.status, w.scope_id, w.project_id, w.id, r.on_behalf_of_id, u.person_id
+    SELECT r.id, r.number, r.status, w.scope_id, w.project_id, w.id, r.on_behalf_of_id, u.person_id,
+        r.rerunner_id, r.agent_owner_id
     FROM engine_run r JOIN engine_workflow w ON w.id = r.workflow_id
     JOIN identity_user u ON u.id = r.initiator_id
     WHERE r.id = ANY(%s::uuid[]) ORDER BY r.id"""
@@ -187,7 +188,7 @@ def _list_members(run_ids: Sequence[UUID]) -> list[Member]:
 
 
 def _member(row: Sequence[Any]) -> Member:
-    run_id, number, status, scope_id, project_id, workflow_id, behalf_id, person_id = row
+    run_id, number, status, scope_id, project_id, workflow_id, behalf_id, person_id, *others = row
     return Member(
         noun="run",
         stream=run_id,
@@ -197,7 +198,7 @@ def _member(row: Sequence[Any]) -> Member:
         project_id=project_id,
         workflow_id=workflow_id,
         run_id=run_id,
-        person_ids=frozenset({person_id, behalf_id} - {None}),
+        person_ids=frozenset({person_id, behalf_id, *others} - {None}),
     )
 
 

@@ -71,9 +71,18 @@ def check_closed(members: tuple[Member, ...]) -> None:
 def check_held(members: tuple[Member, ...]) -> None:
     """Check that no hold keeps any of them; share the lock of holds before it.
 
+    A run took values from its requests, such as a form, so what keeps one of them keeps it.
+
     Raises: RedactionHeldError.
     """
-    found = rows.find_hold(keepings=list_keepings(members))
+    run_ids = [member.stream for member in members if member.noun == TargetKind.RUN]
+    related = [
+        item
+        for holder in registry.holders().values()
+        if run_ids
+        for item in holder.list_related(run_ids=run_ids)
+    ]
+    found = rows.find_hold(keepings=list_keepings([*members, *related]))
     if found is not None:
         hold_id, label = found
         raise RedactionHeldError(

@@ -1,17 +1,22 @@
 """What a legal hold keeps of entries that are told by no run: streams of accounts and workflows."""
 
+from datetime import timedelta
+
 import pytest
 
 from approvals.models import Comment
 from audit.domain.errors import RedactionHeldError
-from audit.domain.redaction import HoldKind, Target, TargetKind
+from audit.domain.redaction import HoldKind, Part, Target, TargetKind
 from audit.models import Entry, Payload
 from audit.redactions import covering
 from audit.redactions.models import Redaction
 from audit.services import erasing
 from audit.services.holds import place_hold, release_hold
 from audit.services.redactions import approve_redaction
+from audit.services.retention import execute_retention, set_retention
 from core.identity.services.people import deactivate_user
+from core.toolkit.db import read_database_clock
+from engine.services.rerunning import Wish, rerun
 
 
 def hold(archive, kind, target_id):
@@ -60,6 +65,42 @@ def test_a_hold_on_who_acted_keeps_an_entry_of_a_run(archive):
     with pytest.raises(RedactionHeldError):
         archive.order(Target(kind=TargetKind.ENTRY, id=vote.stream, seq=vote.seq, name="comment"))
     assert run.redacted_at is None
+
+
+def test_a_hold_on_who_decided_keeps_the_run_that_took_the_form(archive):
+    run = archive.play()
+    set_retention(
+        principal=archive.principal("rita"),
+        project_slug=archive.slug,
+        part=Part.RUNS,
+        period="P1D",
+        reason="policy 7",
+    )
+    made = hold(archive, HoldKind.PERSON, archive.users["ann"].person_id)
+    at = read_database_clock() + timedelta(days=2)
+
+    execute_retention(now=at)
+    run.refresh_from_db()
+    assert run.redacted_at is None
+
+    release_hold(principal=archive.principal("rita"), hold_id=made, reason="over")
+    execute_retention(now=at)
+    run.refresh_from_db()
+    assert run.redacted_at is not None
+
+
+def test_a_hold_on_who_ran_it_again_keeps_the_rerun(archive):
+    run = archive.play()
+    archive.user("nora", "requester", "operator")
+    again = rerun(
+        principal=archive.principal("nora"), run_id=run.pk, wish=Wish(step="last"), reason="again"
+    )
+    archive.settle()
+    archive.approve(again.run_id)
+    hold(archive, HoldKind.PERSON, archive.users["nora"].person_id)
+
+    with pytest.raises(RedactionHeldError):
+        archive.order(Target(kind=TargetKind.RUN, id=run.pk))
 
 
 @pytest.mark.parametrize("kind", [HoldKind.PROJECT, HoldKind.WORKFLOW, HoldKind.RUN])
