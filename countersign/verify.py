@@ -1851,7 +1851,12 @@ def _describe_bundle(report: Report, bundle: Bundle, *, is_closed: bool) -> None
         report.said.append("The run is complete, from its first entry to its closing one.")
     elif kind == "run":
         report.not_shown.append("How the run went on: it has no closing entry here.")
-    else:
+    if kind == "run":
+        report.not_shown.append(
+            "That the other streams here are all of the run's, are its only, or are whole to their"
+            " ends: each is unbroken from its first entry to the last that is here."
+        )
+    elif kind != "whole":
         report.not_shown.append("That no entry was left out: only a run or the whole log can.")
     if manifest["unsealed"]:
         report.not_shown.append(f"{manifest['unsealed']} entries that were not sealed yet.")

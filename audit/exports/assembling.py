@@ -151,27 +151,29 @@ def _contents(job: Export) -> Contents:
 
 
 def _write_leaves(job: Export, parts: list[ExportPart]) -> PartFile:
+    name = f"leaves.{job.turn}"
     with files.part_writer(
-        export_id=job.pk, turn=job.turn, name="leaves", role="leaves", method=DEFLATED
+        export_id=job.pk, turn=job.turn, name=name, role="leaves", method=DEFLATED
     ) as leaves:
         for start, end in _read_ranges(job, parts):
             leaves.write(f"{start} {end - start}\n".encode())
         written = leaves.close()
-    files.keep(export_id=job.pk, turn=job.turn, name="leaves")
+    files.keep(export_id=job.pk, turn=job.turn, name=name)
     return written
 
 
 def _write_proof(job: Export, parts: list[ExportPart]) -> PartFile:
     assert job.tree_size is not None, "a bundle is of a pinned tree"
+    name = f"proof.{job.turn}"
     gaps = batch_gaps(_read_ranges(job, parts), size=job.tree_size)
     with files.part_writer(
-        export_id=job.pk, turn=job.turn, name="proof", role="proof", method=DEFLATED
+        export_id=job.pk, turn=job.turn, name=name, role="proof", method=DEFLATED
     ) as proof:
         while some := list(islice(gaps, _GAPS_PER_TREE)):
             tree = make_tree(size=job.tree_size, ranges=some)
             proof.write("".join(f"{tree.subtree(*gap).hex()}\n" for gap in some).encode())
         written = proof.close()
-    files.keep(export_id=job.pk, turn=job.turn, name="proof")
+    files.keep(export_id=job.pk, turn=job.turn, name=name)
     return written
 
 

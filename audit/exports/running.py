@@ -130,6 +130,7 @@ def _finish(job: Export) -> bool:
         if job.restart_count >= limits.EXPORT_RESTART_COUNT_MAX:
             raise ExportOvertakenError
         store.restart(job=job)
+        files.delete_all(export_id=job.pk)  # what was redacted stays nowhere meanwhile
         store.release(job=job)
         return True
     store.extend_lease(job=job, by=_ASSEMBLING)

@@ -163,7 +163,11 @@ def _read(
 
 def _writer(job: Export, number: int, role: str, method: int) -> AbstractContextManager[PartWriter]:
     return files.part_writer(
-        export_id=job.pk, turn=job.turn, name=_name(number, role), role=role, method=method
+        export_id=job.pk,
+        turn=job.turn,
+        name=_name(number, job.turn, role),
+        role=role,
+        method=method,
     )
 
 
@@ -187,5 +191,7 @@ def _keep(
     )
 
 
-def _name(number: int, role: str) -> str:
-    return f"{number:06}.{role}"
+def _name(number: int, turn: int, role: str) -> str:
+    # Of its turn: a worker that was taken for dead and wakes up overwrites nothing. What it writes
+    # may hold a value that was redacted meanwhile.
+    return f"{number:06}.{turn}.{role}"

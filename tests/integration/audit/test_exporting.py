@@ -9,6 +9,7 @@ import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from audit import store
 from audit.domain.exporting import ExportFormat, ExportKind, Wish
 from audit.exports import files, reading, running, sweeping
 from audit.exports.models import Export, ExportPart
+from audit.exports.writing import write_part
 from audit.models import Entry
 from audit.redactions.models import Hold
 from audit.services.exports import request_export
@@ -257,6 +259,36 @@ def test_a_bundle_is_begun_anew_when_a_value_is_redacted_meanwhile(log, monkeypa
     assert (ended.status, ended.restart_count) == ("ready", 1)
     assert Entry.objects.filter(kind="payload.redacted", sealed__leaf_index__lt=ended.tree_size)
     assert ended.done_count == ended.total_count
+
+
+def test_a_worker_that_was_taken_for_dead_overwrites_nothing(log, monkeypatch):
+    monkeypatch.setattr(limits, "EXPORT_PART_ENTRY_COUNT", 100)
+    export_id = ask(log)
+    late: list[Export] = []
+
+    def fall_asleep(job):
+        if not late:
+            late.append(Export.objects.get(pk=job.pk))
+            Export.objects.filter(pk=job.pk).update(lease_until=now() - timedelta(seconds=1))
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        running.run_export(export_id=export_id, on_part=fall_asleep)
+
+    def wake_up(job):
+        old = late[0]
+        selection = running._select(old)
+        options = {"after_leaf": 99, "number": 1, "source": "x", "selection": selection}
+        if job.done_count == 200:
+            write_part(job=old, **{**options, "after_leaf": 150})
+            mine = ExportPart.objects.get(export_id=job.pk, number=1)
+            for file in mine.files:
+                path = files.part_path(export_id=job.pk, name=file["name"])
+                assert sha256(path.read_bytes()).hexdigest() == file["sha256_hex"]
+
+    running.run_export(export_id=export_id, on_part=wake_up)
+
+    assert finish(export_id).status == "ready"
 
 
 def test_a_bundle_that_is_overtaken_again_and_again_is_given_up(log):
