@@ -49,7 +49,8 @@ def handle(options: Mapping[str, Any], out: BaseCommand) -> int:
         out.stdout.write(json.dumps({"origin": conf.ledger_origin(), "keys": listed}))
         return 0
     for item in listed:
-        out.stdout.write(f"{item['vkey']}\n  since {item['since']}, {item['status']}")
+        # The remark is one to verifiers as well, so that the whole output does as a key file.
+        out.stdout.write(f"{item['vkey']}\n# since {item['since']}, {item['status']}")
     if not listed:
         out.stdout.write("No key was ever made; see `ledger keygen`.")
     return 0

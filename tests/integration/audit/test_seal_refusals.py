@@ -440,7 +440,7 @@ def test_the_commands_make_a_key_seal_and_find_nothing_wrong(installed, capsys):
     assert "1 keys of test.example.org/ledger sign already." in out
     assert "4 entries are sealed now." in out
     assert "Nothing is wrong with the sealing of test.example.org/ledger." in out
-    assert f"{line}\n  since " in out
+    assert f"{line}\n# since " in out  # a comment, so that it can be given as --key-file
 
 
 def test_a_head_of_a_key_the_auditor_does_not_trust_is_named(installed, capsys):
