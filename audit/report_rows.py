@@ -26,10 +26,12 @@ UPKEEP_STREAM: Final = stream_id_of("ledger")
 
 _LAST = "SELECT COALESCE(max(id), 0) FROM audit_entry"
 
-# What a report is of: a period, and one project's scopes or everything.
+# What a report is of: a period, and one project's scopes or everything. A refused attempt has no
+# scope of its own; its subject is the scope in which it was refused.
 _PERIOD = """
   e.id > %(after)s AND e.id <= %(last)s AND e.at >= %(since)s AND e.at < %(until)s
-  AND (%(scopes)s::uuid[] IS NULL OR e.scope = ANY (%(scopes)s::uuid[]))"""
+  AND (%(scopes)s::uuid[] IS NULL OR e.scope = ANY (%(scopes)s::uuid[])
+    OR (e.scope IS NULL AND e.kind = 'access.refused' AND e.subject = ANY (%(scopes)s::text[])))"""
 
 _WALK = """
 SELECT e.id, e.kind, e.at, e.body FROM audit_entry e

@@ -53,7 +53,9 @@ def handle(options: Mapping[str, Any], out: BaseCommand) -> int:
     bad = made.seal.bad
     if bad is not None:
         out.stderr.write(f"Entry {bad} does not hold: run `manage.py verify_ledger`.")
-    return 0 if bad is None else 1
+    if made.seal.head_fault:
+        out.stderr.write(made.seal.head_fault)
+    return 0 if made.seal.is_sound else 1
 
 
 def _instant(text: str) -> datetime:

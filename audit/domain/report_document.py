@@ -22,19 +22,26 @@ class Seal:
 
     Of the period `entry_count` entries were checked, of which `sealed_count` are under the tree
     head; `bad` is the id of the first that does not hold. `is_complete` false: they were too many
-    to check all of them. The tree head's fields are empty if nothing is sealed.
+    to check all of them. The tree head's fields are empty if nothing is sealed; `head_fault` says
+    in a sentence why it does not hold under the log's keys on record, and is empty if it does.
     """
 
     last_entry: int
     tree_size: int
     root: str
     note: str
+    head_fault: str
     sealed_at: datetime | None
     entry_count: int
     sealed_count: int
     bad: int | None
     is_complete: bool
     checked_at: datetime
+
+    @property
+    def is_sound(self) -> bool:
+        """Say whether nothing was found that does not hold."""
+        return self.bad is None and not self.head_fault
 
 
 def make_document(

@@ -10,7 +10,7 @@ from typing import Any, Final
 from django.db import connection
 
 from audit.domain.entry import read_entry
-from audit.domain.errors import NoteInvalidError
+from audit.domain.errors import NoteInvalidError, NoteUnverifiedError
 from audit.domain.notes import VerifierKey
 from audit.domain.tree_verification import (
     LeafRow,
@@ -18,6 +18,7 @@ from audit.domain.tree_verification import (
     TreeHeadRow,
     TreeTally,
     about,
+    read_signed,
     verify_tree,
 )
 from audit.domain.verification import Discrepancy
@@ -76,6 +77,25 @@ def verify_stored_tree(*, trusted: Sequence[VerifierKey], tally: TreeTally) -> D
             restored=guarding.list_restored(),
             tally=tally,
         )
+
+
+def find_head_fault(*, size: int, root: bytes, note: str) -> str:
+    """Return what is wrong with a tree head, opened under the keys on record; "" if it holds.
+
+    A sentence: that no key on record signed it, that a signature is false, that the note says
+    otherwise than the row, or that the keys themselves are not as they were recorded.
+    """
+    stored = rows.list_keys()
+    stray = _verify_keys(stored)
+    if stray is not None:
+        return f"The keys on record do not hold: {stray.field} should be {stray.expected}."
+    try:
+        said = read_signed(note, keys=[VerifierKey.parse(key.vkey) for key in stored])
+    except (NoteInvalidError, NoteUnverifiedError) as error:
+        return f"The tree head is not signed by a key on record: {error.message}"
+    if (said.size, said.root) != (size, root):
+        return "The signed note of the tree head says otherwise than its row."
+    return ""
 
 
 def verify_queue() -> tuple[int, int, Discrepancy | None]:

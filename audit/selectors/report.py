@@ -16,6 +16,7 @@ from audit.domain.report import Report, make_report
 from audit.domain.report_document import Seal
 from audit.domain.report_notes import Fact, Notes, RequestNote, note
 from audit.report_rows import Extent
+from audit.sealing.verifying import find_head_fault
 from audit.selectors.proofs import latest_head
 from core.identity.authorize import authorize
 from core.identity.domain.permissions import Permission
@@ -259,6 +260,7 @@ def _seal(extent: Extent, *, now: datetime) -> Seal:
         tree_size=head.size if head else 0,
         root=head.root.hex() if head else "",
         note=head.note if head else "",
+        head_fault=find_head_fault(size=head.size, root=head.root, note=head.note) if head else "",
         sealed_at=head.at if head else None,
         entry_count=check.entry_count,
         sealed_count=check.sealed_count,

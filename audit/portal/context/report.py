@@ -14,7 +14,7 @@ from audit.domain.meanings import Meaning
 from audit.domain.report import Bucket, Report, Section, Times
 from audit.domain.report_notes import RERUN
 from audit.portal.charts import Chart, draw_bars, draw_lines
-from audit.portal.context.report_parts import Figure, TableView
+from audit.portal.context.report_parts import ELSEWHERE, REFUSED, Figure, TableView
 from audit.services.reporting import MadeReport
 from core.toolkit.portal.address import Query
 from core.toolkit.portal.words import say_count, say_duration, say_instant
@@ -62,7 +62,7 @@ def make_report_context(made: MadeReport, *, query: Query) -> ReportContext:
         digest=made.digest_hex,
         entry_href=reverse("audit_portal:entry", args=(made.entry_id,)),
         entry_id=made.entry_id,
-        is_sound=seal.bad is None,
+        is_sound=seal.is_sound,
         check=writer.say_check(),
         bad_href="" if seal.bad is None else reverse("audit_portal:entry", args=(seal.bad,)),
         tree_size=seal.tree_size,
@@ -93,11 +93,14 @@ class _Writer:
             return (
                 f"Entry {seal.bad} does not hold: what it says, its hash or its link was changed."
             )
+        if seal.head_fault:
+            return seal.head_fault
         which = "" if seal.is_complete else "the first "
         held = f"The hash, the link and the columns of {which}{count} of this period hold"
         if not seal.tree_size:
             return f"{held}; nothing is sealed yet."
-        return f"{held}; {seal.sealed_count:,} of them are under the tree head below."
+        under = f"{seal.sealed_count:,} of them are under the tree head below"
+        return f"{held}; {under}, whose signature holds."
 
     def figures(self) -> tuple[Figure, ...]:
         """Return the first line: what the period came to."""
@@ -372,7 +375,10 @@ class _Writer:
     ) -> TableView:
         rows = tuple(
             (
-                reverse("audit_portal:entry", args=(item.id,)),
+                # Only readers of the whole ledger may open the entry of a refused attempt.
+                ""
+                if self._made.project and item.kind == REFUSED
+                else reverse("audit_portal:entry", args=(item.id,)),
                 (
                     wording.say_label(item.kind),
                     self._name(item.actor),
@@ -384,13 +390,14 @@ class _Writer:
             for item in section.items
         )
         counts = ", ".join(f"{_label(kind)} {count:,}" for kind, count in section.counts.items())
+        where = ELSEWHERE if self._made.project and meaning is Meaning.REFUSED else ""
         return TableView(
             id=key,
             title=title,
             columns=("What", "Who", "Of what", "Why", "When"),
             lines=rows,
             empty=empty,
-            note=f"{counts}." if counts else "",
+            note=f"{counts}. {where}".strip() if counts else where,
             more=_say_more(section.count, len(rows)),
             href=self._explore(meaning),
         )

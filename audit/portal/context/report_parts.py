@@ -3,6 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Final
+
+REFUSED: Final = "access.refused"
+ELSEWHERE: Final = (
+    "Attempts outside of any project are in the report of the whole ledger only, as are those at "
+    "projects that are not there."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

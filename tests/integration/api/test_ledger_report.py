@@ -16,14 +16,20 @@ from django.utils.timezone import now
 from approvals.models import Request
 from audit import report_rows
 from audit.domain.errors import ReportTooLargeError
-from audit.models import Entry
+from audit.domain.notes import Note, SigningKey, parse_note, write_note
+from audit.models import Entry, TreeHead
 from audit.selectors import report as selector
 from audit.selectors.report import Period
 from audit.services.reporting import make_report
+from core.identity.authorize import require
+from core.identity.domain.errors import AccessForbiddenError
+from core.identity.domain.permissions import Permission
 from core.identity.seed import GLOBAL_SCOPE_ID
+from core.identity.services.projects import create_project
 from core.identity.services.roles import assign_role
 from core.kernel import limits
 from core.kernel.clock import FakeClock
+from engine.models import Workflow
 from engine.services.runs import cancel_run
 from tests.sealed import SealedLog
 
@@ -106,6 +112,86 @@ def test_a_report_says_that_its_entries_hold_and_under_which_tree_head(told, tmp
     assert seal["sealed_count"] == seal["tree_size"] > 0
     assert len(seal["root"]) == 64
     assert seal["note"].startswith(log.origin)
+    assert seal["head_fault"] == ""
+
+
+def without_triggers(table, statement, *values):
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL")
+        cursor.execute(f"UPDATE {table} {statement}", values)
+        cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
+
+
+def forge(note, *, name):
+    """Return the note as somebody else signs it under the name of the log, or of their own."""
+    text = parse_note(note).text
+    key = SigningKey.generate(name, seed=bytes(range(32)))
+    return write_note(Note(text=text, signatures=(key.sign(text),)))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda note: forge(note, name="somewhere.else"), "not signed by a key on record"),
+        (lambda note: forge(note, name=note.partition("\n")[0]), "not signed by a key on record"),
+        (lambda note: f"{note[:-12]}AAAAAAA{note[-5:]}", "not signed by a key on record"),
+        (lambda note: note.partition("\n\n")[0] + "\n", "not signed by a key on record"),
+    ],
+    ids=["another log", "another key", "false signature", "no signature"],
+)
+def test_a_tree_head_that_is_not_signed_is_said_not_to_hold(told, tmp_path, spoil, says):
+    log = SealedLog(tmp_path)
+    log.seal()
+    newest = TreeHead.objects.latest("tree_size")
+    without_triggers(
+        "audit_tree_head", "SET note = %s WHERE tree_size = %s", spoil(newest.note), newest.pk
+    )
+
+    seal = ask(told).json()["document"]["seal"]
+
+    assert seal["bad"] is None
+    assert says in seal["head_fault"]
+
+
+def test_a_tree_head_says_what_its_note_says(told, tmp_path):
+    SealedLog(tmp_path).seal()
+    without_triggers("audit_tree_head", "SET root = sha256(root)")
+
+    seal = ask(told).json()["document"]["seal"]
+
+    assert seal["head_fault"] == "The signed note of the tree head says otherwise than its row."
+
+
+def test_a_key_that_was_put_there_without_a_record_is_said_not_to_hold(told, tmp_path):
+    log = SealedLog(tmp_path)
+    log.seal()
+    stray = SigningKey.generate(log.origin, seed=bytes(range(32))).verifier
+    without_triggers("audit_key", "SET key_id = %s, vkey = %s", stray.key_id.hex(), stray.text)
+
+    seal = ask(told).json()["document"]["seal"]
+
+    assert "keys on record do not hold" in seal["head_fault"]
+
+
+def test_the_report_of_a_project_has_what_was_refused_there_and_nowhere_else(told):
+    stan = told.principal("stan")
+    workflow = Workflow.objects.earliest("created_at")
+    elsewhere = create_project(principal=told.system, slug="elsewhere", title="Elsewhere")
+    for scope_id in (told.project.scope_id, workflow.scope_id, elsewhere.scope_id, None):
+        with pytest.raises(AccessForbiddenError):
+            require(principal=stan, permission=Permission.MANAGE_ROLES, scope_id=scope_id)
+    refused = Entry.objects.filter(kind="access.refused")
+    here = {str(told.project.scope_id), str(workflow.scope_id)}
+
+    part = ask(told, project="acme").json()["document"]["report"]["refused"]
+    whole = ask(told).json()["document"]["report"]["refused"]
+
+    of_here = refused.filter(subject__in=here)
+    assert part["counts"]["access.refused"] == of_here.count() >= 2
+    told_of = {item["id"] for item in part["items"] if item["kind"] == "access.refused"}
+    assert told_of == set(of_here.values_list("pk", flat=True))
+    assert whole["counts"]["access.refused"] == refused.count() >= of_here.count() + 2
 
 
 @pytest.mark.parametrize(

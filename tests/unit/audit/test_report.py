@@ -312,6 +312,7 @@ def test_the_document_is_canonical_without_floats_and_every_figure_has_a_line(bo
         tree_size=0,
         root="",
         note="",
+        head_fault="",
         sealed_at=None,
         entry_count=2,
         sealed_count=0,
