@@ -7,6 +7,7 @@ from django.utils.timezone import now
 
 from audit.exports import running
 from audit.exports.models import Export
+from core.kernel import ids
 from engine.models import Run
 from tests.integration.audit.logs import seal
 from tests.integration.portal_runs.conftest import queries_of, text, words
@@ -81,7 +82,7 @@ def test_how_far_it_is_is_a_share_and_a_number(exported):
 
 
 def test_a_run_and_a_project_are_exported_by_who_audits_the_project(exported):
-    run = Run.objects.first()
+    run = Run.objects.earliest("pk")
 
     by_run = fill(exported, "paul", kind="run", run_id=f" {run.pk} ", format="csv")
     by_project = fill(exported, "paul", kind="project", project=exported.slug, since="", until="")
@@ -115,7 +116,7 @@ def test_what_is_wrong_is_said_in_place_and_nothing_typed_is_lost(exported, type
 
 
 def test_the_form_begins_as_the_address_says(exported):
-    run = Run.objects.first()
+    run = Run.objects.earliest("pk")
 
     page = text(exported.browse("aud").get(f"{PATH}?run_id={run.pk}"))
 
@@ -162,10 +163,9 @@ def test_the_page_costs_the_same_however_many_there_are(exported):
     browser = exported.browse("aud")
     few = queries_of(browser, PATH)
     for number in range(1, 12):
-        row = Export.objects.first()
-        row.pk, row.idempotency_key = None, f"k{number}"
+        row = Export.objects.earliest("pk")
+        row.pk, row.idempotency_key = ids.uuid7(), f"k{number}"
         row.created_at = now() - timedelta(minutes=number)
-        row.id = type(row)._meta.pk.default()
         row._state.adding = True
         row.save(force_insert=True)
 

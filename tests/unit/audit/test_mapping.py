@@ -5,6 +5,7 @@ import io
 import json
 import re
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
@@ -106,7 +107,7 @@ def test_an_ocsf_event_has_its_class_and_what_that_requires(kind):
     ],
 )
 def test_what_was_given_names_who_got_it(kind, data, class_uid, holder):
-    event = to_ocsf(view(kind=kind, subject="x", data=data), leaf_index=0, source=SOURCE)
+    event: Any = to_ocsf(view(kind=kind, subject="x", data=data), leaf_index=0, source=SOURCE)
 
     assert event["class_uid"] == class_uid
     assert event["privileges"] == [data.get("role") or data["permission"]]
@@ -116,7 +117,7 @@ def test_what_was_given_names_who_got_it(kind, data, class_uid, holder):
 
 @pytest.mark.parametrize("kind", ["role.assigned", "member.added", "project.shared"])
 def test_an_entry_without_the_expected_data_still_maps(kind):
-    event = to_ocsf(view(kind=kind), leaf_index=None, source=SOURCE)
+    event: Any = to_ocsf(view(kind=kind), leaf_index=None, source=SOURCE)
 
     assert event["class_uid"] == 6003
     assert "sequence" not in event["metadata"]
@@ -124,10 +125,10 @@ def test_an_entry_without_the_expected_data_still_maps(kind):
 
 
 def test_a_refusal_is_a_failure_that_somebody_should_look_at():
-    refused = to_ocsf(
+    refused: Any = to_ocsf(
         view(kind="access.refused", policy="no role", reason="roles"), leaf_index=1, source=SOURCE
     )
-    done = to_ocsf(view(policy="role approver"), leaf_index=1, source=SOURCE)
+    done: Any = to_ocsf(view(policy="role approver"), leaf_index=1, source=SOURCE)
 
     assert (refused["status_id"], refused["severity_id"]) == (2, 3)
     assert refused["status_code"] == "roles"
@@ -140,7 +141,7 @@ def test_a_refusal_is_a_failure_that_somebody_should_look_at():
 def test_every_kind_of_actor_is_a_user_of_some_type(kind):
     origin = Origin(actor=Actor(id="x", kind=kind), via=Via.API)
 
-    event = to_ocsf(view(origin=origin), leaf_index=0, source=SOURCE)
+    event: Any = to_ocsf(view(origin=origin), leaf_index=0, source=SOURCE)
 
     assert event["actor"]["user"]["type_id"] in {1, 3, 99}
     check_ocsf(event)
