@@ -14,7 +14,7 @@ import structlog
 from django.db import transaction
 
 from audit import registry, store
-from audit.domain.errors import RedactionOpenError
+from audit.domain.errors import RedactionHeldError, RedactionOpenError
 from audit.domain.redaction import (
     LEDGER_STREAM,
     REDACTED_KIND,
@@ -170,7 +170,7 @@ def _erase_person(order: Redaction) -> None:
             counts |= holder.erase_person(person_id=order.target_id)
         if counts:
             _record(member, [], counts, cause=cause)
-    waiting: RedactionOpenError | None = None
+    waiting: RedactionOpenError | RedactionHeldError | None = None
     seen: set[UUID] = set()
     while True:
         listed = rows.list_places_of_person(
@@ -184,8 +184,8 @@ def _erase_person(order: Redaction) -> None:
         for stream, places in by_stream.items():
             try:
                 _erase_listed(order, stream, places, cause=cause)
-            except RedactionOpenError as error:
-                waiting = error
+            except (RedactionOpenError, RedactionHeldError) as error:
+                waiting = error  # what has to wait keeps nothing else
                 seen.add(stream)
     if waiting is not None:
         raise waiting

@@ -123,6 +123,9 @@ def test_a_hold_keeps_the_comments_of_a_person_who_is_erased(archive, kind):
 
     assert erasing.execute_orders() == 0
     assert Comment.objects.count() == 1
+    about = Payload.objects.filter(entry__subject=str(person.pk))
+    assert about.exists()
+    assert not about.exclude(value=None).exists()  # no hold keeps what accounts say
     assert "A legal hold keeps this" in Redaction.objects.get(pk=order).blocked
 
     release_hold(principal=archive.principal("rita"), hold_id=made, reason="Case closed")
