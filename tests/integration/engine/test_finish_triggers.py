@@ -6,6 +6,7 @@ import pytest
 from django.db import connection
 
 from audit import store as ledger
+from audit.domain.entry import read_entry
 from core.kernel import limits
 from engine.models import Firing, Run, Workflow
 from engine.services.runs import cancel_run
@@ -61,6 +62,7 @@ def test_the_end_of_a_run_starts_another_that_reads_it(place):
     assert follower.title == 'build succeeded {"image":"shop:1"}'
     assert follower.initiator_id == run.initiator_id
     (first,) = ledger.read_stream(stream=follower.pk, limit=1)
+    assert read_entry(first.body).on_behalf_of.id == str(follower.initiator_id)
     assert first.data["trigger"] == {
         "kind": "run-finished",
         "position": 0,
