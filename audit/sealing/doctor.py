@@ -23,15 +23,15 @@ _ADVICE: Final = {
     "wrote to the database, and restore it.",
     SealRefusal.ORIGIN_CHANGED: "Set LEDGER_ORIGIN to what it was.",
     SealRefusal.LAST_SIGNED_MISSING: "Copy the whole folder from where it signed; where that is "
-    "lost, `ledger doctor --adopt-head REASON`.",
+    "lost, `ledger doctor --adopt-head REASON --by USERNAME`.",
     SealRefusal.LAST_SIGNED_INVALID: "Restore the file; where that cannot be, remove it and run "
-    "`ledger doctor --adopt-head REASON`.",
-    SealRefusal.BEHIND_LAST_SIGNED: "Restore a newer state of the database. Where there is none, "
-    "set LEDGER_ORIGIN to a new name and run `ledger doctor --accept-restore REASON`.",
+    "`ledger doctor --adopt-head REASON --by USERNAME`.",
+    SealRefusal.BEHIND_LAST_SIGNED: "Restore a newer state of the database. Where there is none, set "
+    "LEDGER_ORIGIN to a new name and run `ledger doctor --accept-restore REASON --by USERNAME`.",
     SealRefusal.DIFFERS_FROM_LAST_SIGNED: "As after a restore: find the database whose tree was "
-    "signed; where there is none, a new LEDGER_ORIGIN and `--accept-restore REASON`.",
+    "signed; where there is none, a new LEDGER_ORIGIN and `--accept-restore REASON --by USERNAME`.",
     SealRefusal.BEHIND_ANCHOR: "Restore a newer state of the database. Where there is none, set "
-    "LEDGER_ORIGIN to a new name and run `ledger doctor --accept-restore REASON`.",
+    "LEDGER_ORIGIN to a new name and run `ledger doctor --accept-restore REASON --by USERNAME`.",
     SealRefusal.DIFFERS_FROM_ANCHOR: "Somebody signed two histories with these keys. Compare the "
     "anchor's with `verify_ledger --against` and old backups before anything else.",
     SealRefusal.TREE_DAMAGED: "Run `verify_ledger`, and restore what it names.",

@@ -40,6 +40,13 @@ def test_lists_show_it_without_its_title(archive, redacted):
     assert "Redacted" in read(archive, "/runs/")
 
 
+def test_a_redacted_run_is_not_said_to_have_had_no_input(archive, redacted):
+    text = read(archive, f"/runs/{redacted[0].pk}/?tab=data")
+
+    assert "What the run took and gave was redacted." in text
+    assert "takes no input" not in text
+
+
 @pytest.mark.parametrize("path", ["rerun/", "cancel/", "pause/", "resume/"])
 def test_what_acts_on_a_run_stays_whole(archive, redacted, path):
     answer = archive.browse("mara").get(f"/runs/{redacted[0].pk}/{path}")
