@@ -26,8 +26,9 @@ _ADVICE: Final = {
     "lost, `ledger doctor --adopt-head REASON --by USERNAME`.",
     SealRefusal.LAST_SIGNED_INVALID: "Restore the file; where that cannot be, remove it and run "
     "`ledger doctor --adopt-head REASON --by USERNAME`.",
-    SealRefusal.BEHIND_LAST_SIGNED: "Restore a newer state of the database. Where there is none, set "
-    "LEDGER_ORIGIN to a new name and run `ledger doctor --accept-restore REASON --by USERNAME`.",
+    SealRefusal.BEHIND_LAST_SIGNED: "Restore a newer state of the database. Where there is none, "
+    "set LEDGER_ORIGIN to a new name and run `ledger doctor --accept-restore REASON "
+    "--by USERNAME`.",
     SealRefusal.DIFFERS_FROM_LAST_SIGNED: "As after a restore: find the database whose tree was "
     "signed; where there is none, a new LEDGER_ORIGIN and `--accept-restore REASON --by USERNAME`.",
     SealRefusal.BEHIND_ANCHOR: "Restore a newer state of the database. Where there is none, set "
