@@ -1,7 +1,7 @@
 """Posting tree heads to an address that keeps them. Read `post_note`."""
 
 from audit.anchoring.rows import NewestHead
-from audit.outward.posting import Failure, judge_answer, post
+from audit.outward.posting import Failure, judge_answer, place_of, post
 from audit.outward.targets import WebhookAnchor
 from core.kernel import limits
 
@@ -22,5 +22,5 @@ def post_note(anchor: WebhookAnchor, head: NewestHead) -> str | Failure:
     )
     if isinstance(answer, Failure):
         return answer
-    failure = judge_answer(answer, label=anchor.endpoint.url.partition("?")[0])
+    failure = judge_answer(answer, label=place_of(anchor.endpoint))
     return failure if failure is not None else str(answer.status)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from audit.outward.posting import Failure, judge_answer, post
+from audit.outward.posting import Failure, judge_answer, place_of, post
 from audit.outward.targets import Format, HttpsSink
 from core.kernel import limits
 
@@ -30,4 +30,4 @@ def send_batch(sink: HttpsSink, events: Sequence[str], *, first: int, last: int)
     )
     if isinstance(answer, Failure):
         return answer
-    return judge_answer(answer, label=sink.endpoint.url.partition("?")[0])
+    return judge_answer(answer, label=place_of(sink.endpoint))

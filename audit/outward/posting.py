@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from audit.domain import webhook_signing
 from audit.outward.errors import OutwardSettingError
@@ -95,8 +96,10 @@ def post(
                 timeout_seconds=timeout_seconds,
             )
         )
-    except (OutboundError, OutwardSettingError) as error:
+    except OutwardSettingError as error:
         return Failure(reason=error.message)
+    except OutboundError as error:
+        return Failure(reason=_hide_path(error.message, endpoint))
 
 
 def allow(host: str, port: int, *, is_private: bool) -> EgressPolicy:
@@ -179,14 +182,13 @@ def _find_key(endpoint: Endpoint) -> bytes | None:
         return None
     secret = _read_secret(endpoint)
     if not secret:
-        raise OutwardSettingError(
-            f"The secret for {_name(endpoint)} is not set in this process.", name=_name(endpoint)
-        )
+        name = place_of(endpoint)
+        raise OutwardSettingError(f"The secret for {name} is not set in this process.", name=name)
     key = webhook_signing.find_key(secret)
     if key is None:
         raise OutwardSettingError(
-            f"The secret for {_name(endpoint)} is not whsec_ and 24 to 64 bytes in base64.",
-            name=_name(endpoint),
+            f"The secret for {place_of(endpoint)} is not whsec_ and 24 to 64 bytes in base64.",
+            name=place_of(endpoint),
         )
     return key
 
@@ -198,10 +200,20 @@ def _read_secret(endpoint: Endpoint) -> str:
         return Path(endpoint.secret_file).read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise OutwardSettingError(
-            f"The secret for {_name(endpoint)} cannot be read from {endpoint.secret_file}.",
-            name=_name(endpoint),
+            f"The secret for {place_of(endpoint)} cannot be read from {endpoint.secret_file}.",
+            name=place_of(endpoint),
         ) from error
 
 
-def _name(endpoint: Endpoint) -> str:
-    return endpoint.url.partition("?")[0]
+def _hide_path(message: str, endpoint: Endpoint) -> str:
+    try:
+        label = parse_target(endpoint.url).label
+    except OutboundError:
+        label = endpoint.url
+    return message.replace(label, place_of(endpoint)).replace(endpoint.url, place_of(endpoint))
+
+
+def place_of(endpoint: Endpoint) -> str:
+    """Return where an endpoint is, for people: neither path nor query, which may hold secrets."""
+    parts = urlsplit(endpoint.url)
+    return f"{parts.scheme}://{parts.netloc}"

@@ -128,6 +128,21 @@ def test_a_receiver_says_when_to_come_again(site, https_sink, status):
     assert len(site.received) == 1, "and not before"
 
 
+@pytest.mark.parametrize("answer", [Answer(status=401), None])
+def test_a_path_that_is_a_secret_is_in_no_error(site, authority, answer):
+    write()
+    seal()
+    port = site.port if answer else 9  # nobody listens there
+    site.answer = lambda _: answer or Answer()
+    url = f"https://127.0.0.1:{port}/services/s3cr3t?key=s3cr3t"
+
+    forward_once(make_https_sink(url=url, ca_file=str(authority.file)))
+
+    told = cursor_of("lake").last_error
+    assert f"https://127.0.0.1:{port}" in told
+    assert "s3cr3t" not in told
+
+
 def test_a_refusal_stops_the_sink_and_is_on_record_once(site, https_sink):
     write()
     seal()
