@@ -1591,7 +1591,11 @@ def verify(file: BinaryIO, request: Request) -> Report:
         raise UnusableError("file.unknown")
     file.seek(0)
     raw = file.read()
-    return _verify_receipt(raw, request) if begins[:1] == b"{" else _verify_note(raw, request)
+    if begins[:1] != b"{":
+        return _verify_note(raw, request)
+    if b"\n{" in raw:  # JSON Lines; a receipt is one line
+        raise UnusableError("file.unknown")
+    return _verify_receipt(raw, request)
 
 
 def _verify_bundle(file: BinaryIO, request: Request) -> Report:

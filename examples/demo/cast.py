@@ -125,11 +125,15 @@ CAST = (
     Member(
         username="kai",
         name="Kai Andersen",
-        does="looks after the project: its secrets, webhooks, limits and who is in it",
+        does="looks after the project and who is in it, and approves what is erased",
         roles=("project_admin",),
+        global_roles=("records_officer",),
     ),
     Member(
-        username="aud", name="Aud Lindqvist", does="reads the ledger", global_roles=("auditor",)
+        username="aud",
+        name="Aud Lindqvist",
+        does="reads the ledger, and asks for what must be erased",
+        global_roles=("auditor", "records_officer"),
     ),
     Member(
         username="admin",

@@ -497,3 +497,11 @@ def test_every_code_is_in_the_auditors_page():
     }
 
     assert rows == {line for line in page.splitlines() if re.match(r"\| `[a-z0-9]+\.", line)}
+
+
+def test_lines_of_an_export_are_no_receipt():
+    lines = b'{"actor":{"id":"a"}}\n{"actor":{"id":"b"}}\n'
+
+    problem = refusal(lines)
+
+    assert (problem.code, problem.exit_code) == ("file.unknown", 2)
