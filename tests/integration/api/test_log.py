@@ -149,7 +149,7 @@ def test_proofs_that_cannot_be_are_refused(auditor, entry, problem):
     problem(auditor.get(path, size=size + 1), 404, "audit.head_missing")
     for wrong in ("0", "-1", "x", 2**63, ""):
         problem(auditor.get(path, size=wrong), 422, "api.invalid_input")
-    problem(auditor.get(path, sise=1), 422, "api.invalid_input")
+    problem(auditor.get(path, length=1), 422, "api.invalid_input")
     problem(auditor.get(f"ledger/entries/{10**12}/proof/"), 404, "audit.entry_missing")
     for kind in ("proof", "receipt"):
         answer = auditor.get(f"ledger/entries/{waiting.pk}/{kind}/")

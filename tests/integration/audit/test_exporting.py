@@ -278,9 +278,8 @@ def test_a_worker_that_was_taken_for_dead_overwrites_nothing(log, monkeypatch):
     def wake_up(job):
         old = late[0]
         selection = running._select(old)
-        options = {"after_leaf": 99, "number": 1, "source": "x", "selection": selection}
         if job.done_count == 200:
-            write_part(job=old, **{**options, "after_leaf": 150})
+            write_part(job=old, after_leaf=150, number=1, source="x", selection=selection)
             mine = ExportPart.objects.get(export_id=job.pk, number=1)
             for file in mine.files:
                 path = files.part_path(export_id=job.pk, name=file["name"])

@@ -62,7 +62,9 @@ def test_the_end_of_a_run_starts_another_that_reads_it(place):
     assert follower.title == 'build succeeded {"image":"shop:1"}'
     assert follower.initiator_id == run.initiator_id
     (first,) = ledger.read_stream(stream=follower.pk, limit=1)
-    assert read_entry(first.body).on_behalf_of.id == str(follower.initiator_id)
+    asked_by = read_entry(first.body).on_behalf_of
+    assert asked_by is not None
+    assert asked_by.id == str(follower.initiator_id)
     assert first.data["trigger"] == {
         "kind": "run-finished",
         "position": 0,

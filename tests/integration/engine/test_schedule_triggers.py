@@ -74,7 +74,9 @@ def test_a_schedule_starts_a_run_when_it_is_due(place):
     assert run.initiator.username == "otto", "whoever published the trigger"
     first = ledger.read_stream(stream=run.pk, limit=1)[0]
     due = "2030-01-01T08:00:00Z"
-    assert read_entry(first.body).on_behalf_of.id == str(run.initiator_id)
+    asked_by = read_entry(first.body).on_behalf_of
+    assert asked_by is not None
+    assert asked_by.id == str(run.initiator_id)
     assert first.data["trigger"] == {"kind": "schedule", "position": 0, "due_at": due}
     assert first.payloads["inputs"] == {"day": due}
     assert Trigger.objects.get().next_at == datetime(2030, 1, 3, 8, tzinfo=UTC)
