@@ -16,7 +16,7 @@ from audit import store as ledger
 from audit.store import StoredEntry
 from engine.domain.errors import NondeterministicError
 from engine.domain.events import EventKind, find_decided
-from engine.domain.keys import is_undo, path_of, step_of
+from engine.domain.keys import any_try_of, is_undo, path_of, step_of
 from engine.domain.plan import Plan, walk
 from engine.domain.state import Outcome, RunState, StepStatus
 from engine.models import Dedupe, Run
@@ -254,10 +254,13 @@ def _judge_ends(plan: Plan, state: RunState, entries: list[StoredEntry]) -> Iter
         resolved = entry.kind == EventKind.APPROVAL_RESOLVED and entry.data["outcome"] != "failed"
         if resolved or entry.kind == EventKind.STEP_COMPLETED:
             ends[str(entry.data["key"])] += 1
+    # What an operator had tried again is kept beside its earlier try, to be undone as well.
+    ended = {key: ends[key if is_undo(key) else any_try_of(key)] for key in state.steps}
     for key, step in state.steps.items():
-        if step.status is not StepStatus.ENDED or not 1 <= ends[key] <= 1 + retry_count:
-            yield f"{key} is {step.status} and ended {ends[key]} times"
-    if set(ends) != set(state.steps) or not {f"{item}#1" for item in plan.steps} <= set(ends):
+        if step.status is not StepStatus.ENDED or not 1 <= ended[key] <= 1 + retry_count:
+            yield f"{key} is {step.status} and ended {ended[key]} times"
+    kept = {key if is_undo(key) else any_try_of(key) for key in state.steps}
+    if set(ends) != kept or not {f"{item}#1" for item in plan.steps} <= set(ends):
         yield "steps that ended are not those of the plan"
 
 

@@ -98,7 +98,7 @@ def test_a_receipt_brings_what_witnesses_signed(auditor, entry, tmp_path):
     file.write_bytes(found.content)
     for key in (logs.KEY.verifier, witness):
         keys = verifier.read_keys([key.text], [])
-        verifier.verify_path(file, verifier.Request(keys=keys))
+        verifier.verify_path(file, verifier.Request(keys=keys, origin=logs.ORIGIN))
 
 
 def test_a_log_without_heads_says_so(auditor):
@@ -278,7 +278,7 @@ def test_a_decision_s_receipt_opens_what_its_reader_may_see(town, vote, auditor,
         file = tmp_path / f"{name}.json"
         file.write_bytes(answer.content)
         keys = verifier.read_keys([logs.KEY.verifier.text], [])
-        verifier.verify_path(file, verifier.Request(keys=keys))
+        verifier.verify_path(file, verifier.Request(keys=keys, origin=logs.ORIGIN))
 
 
 def test_a_decision_s_receipt_is_refused_to_others_and_before_it_is_sealed(town, vote, problem):
