@@ -81,7 +81,7 @@ def test_a_secret_is_read_from_its_file_and_never_left_out(tmp_path):
     failure = post(endpoint, body=b"", media_type="text/plain", timeout_seconds=1.0)
 
     assert isinstance(failure, Failure)
-    assert failure.reason.startswith("The secret for https://a.example/x cannot be read from")
+    assert failure.reason.startswith("The secret for https://a.example cannot be read from")
 
 
 def test_certificates_that_cannot_be_read_are_an_error(tmp_path):

@@ -421,7 +421,8 @@ def test_without_a_key_nothing_is_judged():
 
 
 @pytest.mark.parametrize(
-    "raw", [b"", b"\x00" * 100_000, b"GIF89a", b"\n", b"PK", b"PK" + b"x" * 99]
+    "raw",
+    [b"", b"\x00" * 100_000, b"GIF89a", b"\n", b"PK", b"PK" + b"x" * 99, b'{"a":1}\n{"a":2}\n'],
 )
 def test_a_file_of_another_kind_is_refused(raw):
     assert refusal(raw).code in {"note.form", "file.unknown", "archive.end"}
@@ -497,11 +498,3 @@ def test_every_code_is_in_the_auditors_page():
     }
 
     assert rows == {line for line in page.splitlines() if re.match(r"\| `[a-z0-9]+\.", line)}
-
-
-def test_lines_of_an_export_are_no_receipt():
-    lines = b'{"actor":{"id":"a"}}\n{"actor":{"id":"b"}}\n'
-
-    problem = refusal(lines)
-
-    assert (problem.code, problem.exit_code) == ("file.unknown", 2)
